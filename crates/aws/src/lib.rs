@@ -1,0 +1,1 @@
+//! IAM, STS and Secrets Manager: inventory, actions, probes, error classes, rate limits.

@@ -1,0 +1,2 @@
+//! The severance command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The worker's local HTTP: health, metrics, the API.

@@ -1,0 +1,1 @@
+//! Intake and publishing over Kafka: CloudEvents, offsets, rebalances, dead letters.

@@ -1,0 +1,1 @@
+//! The durable state: inbox, cases, tasks, timers, outbox and inventory on SQLite.

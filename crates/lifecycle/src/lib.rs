@@ -1,0 +1,1 @@
+//! The domain of Severance, pure: no IO, no clock, no randomness.

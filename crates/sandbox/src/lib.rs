@@ -1,0 +1,1 @@
+//! An embedded Kafka and an embedded AWS for the demo, the tests and a first hour.

@@ -1,0 +1,1 @@
+//! Metrics, traces and logs; every metric name in one file.

@@ -1,0 +1,1 @@
+//! Scenario, crash and fault tests live in `tests/`.
