@@ -1,0 +1,24 @@
+//! What the engine needs of the world. Adapters implement these; nothing here does any IO.
+
+mod admission;
+mod clock;
+mod events;
+mod ledger;
+mod message;
+mod provider;
+mod publisher;
+mod queries;
+
+pub use admission::{Admission, Permit};
+pub use clock::{Clock, Entropy};
+pub use events::{EngineEvent, Observer};
+pub use ledger::{
+    Acceptance, Agenda, Arrival, CaseLease, Claimed, ClaimRequest, ClaimedCase, Coordinates, Holds, Inbox, Ledger,
+    LedgerError, NewTask, PlanCommit, Release, Step, TaskLease,
+};
+pub use message::{Headers, Message, OutboxEntry, Topic};
+pub use provider::{Applied, InventorySink, KeyLocation, Look, Provider};
+pub use publisher::{PublishError, Publisher};
+pub use queries::{
+    CaseDetail, CaseFilter, CaseSummary, Counts, Exposure, Journaled, Queries, TaskDetail, TaskFilter,
+};

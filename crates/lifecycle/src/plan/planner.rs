@@ -1,0 +1,231 @@
+//! The planner: which tasks a case has, which of them must not be touched, and whether the case is
+//! held. Pure; what the selectors matched was looked up before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+
+use super::inventory::{Flattened, Identity, IdentityDetail, TagKeys};
+use crate::case::Case;
+use crate::credential::Target;
+use crate::event::{Selector, SelectorTarget};
+use crate::finding::Finding;
+use crate::ids::{TaskId, UNASSIGNED_ZONE, ZoneName};
+use crate::observe::AssumableRole;
+use crate::policy::Desired;
+use crate::record::Record;
+use crate::task::{Binding, BlockReason, Lane, Task, TaskState};
+use crate::zone::Zones;
+
+/// What one selector of an event matched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SelectorMatch {
+    /// The selector.
+    pub selector: Selector,
+    /// The identities; for an access key, the one user that has it.
+    pub identities: Vec<MatchedIdentity>,
+    /// Why nothing can be done about what it names, where that is already known.
+    pub refused: Option<BlockReason>,
+}
+
+/// An identity that a selector matched, with the roles that it could assume.
+pub type MatchedIdentity = (Identity, Vec<AssumableRole>);
+
+/// Identities that are never touched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Protected {
+    /// ARNs of the worker's own identities (user or role, not session).
+    pub own: BTreeSet<String>,
+    /// ARNs of break-glass identities.
+    pub break_glass: BTreeSet<String>,
+}
+
+/// What planning needs to know beside the case.
+#[derive(Clone, Copy, Debug)]
+pub struct Planner<'a> {
+    /// Settings by zone.
+    pub zones: &'a Zones,
+    /// Which tags bind.
+    pub tag_keys: &'a TagKeys,
+    /// Who is never touched.
+    pub protected: &'a Protected,
+    /// More credentials than this hold a case until a person releases it.
+    pub blast_radius: usize,
+}
+
+/// A plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Planned {
+    /// The tasks, each target once.
+    pub tasks: Vec<Task>,
+    /// How many credentials they come to.
+    pub credentials: usize,
+    /// Whether that is over the limit.
+    pub held: bool,
+    /// What a person should know.
+    pub findings: Vec<Finding>,
+}
+
+impl Planner<'_> {
+    /// Plans a case. The same matches give the same tasks, in any order.
+    pub fn plan(&self, case: &Case, matches: &[SelectorMatch], now: DateTime<Utc>) -> Planned {
+        let mut planned = Planned::default();
+        let mut tasks: BTreeMap<TaskId, Task> = BTreeMap::new();
+        for found in matches {
+            if found.identities.is_empty() {
+                let reason = found.refused.clone().unwrap_or(BlockReason::NotFound);
+                let target = Target::Unresolved { selector: found.selector.clone() };
+                let binding = self.unresolved_binding(case, &found.selector);
+                let task = self.task(case, target, binding, Vec::new(), Some(reason), now);
+                tasks.insert(task.id.clone(), task);
+            }
+            for (identity, roles) in &found.identities {
+                let task = self.identity_task(case, found, identity, roles, &mut planned, now);
+                if tasks.insert(task.id.clone(), task).is_none() {
+                    planned.credentials += credentials(&found.selector, identity);
+                }
+            }
+        }
+        // A whole user covers its single keys: one task would otherwise wait for the other.
+        let whole: BTreeSet<_> = tasks
+            .values()
+            .filter(|t| matches!(t.target, Target::User { .. }) && t.state == TaskState::Open)
+            .map(|t| t.target.lock())
+            .collect();
+        tasks.retain(|_, t| {
+            !(matches!(t.target, Target::AccessKey { .. }) && whole.contains(&t.target.lock()))
+        });
+        planned.tasks = tasks.into_values().collect();
+        planned.held = planned.credentials > self.blast_radius;
+        planned
+    }
+
+    fn identity_task(
+        &self,
+        case: &Case,
+        found: &SelectorMatch,
+        identity: &Identity,
+        roles: &[AssumableRole],
+        planned: &mut Planned,
+        now: DateTime<Utc>,
+    ) -> Task {
+        let target = target(&found.selector, identity);
+        let (binding, flattened) = match self.tag_keys.bind(&identity.tags) {
+            Ok(binding) => (binding, None),
+            Err(Flattened { tag }) => {
+                planned.findings.push(Finding::FlattenedBoundary {
+                    identity: identity.arn.clone(),
+                    tag: tag.clone(),
+                });
+                let zone = case.zone.clone().unwrap_or_else(|| UNASSIGNED_ZONE.into());
+                let binding = Binding { zone, contract: None, owner: None, tier: None };
+                (binding, Some(BlockReason::FlattenedBoundary { tag }))
+            }
+        };
+        if let Some(event_zone) = case.zone.as_ref().filter(|zone| **zone != binding.zone) {
+            if flattened.is_none() {
+                planned.findings.push(Finding::ZoneMismatch {
+                    identity: identity.arn.clone(),
+                    event_zone: event_zone.0.clone(),
+                    tag_zone: binding.zone.0.clone(),
+                });
+            }
+        }
+        let refused = self.never(identity).or_else(|| found.refused.clone()).or(flattened);
+        self.task(case, target, binding, roles.to_vec(), refused, now)
+    }
+
+    /// Why an identity is never touched.
+    fn never(&self, identity: &Identity) -> Option<BlockReason> {
+        let protected = self.protected.own.contains(&identity.arn)
+            || self.protected.break_glass.contains(&identity.arn);
+        if protected {
+            return Some(BlockReason::Protected);
+        }
+        match identity.detail {
+            IdentityDetail::Role { service_linked: true, .. } => {
+                Some(BlockReason::ServiceLinkedRole)
+            }
+            _ => None,
+        }
+    }
+
+    /// Roles that are protected or cannot be changed are not cut on the way either.
+    fn cuttable(&self, roles: Vec<AssumableRole>) -> Vec<AssumableRole> {
+        let is_protected = |role: &AssumableRole| {
+            let arn = format!("arn:aws:iam::{}:role/{}", role.role.account, role.role.name);
+            self.protected.own.contains(&arn) || self.protected.break_glass.contains(&arn)
+        };
+        roles
+            .into_iter()
+            .map(|mut role| {
+                // Treated like a service-linked one: listed until its sessions have ended.
+                role.service_linked |= is_protected(&role);
+                role
+            })
+            .collect()
+    }
+
+    fn unresolved_binding(&self, case: &Case, selector: &Selector) -> Binding {
+        let zone = match (&selector.target, &case.zone) {
+            (SelectorTarget::Zone(zone), _) | (_, Some(zone)) => zone.clone(),
+            _ => ZoneName::from(UNASSIGNED_ZONE),
+        };
+        Binding { zone, contract: case.contract.clone(), owner: None, tier: None }
+    }
+
+    fn task(
+        &self,
+        case: &Case,
+        target: Target,
+        binding: Binding,
+        assumable: Vec<AssumableRole>,
+        refused: Option<BlockReason>,
+        now: DateTime<Utc>,
+    ) -> Task {
+        let zone = self.zones.get(&binding.zone);
+        let desired = Desired::Revoked;
+        Task {
+            id: TaskId::of(&case.id, &target.key(), desired.as_str()),
+            case: case.id.clone(),
+            target,
+            desired,
+            trigger: case.trigger,
+            severity: case.severity,
+            lane: Lane::of(case.trigger, desired),
+            mode: zone.mode,
+            noticed_at: case.noticed_at,
+            received_at: case.received_at,
+            planned_at: now,
+            deadline: case.noticed_at + zone.objective(case.trigger),
+            assumable: self.cuttable(assumable),
+            counts: true,
+            undoes: None,
+            delete_after: None,
+            state: refused.map_or(TaskState::Open, |reason| TaskState::Blocked { reason }),
+            record: Record::default(),
+            verified_at: None,
+            binding,
+        }
+    }
+}
+
+fn target(selector: &Selector, identity: &Identity) -> Target {
+    match (&selector.target, identity.user(), identity.role()) {
+        (SelectorTarget::AccessKeyId(key_id), Some(user), _) => {
+            Target::AccessKey { key_id: key_id.clone(), user }
+        }
+        (_, Some(user), _) => Target::User { user },
+        (_, _, Some(role)) => Target::Role { role },
+        // An identity is a user or a role; a selector that matched neither names nothing.
+        _ => Target::Unresolved { selector: selector.clone() },
+    }
+}
+
+/// How many credentials a target comes to, for the blast radius.
+fn credentials(selector: &Selector, identity: &Identity) -> usize {
+    match (&selector.target, &identity.detail) {
+        (SelectorTarget::AccessKeyId(_), _) | (_, IdentityDetail::Role { .. }) => 1,
+        (_, IdentityDetail::User { credentials, .. }) => (*credentials).max(1),
+    }
+}

@@ -1,0 +1,107 @@
+//! The settings that [`decide`](crate::decide) decides by: a zone's settings applied to one task.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::CaseId;
+use crate::trust::Partner;
+
+/// What a task wants to be true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Desired {
+    /// Nothing authenticates with it any more, and that is proven.
+    Revoked,
+    /// Switched-off credentials are deleted, once quarantine is over.
+    Deleted,
+    /// What the case changed is put back, as far as quarantine still holds it.
+    Reinstated,
+}
+
+impl Desired {
+    /// The name in words, as ids and tables use it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Revoked => "revoked",
+            Self::Deleted => "deleted",
+            Self::Reinstated => "reinstated",
+        }
+    }
+}
+
+/// Everything that a decision depends on beside what is seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The case whose denies are ours. For undoing: the case that is undone.
+    pub case: CaseId,
+    /// How a key is proven dead.
+    pub proof: Proof,
+    /// How long a policy change takes to hold everywhere (AWS says seconds to minutes).
+    pub spread: TimeDelta,
+    /// How far beyond the provider's clock a cutoff is set.
+    pub cutoff_margin: TimeDelta,
+    /// Nothing is deleted before this moment; `None` while the revocation is not done.
+    pub delete_after: Option<DateTime<Utc>>,
+    /// Sessions of roles that the user could assume: cut them, or wait until the longest has ended.
+    pub assumable_roles: RoleSessions,
+    /// Sessions of a role that others use too: cut them, or wait until the longest has ended.
+    pub shared_roles: RoleSessions,
+    /// Roles that a service assumes: whether its workloads may be left dead until they refresh.
+    pub service_roles: ServiceRoles,
+    /// The whole role is to be closed, whoever assumes it (it was the partner's alone).
+    pub role_is_partners: bool,
+    /// Whom the leaving or compromised partner consists of.
+    pub partner: Partner,
+    /// Whether what appeared after the first exposure is taken too, or only shown.
+    pub take_intruders: bool,
+    /// Changes that are not undone, because another case holds the same thing.
+    pub held_by_others: bool,
+}
+
+/// How a key is proven dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// Refusals in a row.
+    pub refusals: u32,
+    /// Over at least this long; also how long a switched-off key without a secret half is watched.
+    pub window: TimeDelta,
+    /// In at least so many regional endpoints.
+    pub endpoints: usize,
+    /// Time between probes.
+    pub interval: TimeDelta,
+}
+
+/// What happens to sessions of roles that cannot be told apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RoleSessions {
+    /// A deny on all older sessions of the role.
+    Cut,
+    /// Each role stays listed as an open exposure until its longest session has ended.
+    #[default]
+    List,
+}
+
+/// What happens to a role that a service assumes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceRoles {
+    /// Its sessions are cut; workloads stay dead until they refresh.
+    Cut,
+    /// The task is blocked until a person decides.
+    #[default]
+    Ask,
+}
+
+impl Default for Proof {
+    /// IAM takes 3 to 4 s to spread in published measurements: three refusals over five seconds in
+    /// two regions.
+    fn default() -> Self {
+        Self {
+            refusals: 3,
+            window: TimeDelta::seconds(5),
+            endpoints: 2,
+            interval: TimeDelta::milliseconds(2_500),
+        }
+    }
+}

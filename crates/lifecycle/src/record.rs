@@ -1,0 +1,167 @@
+//! What a task has done and seen so far. Kept with the task, updated by pure functions from looks and
+//! outcomes; losing the newest part of it (a crash) costs repeated looks, never a wrong end.
+//!
+//! All times here are on the provider's clock (see [`Observed::at`](crate::observe::Observed)).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::action::{Change, DenyPlace};
+
+/// The memory of a task.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Record {
+    /// When the provider accepted the last disabling call so far.
+    pub accepted_at: Option<DateTime<Utc>>,
+    /// Since when every look in a row found the target missing.
+    pub missing_since: Option<DateTime<Utc>>,
+    /// Since when every look in a row found all credentials switched off.
+    pub disabled_since: Option<DateTime<Utc>>,
+    /// When the credentials were first proven dead and have stayed so.
+    pub dead_at: Option<DateTime<Utc>>,
+    /// Since when every look in a row found nothing left to do but wait.
+    pub sealed_since: Option<DateTime<Utc>>,
+    /// Since when every look in a row found none of the partner's principals in the trust policy.
+    pub trust_clean_since: Option<DateTime<Utc>>,
+    /// Since when every look in a row found a deny of everything in place.
+    pub denied_since: Option<DateTime<Utc>>,
+    /// Probes by key id.
+    pub probes: BTreeMap<String, ProbeSeries>,
+    /// Places where a deny did not fit.
+    pub full: BTreeSet<Place>,
+    /// What the case may have changed, recorded at intent.
+    pub changes: BTreeSet<Change>,
+    /// What this undoing task has put back.
+    pub undone: BTreeSet<Change>,
+}
+
+/// An identity (a [`Target::lock`](crate::credential::Target::lock) text) and a place on it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// Of whom.
+    pub identity: String,
+    /// Where.
+    pub place: DenyPlace,
+}
+
+/// Refusals in a row of one key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProbeSeries {
+    /// How many in a row.
+    pub refusals: u32,
+    /// The first of the row.
+    pub since: Option<DateTime<Utc>>,
+    /// The last probe of any answer.
+    pub last: Option<DateTime<Utc>>,
+    /// The endpoints that refused in this row.
+    pub endpoints: BTreeSet<String>,
+    /// All probes so far: numbers the samples, so that they go round the endpoints.
+    pub samples: u32,
+}
+
+/// What one probe told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum ProbeAnswer {
+    /// Refused as unknown (`InvalidClientTokenId`) while the control was accepted there.
+    Refused { endpoint: String },
+    /// Accepted: the key works.
+    Accepted { endpoint: String },
+    /// Neither: a throttle, a timeout, a control that was refused too. It proves nothing.
+    Inconclusive { endpoint: String, why: String },
+    /// The secret half is gone or unreadable: this key cannot be probed any more.
+    Unavailable { why: String },
+}
+
+impl Record {
+    /// Takes in a probe's answer. One acceptance starts the row again.
+    pub fn probed(&mut self, key_id: &str, answer: &ProbeAnswer, at: DateTime<Utc>) {
+        let series = self.probes.entry(key_id.to_owned()).or_default();
+        series.samples += 1;
+        series.last = Some(at);
+        match answer {
+            ProbeAnswer::Refused { endpoint } => {
+                series.refusals += 1;
+                series.since.get_or_insert(at);
+                series.endpoints.insert(endpoint.clone());
+            }
+            ProbeAnswer::Accepted { .. } => {
+                let samples = series.samples;
+                *series =
+                    ProbeSeries { samples, last: Some(at), ..ProbeSeries::default() };
+                self.dead_at = None;
+                self.sealed_since = None;
+            }
+            ProbeAnswer::Inconclusive { .. } | ProbeAnswer::Unavailable { .. } => {}
+        }
+    }
+}
+
+impl ProbeSeries {
+    /// Whether the row is long enough in number, time and endpoints to say that the key is dead.
+    pub fn proves_dead(&self, refusals: u32, window: TimeDelta, endpoints: usize) -> bool {
+        let span = match (self.since, self.last) {
+            (Some(since), Some(last)) => last - since,
+            _ => TimeDelta::zero(),
+        };
+        self.refusals >= refusals && span >= window && self.endpoints.len() >= endpoints
+    }
+}
+
+/// Sets the start of a row while `holds`, and clears it otherwise.
+pub fn since(row: &mut Option<DateTime<Utc>>, holds: bool, now: DateTime<Utc>) {
+    if holds {
+        row.get_or_insert(now);
+    } else {
+        *row = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    fn refused(endpoint: &str) -> ProbeAnswer {
+        ProbeAnswer::Refused { endpoint: endpoint.into() }
+    }
+
+    #[test]
+    fn one_acceptance_starts_the_row_again() {
+        let mut record = Record::default();
+        record.probed("k", &refused("a"), at(0));
+        record.probed("k", &ProbeAnswer::Accepted { endpoint: "b".into() }, at(1));
+        record.probed("k", &refused("a"), at(2));
+        let series = &record.probes["k"];
+        assert_eq!((series.refusals, series.since, series.samples), (1, Some(at(2)), 3));
+    }
+
+    #[test]
+    fn death_needs_number_time_and_endpoints() {
+        let mut record = Record::default();
+        for (second, endpoint) in [(0, "a"), (2, "a"), (5, "a")] {
+            record.probed("k", &refused(endpoint), at(second));
+        }
+        let window = TimeDelta::seconds(5);
+        assert!(record.probes["k"].proves_dead(3, window, 1));
+        assert!(!record.probes["k"].proves_dead(3, window, 2), "one endpoint is not two");
+        assert!(!record.probes["k"].proves_dead(4, window, 1));
+        assert!(!record.probes["k"].proves_dead(3, TimeDelta::seconds(6), 1));
+    }
+
+    #[test]
+    fn what_proves_nothing_counts_for_nothing() {
+        let mut record = Record::default();
+        let why = || "timeout".to_owned();
+        record.probed("k", &ProbeAnswer::Inconclusive { endpoint: "a".into(), why: why() }, at(0));
+        record.probed("k", &ProbeAnswer::Unavailable { why: why() }, at(1));
+        assert_eq!(record.probes["k"].refusals, 0);
+    }
+}

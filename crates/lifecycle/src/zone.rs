@@ -1,0 +1,125 @@
+//! Zones: settings per trust zone, and how they become the [`Policy`] of one task.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::TimeDelta;
+
+use crate::event::{Severity, Trigger};
+use crate::ids::{UNASSIGNED_ZONE, ZoneName};
+use crate::policy::{Desired, Policy, Proof, RoleSessions, ServiceRoles};
+use crate::task::{Mode, Task};
+use crate::trust::Partner;
+
+/// All zones, with the settings of those that are not named.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Zones {
+    /// For zones without a section of their own, [`UNASSIGNED_ZONE`] among them.
+    pub default: ZoneSettings,
+    /// By name.
+    pub named: BTreeMap<ZoneName, ZoneSettings>,
+}
+
+/// The settings of a zone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ZoneSettings {
+    /// Whether anything is changed. `observe` unless set.
+    pub mode: Mode,
+    /// Whom the partner consists of, as principals of trust policies.
+    pub partner: Partner,
+    /// How long what was switched off is kept before it is deleted.
+    pub quarantine: TimeDelta,
+    /// Time to revoke that a compromise notice is to meet.
+    pub compromise_objective: TimeDelta,
+    /// Time to revoke that a contract end is to meet.
+    pub contract_end_objective: TimeDelta,
+    /// How a key is proven dead.
+    pub proof: Proof,
+    /// How long a policy change takes to hold everywhere.
+    pub spread: TimeDelta,
+    /// How far beyond the provider's clock a cutoff is set.
+    pub cutoff_margin: TimeDelta,
+    /// When a finished task is first looked at again.
+    pub recheck_after: TimeDelta,
+    /// Sessions of roles that a user could assume; `None`: cut for `critical` and `high`, else list.
+    pub assumable_roles: Option<RoleSessions>,
+    /// Sessions of a role that others share; `None`: cut for a compromise, else list.
+    pub shared_roles: Option<RoleSessions>,
+    /// Roles that a service assumes; `None`: cut for a compromise that is `critical` or `high`, else
+    /// ask.
+    pub service_roles: Option<ServiceRoles>,
+    /// Whether what appeared on a user after the first exposure is taken too.
+    pub take_intruders: bool,
+}
+
+impl Default for ZoneSettings {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Observe,
+            partner: Partner::default(),
+            // A month: long enough for a payroll cycle to show a mistake.
+            quarantine: TimeDelta::days(30),
+            compromise_objective: TimeDelta::minutes(15),
+            contract_end_objective: TimeDelta::hours(24),
+            proof: Proof::default(),
+            // Twice the published 3 to 4 s, with room.
+            spread: TimeDelta::seconds(10),
+            cutoff_margin: TimeDelta::seconds(2),
+            recheck_after: TimeDelta::minutes(15),
+            assumable_roles: None,
+            shared_roles: None,
+            service_roles: None,
+            take_intruders: false,
+        }
+    }
+}
+
+impl Zones {
+    /// The settings of a zone.
+    pub fn get(&self, zone: &ZoneName) -> &ZoneSettings {
+        self.named.get(zone).unwrap_or(&self.default)
+    }
+
+    /// The names that have a section, and the one that stands for no zone at all.
+    pub fn names(&self) -> BTreeSet<ZoneName> {
+        let mut names: BTreeSet<_> = self.named.keys().cloned().collect();
+        names.insert(UNASSIGNED_ZONE.into());
+        names
+    }
+
+    /// The policy that a task is decided by. `held_by_others` matters for undoing only: whether
+    /// another case wants the same target revoked.
+    pub fn policy(&self, task: &Task, held_by_others: bool) -> Policy {
+        let zone = self.get(&task.binding.zone);
+        let compromise = task.trigger == Trigger::CompromiseNotice;
+        let urgent = compromise && task.severity >= Some(Severity::High);
+        let sessions = |cut| if cut { RoleSessions::Cut } else { RoleSessions::List };
+        let services = |cut| if cut { ServiceRoles::Cut } else { ServiceRoles::Ask };
+        Policy {
+            case: task.undoes.clone().unwrap_or_else(|| task.case.clone()),
+            proof: zone.proof,
+            spread: zone.spread,
+            cutoff_margin: zone.cutoff_margin,
+            delete_after: match task.desired {
+                Desired::Deleted => task.delete_after,
+                Desired::Revoked | Desired::Reinstated => None,
+            },
+            assumable_roles: zone.assumable_roles.unwrap_or(sessions(urgent)),
+            shared_roles: zone.shared_roles.unwrap_or(sessions(compromise)),
+            service_roles: zone.service_roles.unwrap_or(services(urgent)),
+            role_is_partners: task.trigger == Trigger::ContractEnd,
+            partner: zone.partner.clone(),
+            take_intruders: zone.take_intruders,
+            held_by_others,
+        }
+    }
+}
+
+impl ZoneSettings {
+    /// The time to revoke that an event of this kind is to meet.
+    pub fn objective(&self, trigger: Trigger) -> TimeDelta {
+        match trigger {
+            Trigger::CompromiseNotice => self.compromise_objective,
+            Trigger::ContractEnd => self.contract_end_objective,
+        }
+    }
+}
