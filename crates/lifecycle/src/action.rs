@@ -13,6 +13,9 @@ use crate::trust::RemovedPrincipal;
 
 /// One idempotent provider call (or a read-change-write that comes to one). Applying it twice is
 /// the same as applying it once.
+///
+/// `user` and `role` are the identity that is touched; ids and serials are the provider's.
+#[allow(missing_docs, reason = "the fields are named for what they are, and the variants say the rest")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 pub enum Action {
@@ -128,6 +131,7 @@ impl DenyHandle {
 
 /// Something that a case may have changed. Recorded with the *intent*, before the call, so that a
 /// lost reply or a crash never loses track of what must be undone.
+#[allow(missing_docs, reason = "the fields are named for what they are, and the variants say the rest")]
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "kebab-case")]
 pub enum Change {

@@ -10,6 +10,7 @@ use crate::ids::CaseId;
 use crate::observe::Intruder;
 
 /// What a person should know.
+#[allow(missing_docs, reason = "the fields are named for what they are")]
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "finding", rename_all = "kebab-case")]
 pub enum Finding {

@@ -25,6 +25,7 @@ pub struct JournalEntry {
 }
 
 /// What happened.
+#[allow(missing_docs, reason = "the fields are named for what they are")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum Happening {

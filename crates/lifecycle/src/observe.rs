@@ -178,6 +178,7 @@ pub struct RoleView {
 }
 
 /// Something that appeared on a user after the first exposure: what an attacker leaves.
+#[allow(missing_docs, reason = "the fields are named for what they are")]
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "intruder", rename_all = "kebab-case")]
 pub enum Intruder {

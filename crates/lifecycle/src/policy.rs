@@ -48,14 +48,24 @@ pub struct Policy {
     pub shared_roles: RoleSessions,
     /// Roles that a service assumes: whether its workloads may be left dead until they refresh.
     pub service_roles: ServiceRoles,
-    /// The whole role is to be closed, whoever assumes it (it was the partner's alone).
-    pub role_is_partners: bool,
+    /// A role whose trust names nobody of the partner is blocked rather than guessed at: a contract
+    /// ends for somebody, and nobody known is in it. A compromise cuts its sessions all the same.
+    pub needs_partner: bool,
     /// Whom the leaving or compromised partner consists of.
     pub partner: Partner,
     /// Whether what appeared after the first exposure is taken too, or only shown.
     pub take_intruders: bool,
-    /// Changes that are not undone, because another case holds the same thing.
-    pub held_by_others: bool,
+    /// Who else wants the target revoked; matters for undoing only.
+    pub holds: Holds,
+}
+
+/// Who else wants a target revoked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holds {
+    /// Another case does: what it would have switched off stays off.
+    pub other: bool,
+    /// One of them was opened by a compromise notice: nothing is undone at all.
+    pub compromise: bool,
 }
 
 /// How a key is proven dead.

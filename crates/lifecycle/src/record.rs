@@ -59,11 +59,18 @@ pub struct ProbeSeries {
     pub last: Option<DateTime<Utc>>,
     /// The endpoints that refused in this row.
     pub endpoints: BTreeSet<String>,
+    /// Probes in a row that proved nothing, and why the last of them did not.
+    pub inconclusive: u32,
+    /// See [`inconclusive`](Self::inconclusive).
+    pub why: String,
+    /// The secret half is gone or unreadable: only the control plane can be read.
+    pub unavailable: bool,
     /// All probes so far: numbers the samples, so that they go round the endpoints.
     pub samples: u32,
 }
 
 /// What one probe told.
+#[allow(missing_docs, reason = "the fields are named for what they are")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
 pub enum ProbeAnswer {
@@ -88,6 +95,7 @@ impl Record {
                 series.refusals += 1;
                 series.since.get_or_insert(at);
                 series.endpoints.insert(endpoint.clone());
+                series.inconclusive = 0;
             }
             ProbeAnswer::Accepted { .. } => {
                 let samples = series.samples;
@@ -96,7 +104,14 @@ impl Record {
                 self.dead_at = None;
                 self.sealed_since = None;
             }
-            ProbeAnswer::Inconclusive { .. } | ProbeAnswer::Unavailable { .. } => {}
+            ProbeAnswer::Inconclusive { why, .. } => {
+                series.inconclusive += 1;
+                series.why.clone_from(why);
+            }
+            ProbeAnswer::Unavailable { why } => {
+                series.unavailable = true;
+                series.why.clone_from(why);
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Tasks: one target's part of a case.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
@@ -43,6 +44,9 @@ pub struct Task {
     pub deadline: DateTime<Utc>,
     /// Roles that the user could assume when the case was planned.
     pub assumable: Vec<AssumableRole>,
+    /// Principals that leave with this case beside the zone's own (the contract's users, by ARN and by
+    /// unique id), for roles that trust them.
+    pub leaving: BTreeSet<String>,
     /// Whether the case waits for this task before it closes. Deletions after quarantine are not
     /// waited for.
     pub counts: bool,
@@ -183,6 +187,7 @@ impl TaskState {
 }
 
 /// Why a task cannot be finished for now.
+#[allow(missing_docs, reason = "the fields are named for what they are")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "block", rename_all = "kebab-case")]
 pub enum BlockReason {
@@ -212,6 +217,10 @@ pub enum BlockReason {
     VetoedByCompromise,
     /// The provider refuses and waiting will not help.
     Refused { operation: String, code: String, message: String },
+    /// The contract ends for somebody, and the role's trust names nobody known to be the partner's.
+    NoPartnerPrincipal { trusted: Vec<String> },
+    /// Probes of a key prove nothing, again and again.
+    ProbeInconclusive { key_id: String, why: String },
     /// Secrets are handled by a later version; the credential that the secret holds can be named
     /// by itself.
     SecretSelector,
@@ -240,6 +249,15 @@ impl fmt::Display for BlockReason {
             Self::VetoedByCompromise => f.write_str("a compromise covers it"),
             Self::Refused { operation, code, message } => {
                 write!(f, "{operation} refused: {code}: {message}")
+            }
+            Self::NoPartnerPrincipal { trusted } => write!(
+                f,
+                "none of those it trusts is known to be the partner's ({}): name the partner's \
+                 accounts or principals in its zone",
+                trusted.join(", ")
+            ),
+            Self::ProbeInconclusive { key_id, why } => {
+                write!(f, "probes of {key_id} prove nothing: {why}")
             }
             Self::SecretSelector => f.write_str("secrets are not handled by this version"),
         }

@@ -43,6 +43,19 @@ pub struct TrustReading {
 }
 
 impl Partner {
+    /// The partner with more principals.
+    #[must_use]
+    pub fn with(&self, principals: &BTreeSet<String>) -> Self {
+        let mut all = self.clone();
+        all.principals.extend(principals.iter().cloned());
+        all
+    }
+
+    /// Whether nobody is known to be the partner's.
+    pub fn is_empty(&self) -> bool {
+        self.accounts.is_empty() && self.principals.is_empty()
+    }
+
     /// Whether a principal is the partner's.
     pub fn has(&self, principal: &str) -> bool {
         self.principals.contains(principal)
@@ -78,6 +91,18 @@ pub fn read(trust: &Value, partner: &Partner) -> TrustReading {
         reading.emptied |= taken > 0 && kept == 0;
     }
     reading
+}
+
+/// Everyone that a trust policy allows, as written, for a person to read.
+pub fn principals(trust: &Value) -> Vec<String> {
+    statements(trust)
+        .filter(|statement| statement.get("Effect").and_then(Value::as_str) == Some("Allow"))
+        .flat_map(|statement| {
+            let mut all = aws_principals(statement);
+            all.extend(other_principals(statement));
+            all
+        })
+        .collect()
 }
 
 /// The document without the partner's principals. A statement that would be left without a principal

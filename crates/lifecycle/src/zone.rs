@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 
 use crate::event::{Severity, Trigger};
 use crate::ids::{UNASSIGNED_ZONE, ZoneName};
-use crate::policy::{Desired, Policy, Proof, RoleSessions, ServiceRoles};
+use crate::policy::{Desired, Holds, Policy, Proof, RoleSessions, ServiceRoles};
 use crate::task::{Mode, Task};
 use crate::trust::Partner;
 
@@ -86,9 +86,8 @@ impl Zones {
         names
     }
 
-    /// The policy that a task is decided by. `held_by_others` matters for undoing only: whether
-    /// another case wants the same target revoked.
-    pub fn policy(&self, task: &Task, held_by_others: bool) -> Policy {
+    /// The policy that a task is decided by.
+    pub fn policy(&self, task: &Task, holds: Holds) -> Policy {
         let zone = self.get(&task.binding.zone);
         let compromise = task.trigger == Trigger::CompromiseNotice;
         let urgent = compromise && task.severity >= Some(Severity::High);
@@ -106,10 +105,10 @@ impl Zones {
             assumable_roles: zone.assumable_roles.unwrap_or(sessions(urgent)),
             shared_roles: zone.shared_roles.unwrap_or(sessions(compromise)),
             service_roles: zone.service_roles.unwrap_or(services(urgent)),
-            role_is_partners: task.trigger == Trigger::ContractEnd,
-            partner: zone.partner.clone(),
+            needs_partner: !compromise,
+            partner: zone.partner.with(&task.leaving),
             take_intruders: zone.take_intruders,
-            held_by_others,
+            holds,
         }
     }
 }

@@ -9,6 +9,7 @@ use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::{AccountId, CaseId};
 use severance_lifecycle::journal::{Happening, JournalEntry};
 use severance_lifecycle::plan::Identity;
+use severance_lifecycle::policy::Holds;
 use severance_lifecycle::task::{Lane, Task};
 use thiserror::Error;
 
@@ -138,6 +139,10 @@ pub struct ClaimedCase {
     /// For a `reinstated` contract end: the earlier cases of the contract and their tasks, whose
     /// changes are to be put back.
     pub undo: Vec<Task>,
+    /// When it is planned again: the selectors that had no answer before, from the case's unresolved
+    /// tasks. Only they are looked up again, so that nothing new slips into an old case. `None` at
+    /// first.
+    pub unresolved: Option<Vec<Selector>>,
 }
 
 /// A plan to store.
@@ -155,7 +160,8 @@ pub struct PlanCommit {
     pub journal: Vec<JournalEntry>,
     /// For the outbox.
     pub messages: Vec<Message>,
-    /// When planning is tried again, where it failed; attempts are counted up.
+    /// When planning is tried again: where it failed, or where selectors stay unresolved; attempts are
+    /// counted up. Retrying an unresolved task makes its case due for planning at once.
     pub again_at: Option<DateTime<Utc>>,
 }
 
@@ -332,15 +338,6 @@ pub trait Ledger: Inbox {
     /// [`LedgerError`]
     async fn note(&self, case: &CaseId, at: DateTime<Utc>, what: Happening)
     -> Result<(), LedgerError>;
-}
-
-/// Who else wants a target revoked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Holds {
-    /// Another case does.
-    pub other: bool,
-    /// One of them was opened by a compromise notice.
-    pub compromise: bool,
 }
 
 /// What is due.

@@ -1,6 +1,7 @@
 //! Outbound messages, as the outbox keeps them.
 
 use serde::{Deserialize, Serialize};
+use severance_lifecycle::outcome::OutboundEvent;
 
 /// Which outbound topic. Names on the broker are configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -39,4 +40,28 @@ pub struct OutboxEntry {
     pub message: Message,
     /// How often publishing it failed.
     pub attempts: u32,
+}
+
+/// CloudEvents `source` of everything that the worker publishes.
+pub const SOURCE: &str = "/severance";
+
+impl Message {
+    /// An outbound CloudEvent in binary content mode (CloudEvents Kafka protocol binding 1.0.2): the
+    /// attributes are headers, the data is the value.
+    pub fn event(topic: Topic, event: &OutboundEvent) -> Self {
+        let header = |name: &str, value: &str| (name.to_owned(), Some(value.as_bytes().to_vec()));
+        Self {
+            topic,
+            key: Some(event.key.clone().into_bytes()),
+            value: Some(event.data.to_string().into_bytes()),
+            headers: vec![
+                header("ce_specversion", "1.0"),
+                header("ce_id", &event.id),
+                header("ce_source", SOURCE),
+                header("ce_type", event.event_type),
+                header("ce_time", &event.time.to_rfc3339()),
+                header("content-type", "application/json"),
+            ],
+        }
+    }
 }

@@ -4,4 +4,4 @@ mod inventory;
 mod planner;
 
 pub use inventory::{Flattened, Identity, IdentityDetail, TagKeys};
-pub use planner::{Planned, Planner, Protected, SelectorMatch};
+pub use planner::{MatchedIdentity, Planned, Planner, Protected, SelectorMatch};

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::inventory::{Flattened, Identity, IdentityDetail, TagKeys};
 use crate::case::Case;
 use crate::credential::Target;
-use crate::event::{Selector, SelectorTarget};
+use crate::event::{Selector, SelectorTarget, Trigger};
 use crate::finding::Finding;
 use crate::ids::{TaskId, UNASSIGNED_ZONE, ZoneName};
 use crate::observe::AssumableRole;
@@ -95,7 +95,13 @@ impl Planner<'_> {
         tasks.retain(|_, t| {
             !(matches!(t.target, Target::AccessKey { .. }) && whole.contains(&t.target.lock()))
         });
+        let leaving = leaving(case, matches);
         planned.tasks = tasks.into_values().collect();
+        for task in &mut planned.tasks {
+            if matches!(task.target, Target::Role { .. }) {
+                task.leaving.clone_from(&leaving);
+            }
+        }
         planned.held = planned.credentials > self.blast_radius;
         planned
     }
@@ -199,6 +205,7 @@ impl Planner<'_> {
             planned_at: now,
             deadline: case.noticed_at + zone.objective(case.trigger),
             assumable: self.cuttable(assumable),
+            leaving: BTreeSet::new(),
             counts: true,
             undoes: None,
             delete_after: None,
@@ -208,6 +215,19 @@ impl Planner<'_> {
             binding,
         }
     }
+}
+
+/// A contract's users leave with it: wherever a role trusts them, that trust goes.
+fn leaving(case: &Case, matches: &[SelectorMatch]) -> BTreeSet<String> {
+    if case.trigger != Trigger::ContractEnd {
+        return BTreeSet::new();
+    }
+    matches
+        .iter()
+        .flat_map(|found| &found.identities)
+        .filter(|(identity, _)| identity.user().is_some())
+        .flat_map(|(identity, _)| [identity.arn.clone(), identity.unique_id.clone()])
+        .collect()
 }
 
 fn target(selector: &Selector, identity: &Identity) -> Target {

@@ -1,0 +1,124 @@
+//! Taking a look into the record: rows of looks that found the same thing start and end here.
+
+use chrono::{DateTime, Utc};
+
+use super::{proof, role};
+use crate::credential::Target;
+use crate::observe::{KeyView, Observed, Presence, RoleStanding, RoleView, UserView, View};
+use crate::policy::{Policy, RoleSessions};
+use crate::record::{Record, since};
+
+/// Takes what was seen into the record. To be called with every look, before
+/// [`decide`](super::decide).
+pub fn look(record: &mut Record, target: &Target, observed: &Observed, policy: &Policy) {
+    let now = observed.at;
+    match (target, &observed.view) {
+        (Target::AccessKey { .. }, View::AccessKey(view)) => look_key(record, view, policy, now),
+        (Target::User { .. }, View::User(view)) => look_user(record, view, policy, now),
+        (Target::Role { .. }, View::Role(view)) => look_role(record, view, policy, now),
+        _ => {}
+    }
+}
+
+fn look_key(record: &mut Record, view: &KeyView, policy: &Policy, now: DateTime<Utc>) {
+    let missing = view.user != Presence::Same || view.key.is_none();
+    let active = view.key.as_ref().is_some_and(|key| !missing && key.status.is_active());
+    since(&mut record.missing_since, missing, now);
+    since(&mut record.disabled_since, !active, now);
+    if active {
+        record.probes.values_mut().for_each(|series| series.refusals = 0);
+        forget_rows(record);
+    }
+    let dead = if missing {
+        proof::gone(record, policy, now)
+    } else {
+        !active && view.key.iter().all(|key| proof::key_is_dead(key, record, policy, now))
+    };
+    since(&mut record.dead_at, dead, now);
+    let sealed = record.dead_at.is_some_and(|dead_at| {
+        let from = dead_at + policy.cutoff_margin;
+        // A key that is gone leaves its sessions behind; only a user that is gone takes them along.
+        let user_gone = view.user != Presence::Same;
+        let sessions = user_gone || view.denies.iter().any(|deny| deny.cuts_sessions_before(from));
+        sessions && roles_cut(&view.roles, record, policy)
+    });
+    since(&mut record.sealed_since, sealed, now);
+}
+
+fn look_user(record: &mut Record, view: &UserView, policy: &Policy, now: DateTime<Utc>) {
+    let missing = view.user != Presence::Same;
+    let active = !missing && user_is_active(view);
+    let denied = missing || view.denies.iter().any(crate::observe::DenyState::denies_everything);
+    since(&mut record.missing_since, missing, now);
+    since(&mut record.disabled_since, !active, now);
+    since(&mut record.denied_since, denied, now);
+    if active {
+        record.probes.values_mut().for_each(|series| series.refusals = 0);
+        forget_rows(record);
+    }
+    let dead = if missing {
+        proof::gone(record, policy, now)
+    } else {
+        let spread = record.denied_since.is_some_and(|at| now - at >= policy.spread);
+        let keys = view.keys.iter().all(|key| proof::key_is_dead(key, record, policy, now));
+        !active && spread && keys
+    };
+    since(&mut record.dead_at, dead, now);
+    let sealed = record.dead_at.is_some() && roles_cut(&view.roles, record, policy);
+    since(&mut record.sealed_since, sealed, now);
+}
+
+/// Whether anything of the user is switched on.
+pub(super) fn user_is_active(view: &UserView) -> bool {
+    view.login_profile
+        || view.keys.iter().any(|key| key.status.is_active())
+        || view.side.iter().any(|side| side.active)
+        || !view.mfa_devices.is_empty()
+}
+
+fn look_role(record: &mut Record, view: &RoleView, policy: &Policy, now: DateTime<Utc>) {
+    let missing = view.role != Presence::Same;
+    since(&mut record.missing_since, missing, now);
+    let closed = view.denies.iter().any(crate::observe::DenyState::denies_everything);
+    let clean = missing || closed || !role::partner_can_enter(view, policy);
+    since(&mut record.trust_clean_since, clean, now);
+    let dead = if missing {
+        proof::gone(record, policy, now)
+    } else {
+        record.trust_clean_since.is_some_and(|at| now - at >= policy.spread)
+    };
+    since(&mut record.dead_at, dead, now);
+    let sealed = record.dead_at.is_some_and(|dead_at| {
+        let from = dead_at + policy.cutoff_margin;
+        missing
+            || role::sessions_may_end_by_themselves(view, policy)
+            || view.denies.iter().any(|deny| deny.cuts_sessions_before(from))
+    });
+    since(&mut record.sealed_since, sealed, now);
+}
+
+/// What was proven of something that is switched on again is proven no more.
+fn forget_rows(record: &mut Record) {
+    for series in record.probes.values_mut() {
+        series.since = None;
+        series.endpoints.clear();
+    }
+}
+
+/// Whether every role that is to be cut is cut beyond the moment of death.
+fn roles_cut(roles: &[RoleStanding], record: &Record, policy: &Policy) -> bool {
+    let Some(dead_at) = record.dead_at else { return false };
+    let from = dead_at + policy.cutoff_margin;
+    roles.iter().filter(|standing| is_cut(standing, policy)).all(|standing| {
+        standing.denies.iter().any(|deny| deny.cuts_sessions_before(from))
+    })
+}
+
+/// Whether a role that the target could assume is to be cut, rather than waited for.
+pub(super) fn is_cut(standing: &RoleStanding, policy: &Policy) -> bool {
+    use crate::policy::ServiceRoles;
+    standing.presence == Presence::Same
+        && policy.assumable_roles == RoleSessions::Cut
+        && !standing.role.service_linked
+        && (!standing.role.service_assumed || policy.service_roles == ServiceRoles::Cut)
+}

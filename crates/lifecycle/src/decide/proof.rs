@@ -1,0 +1,109 @@
+//! Proving that a key is dead: refusals in a row where its secret half is known, a row of looks
+//! where it is not; and that what is missing stays missing at a second look.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Check, Decision, act, wait};
+use crate::action::Action;
+use crate::credential::UserRef;
+use crate::observe::KeyState;
+use crate::policy::Policy;
+use crate::record::{ProbeSeries, Record};
+use crate::task::{BlockReason, Verification};
+
+/// Probes in a row that prove nothing before a person is asked.
+const INCONCLUSIVE_LIMIT: u32 = 40;
+
+/// After that, how long until the next probe: a blocked task is retried slowly.
+const INCONCLUSIVE_PAUSE: TimeDelta = TimeDelta::minutes(5);
+
+/// Whether what is missing was missing at two looks a window apart. A deleted identity's key may be
+/// accepted for seconds after, so the window is the one for dead keys.
+pub(super) fn gone(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
+    record.missing_since.is_some_and(|at| now - at >= second_look(policy))
+}
+
+fn second_look(policy: &Policy) -> TimeDelta {
+    // Never zero: one look is not two.
+    policy.proof.window.max(TimeDelta::seconds(1))
+}
+
+/// Asks for the second look.
+pub(super) fn look_twice(record: &Record, policy: &Policy, now: DateTime<Utc>) -> Check {
+    let since = record.missing_since?;
+    (now - since < second_look(policy))
+        .then(|| wait(since + second_look(policy), "it is not there: looking a second time"))
+}
+
+/// Whether a key that is switched off is proven dead.
+pub(super) fn key_is_dead(
+    key: &KeyState,
+    record: &Record,
+    policy: &Policy,
+    now: DateTime<Utc>,
+) -> bool {
+    if key.status.is_active() {
+        return false;
+    }
+    if can_probe(key, record) {
+        let proof = policy.proof;
+        let series = record.probes.get(&key.id);
+        series.is_some_and(|s| s.proves_dead(proof.refusals, proof.window, proof.endpoints))
+    } else {
+        record.disabled_since.is_some_and(|at| now - at >= policy.proof.window)
+    }
+}
+
+/// What the proof of a key's death needs next; `None` once it is proven.
+pub(super) fn prove(
+    key: &KeyState,
+    user: &UserRef,
+    record: &Record,
+    policy: &Policy,
+    now: DateTime<Utc>,
+) -> Check {
+    if key_is_dead(key, record, policy, now) {
+        return None;
+    }
+    if !can_probe(key, record) {
+        let since = record.disabled_since.unwrap_or(now);
+        let reason = "switched off; its secret half is not known, so its state is watched";
+        return Some(wait(since + policy.proof.window, reason));
+    }
+    let empty = ProbeSeries::default();
+    let series = record.probes.get(&key.id).unwrap_or(&empty);
+    let stuck = series.inconclusive >= INCONCLUSIVE_LIMIT;
+    let pause = if stuck { INCONCLUSIVE_PAUSE } else { policy.proof.interval };
+    match series.last.map(|last| last + pause) {
+        Some(next) if next > now && stuck => {
+            Some(Decision::Blocked(BlockReason::ProbeInconclusive {
+                key_id: key.id.clone(),
+                why: series.why.clone(),
+            }))
+        }
+        Some(next) if next > now => Some(wait(next, "next probe")),
+        _ => {
+            let (user, key_id) = (user.clone(), key.id.clone());
+            let probe = Action::Probe { user, key_id, sample: series.samples };
+            Some(act(probe, "switched off; trying it until it is refused everywhere"))
+        }
+    }
+}
+
+/// How the death of these keys is verified. Only keys that were all tried count as probed.
+pub(super) fn verification<'a>(
+    keys: impl IntoIterator<Item = &'a KeyState>,
+    record: &Record,
+) -> Verification {
+    let mut keys = keys.into_iter().peekable();
+    if keys.peek().is_some() && keys.all(|key| can_probe(key, record)) {
+        Verification::Probed
+    } else {
+        Verification::ControlPlane
+    }
+}
+
+/// Whether a key can be tried.
+pub(super) fn can_probe(key: &KeyState, record: &Record) -> bool {
+    key.probeable && !record.probes.get(&key.id).is_some_and(|series| series.unavailable)
+}

@@ -1,0 +1,136 @@
+//! Undoing: what a case changed is put back, as far as quarantine still holds it, and nothing that
+//! another case holds.
+
+use chrono::{DateTime, Utc};
+
+use super::{Decision, Situation, act, wait};
+use crate::action::{Action, Change, DenyHandle};
+use crate::credential::Target;
+use crate::observe::{DenyState, KeyState, Presence, RoleStanding, SideState, View};
+use crate::task::{BlockReason, Verification};
+use crate::trust;
+
+/// Puts back one change after the other; each is told by what is seen, so doing it twice does
+/// nothing new.
+pub(super) fn reinstate(
+    situation: &Situation<'_>,
+    target: &Target,
+    view: &View,
+    now: DateTime<Utc>,
+) -> Decision {
+    let Situation { record, policy, .. } = situation;
+    if policy.holds.compromise {
+        return Decision::Blocked(BlockReason::VetoedByCompromise);
+    }
+    let next = record
+        .changes
+        .iter()
+        .filter(|change| !(policy.holds.other && is_held(change)))
+        .find_map(|change| undo(target, view, change));
+    match next {
+        Some(action) => act(action, "the contract's end was withdrawn"),
+        None if record.accepted_at.is_some_and(|at| now < at + policy.spread) => {
+            let until = record.accepted_at.unwrap_or(now) + policy.spread;
+            wait(until, "put back; waiting for it to hold everywhere")
+        }
+        None => Decision::Done(Verification::ControlPlane),
+    }
+}
+
+/// Whether another case that wants the same target revoked holds this change too. Denies and trust
+/// belong to the case that made them by name; switched-off credentials are the same switch for all.
+pub(super) fn is_held(change: &Change) -> bool {
+    match change {
+        Change::KeyDeactivated { .. }
+        | Change::Deactivated { .. }
+        | Change::LoginProfileDeleted { .. }
+        | Change::MfaDeactivated { .. }
+        | Change::TrustRemoved { .. } => true,
+        Change::UserDenied { .. } | Change::RoleDenied { .. } => false,
+    }
+}
+
+/// Whether a change can be put back, by what is seen; what is gone from the provider cannot.
+pub(super) fn can_restore(view: &View, change: &Change) -> bool {
+    match change {
+        Change::KeyDeactivated { key_id, .. } => keys(view).iter().any(|key| key.id == *key_id),
+        Change::Deactivated { kind, id, .. } => {
+            sides(view).iter().any(|side| side.kind == *kind && side.id == *id)
+        }
+        // AWS keeps neither a password nor an MFA device's seed.
+        Change::LoginProfileDeleted { .. } | Change::MfaDeactivated { .. } => false,
+        Change::UserDenied { .. } | Change::RoleDenied { .. } => true,
+        Change::TrustRemoved { .. } => {
+            matches!(view, View::Role(role) if role.role == Presence::Same)
+        }
+    }
+}
+
+fn undo(target: &Target, view: &View, change: &Change) -> Option<Action> {
+    match change.clone() {
+        Change::KeyDeactivated { user, key_id } => keys(view)
+            .iter()
+            .any(|key| key.id == key_id && !key.status.is_active())
+            .then_some(Action::ReactivateKey { user, key_id }),
+        Change::Deactivated { user, kind, id } => sides(view)
+            .iter()
+            .any(|side| side.kind == kind && side.id == id && !side.active)
+            .then_some(Action::Reactivate { user, kind, id }),
+        Change::LoginProfileDeleted { .. } | Change::MfaDeactivated { .. } => None,
+        Change::UserDenied { user, deny } => {
+            has(user_denies(view), &deny).then_some(Action::AllowUser { user, deny })
+        }
+        Change::RoleDenied { role, deny } => {
+            let denies = match (target, view) {
+                (Target::Role { role: own }, View::Role(view)) if *own == role => &view.denies[..],
+                _ => roles(view)
+                    .iter()
+                    .find(|standing| standing.role.role == role)
+                    .map_or(&[][..], |standing| &standing.denies),
+            };
+            has(denies, &deny).then_some(Action::AllowRole { role, deny })
+        }
+        Change::TrustRemoved { role, removed } => match view {
+            View::Role(view) if view.role == Presence::Same => {
+                (trust::with(&view.trust, &removed) != view.trust)
+                    .then_some(Action::RestoreTrust { role, removed })
+            }
+            _ => None,
+        },
+    }
+}
+
+fn has(denies: &[DenyState], handle: &DenyHandle) -> bool {
+    denies.iter().any(|deny| deny.handle == *handle)
+}
+
+fn keys(view: &View) -> &[KeyState] {
+    match view {
+        View::AccessKey(view) if view.user == Presence::Same => view.key.as_slice(),
+        View::User(view) if view.user == Presence::Same => &view.keys,
+        _ => &[],
+    }
+}
+
+fn sides(view: &View) -> &[SideState] {
+    match view {
+        View::User(view) if view.user == Presence::Same => &view.side,
+        _ => &[],
+    }
+}
+
+fn user_denies(view: &View) -> &[DenyState] {
+    match view {
+        View::AccessKey(view) if view.user == Presence::Same => &view.denies,
+        View::User(view) if view.user == Presence::Same => &view.denies,
+        _ => &[],
+    }
+}
+
+fn roles(view: &View) -> &[RoleStanding] {
+    match view {
+        View::AccessKey(view) => &view.roles,
+        View::User(view) => &view.roles,
+        View::Role(_) => &[],
+    }
+}

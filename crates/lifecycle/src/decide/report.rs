@@ -1,0 +1,222 @@
+//! What a person should know of a decision: findings, and every way in with how it was verified.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::look::is_cut;
+use super::{Situation, deny, proof, reinstate};
+use crate::finding::Finding;
+use crate::observe::{DenyState, KeyState, Presence, View};
+use crate::policy::{Desired, RoleSessions};
+use crate::record::Record;
+use crate::task::Verification;
+use crate::trust;
+
+/// One way of using what the task is about, and how it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Way {
+    /// What kind of way: `access-key`, `sessions`, `password`, `role-sessions`, `trust`, …
+    pub way: String,
+    /// Which one, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// How it stands.
+    #[serde(flatten)]
+    pub standing: Standing,
+}
+
+/// How a way stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "standing", rename_all = "kebab-case")]
+pub enum Standing {
+    /// Closed, and verified so.
+    Closed {
+        /// How.
+        verification: Verification,
+    },
+    /// Closed by time: sessions that could not be cut have ended.
+    Ended,
+    /// Open, at most until then.
+    OpenUntil {
+        /// When the longest session has ended.
+        until: DateTime<Utc>,
+    },
+    /// Open.
+    Open,
+}
+
+/// Every way in, and how it stands at this look.
+pub fn ways(situation: &Situation<'_>) -> Vec<Way> {
+    let Situation { record, .. } = *situation;
+    let mut ways = Vec::new();
+    match &situation.observed.view {
+        View::AccessKey(view) => {
+            ways.extend(view.key.iter().map(|key| key_way(key, record)));
+            let denied = view.user != Presence::Same || cut(&view.denies, situation);
+            ways.push(way("sessions", None, closed_if(denied)));
+            ways.extend(role_ways(situation, &view.roles));
+        }
+        View::User(view) => {
+            ways.extend(view.keys.iter().map(|key| key_way(key, record)));
+            let denied = view.denies.iter().any(DenyState::denies_everything);
+            let gone = view.user != Presence::Same;
+            ways.push(way("sessions", None, closed_if(gone || denied)));
+            ways.push(way("policies", None, closed_if(gone || denied)));
+            ways.push(way("password", None, closed_if(!view.login_profile)));
+            for side in &view.side {
+                let id = Some(side.id.clone());
+                ways.push(way(side.kind.as_str(), id, closed_if(!side.active)));
+            }
+            for device in &view.mfa_devices {
+                ways.push(way("mfa", Some(device.clone()), Standing::Open));
+            }
+            ways.extend(role_ways(situation, &view.roles));
+        }
+        View::Role(view) => {
+            let reading = trust::read(&view.trust, &situation.policy.partner);
+            let denied = view.denies.iter().any(DenyState::denies_everything);
+            let out = view.role != Presence::Same || denied || reading.partner.is_empty();
+            ways.push(way("trust", None, closed_if(out)));
+            let listed = reading.others && situation.policy.shared_roles == RoleSessions::List;
+            let standing = match record.dead_at {
+                Some(dead_at) if listed && !denied => {
+                    let longest = i64::from(view.max_session_seconds);
+                    until(dead_at + chrono::TimeDelta::seconds(longest), situation.observed.at)
+                }
+                _ => closed_if(view.role != Presence::Same || cut(&view.denies, situation)),
+            };
+            ways.push(way("sessions", None, standing));
+        }
+    }
+    ways
+}
+
+fn way(name: &str, id: Option<String>, standing: Standing) -> Way {
+    Way { way: name.to_owned(), id, standing }
+}
+
+fn closed_if(closed: bool) -> Standing {
+    if closed {
+        Standing::Closed { verification: Verification::ControlPlane }
+    } else {
+        Standing::Open
+    }
+}
+
+fn until(end: DateTime<Utc>, now: DateTime<Utc>) -> Standing {
+    if end <= now { Standing::Ended } else { Standing::OpenUntil { until: end } }
+}
+
+fn cut(denies: &[DenyState], situation: &Situation<'_>) -> bool {
+    situation.record.dead_at.is_some_and(|dead_at| {
+        denies.iter().any(|d| d.cuts_sessions_before(dead_at + situation.policy.cutoff_margin))
+    })
+}
+
+fn key_way(key: &KeyState, record: &Record) -> Way {
+    let standing = if key.status.is_active() || record.dead_at.is_none() {
+        Standing::Open
+    } else {
+        Standing::Closed { verification: proof::verification([key], record) }
+    };
+    way("access-key", Some(key.id.clone()), standing)
+}
+
+fn role_ways<'a>(
+    situation: &'a Situation<'a>,
+    roles: &'a [crate::observe::RoleStanding],
+) -> impl Iterator<Item = Way> + 'a {
+    let now = situation.observed.at;
+    roles.iter().map(move |standing| {
+        let id = Some(standing.role.role.name.clone());
+        let how = if standing.presence != Presence::Same {
+            closed_if(true)
+        } else if is_cut(standing, situation.policy) {
+            closed_if(cut(&standing.denies, situation))
+        } else {
+            match situation.record.dead_at {
+                Some(dead_at) => until(dead_at + standing.role.max_session(), now),
+                None => Standing::Open,
+            }
+        };
+        way("role-sessions", id, how)
+    })
+}
+
+/// What a person should know at this look.
+pub fn findings(desired: Desired, situation: &Situation<'_>) -> Vec<Finding> {
+    match desired {
+        Desired::Revoked => revocation_findings(situation),
+        Desired::Reinstated => restoration_findings(situation),
+        Desired::Deleted => Vec::new(),
+    }
+}
+
+fn revocation_findings(situation: &Situation<'_>) -> Vec<Finding> {
+    let Situation { target, observed, record, policy } = *situation;
+    let mut found = Vec::new();
+    match &observed.view {
+        View::AccessKey(view) => {
+            let user = target.label();
+            found.extend(view.intruders.iter().map(|what| {
+                let user = user.rsplit(' ').next().unwrap_or_default().to_owned();
+                Finding::Intruder { user, what: what.clone() }
+            }));
+            found.extend(residual_findings(&view.roles, record, situation));
+        }
+        View::User(view) => found.extend(residual_findings(&view.roles, record, situation)),
+        View::Role(view) => {
+            let reading = trust::read(&view.trust, &policy.partner);
+            let role = match target {
+                crate::credential::Target::Role { role } => role.name.clone(),
+                other => other.label(),
+            };
+            if !reading.suspicious.is_empty() {
+                let principals = reading.suspicious.clone();
+                found.push(Finding::SuspiciousTrust { role: role.clone(), principals });
+            }
+            if !reading.services.is_empty() {
+                let services = reading.services.clone();
+                found.push(Finding::ServiceWorkloads { role: role.clone(), services });
+            }
+            let listed = reading.others && policy.shared_roles == RoleSessions::List;
+            if let Some(dead_at) = record.dead_at.filter(|_| listed) {
+                let longest = chrono::TimeDelta::seconds(i64::from(view.max_session_seconds));
+                found.push(Finding::ResidualSessions { role, until: dead_at + longest });
+            }
+        }
+    }
+    found
+}
+
+fn residual_findings(
+    roles: &[crate::observe::RoleStanding],
+    record: &Record,
+    situation: &Situation<'_>,
+) -> Vec<Finding> {
+    let Some(dead_at) = record.dead_at else { return Vec::new() };
+    deny::residuals(roles, dead_at, situation.policy)
+        .map(|(standing, until)| Finding::ResidualSessions {
+            role: standing.role.role.name.clone(),
+            until,
+        })
+        .collect()
+}
+
+fn restoration_findings(situation: &Situation<'_>) -> Vec<Finding> {
+    let held = situation.policy.holds.other;
+    situation
+        .record
+        .changes
+        .iter()
+        .filter_map(|change| {
+            if !reinstate::can_restore(&situation.observed.view, change) {
+                Some(Finding::CannotRestore { change: change.clone() })
+            } else if held && reinstate::is_held(change) {
+                Some(Finding::HeldByAnotherCase { change: change.clone() })
+            } else {
+                None
+            }
+        })
+        .collect()
+}

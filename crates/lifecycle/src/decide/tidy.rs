@@ -1,0 +1,127 @@
+//! After quarantine: what was switched off is deleted, and denies that have nothing left to deny are
+//! taken off.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Check, Decision, Situation, act, first, wait};
+use crate::action::{Action, DenyPurpose};
+use crate::credential::{RoleRef, Target, UserRef};
+use crate::observe::{DenyState, KeyState, KeyView, Presence, RoleStanding, UserView, View};
+use crate::task::{BlockReason, Verification};
+
+/// The longest that a session of a user's key can live (AWS: STS API, `GetFederationToken` and
+/// `GetSessionToken`: 36 hours).
+const LONGEST_USER_SESSION: TimeDelta = TimeDelta::hours(36);
+
+/// Deletes, never before [`Policy::delete_after`](crate::policy::Policy::delete_after).
+pub(super) fn delete(
+    situation: &Situation<'_>,
+    target: &Target,
+    view: &View,
+    now: DateTime<Utc>,
+) -> Decision {
+    let Some(after) = situation.policy.delete_after else {
+        // The revocation is not done: there is no quarantine to be over.
+        return wait(now + TimeDelta::hours(1), "not revoked yet");
+    };
+    if now < after {
+        return wait(after, "in quarantine");
+    }
+    let here = Here { situation, now };
+    let said = match (target, view) {
+        (Target::AccessKey { user, .. }, View::AccessKey(view)) => here.key(user, view),
+        (Target::User { user }, View::User(view)) => here.user(user, view),
+        (Target::Role { role }, View::Role(view)) if view.role == Presence::Same => {
+            let longest = TimeDelta::seconds(i64::from(view.max_session_seconds));
+            here.role(role, &view.denies, longest)
+        }
+        _ => None,
+    };
+    said.unwrap_or(Decision::Done(Verification::ControlPlane))
+}
+
+struct Here<'a> {
+    situation: &'a Situation<'a>,
+    now: DateTime<Utc>,
+}
+
+impl Here<'_> {
+    fn key(&self, user: &UserRef, view: &KeyView) -> Check {
+        let present = view.user == Presence::Same;
+        let checks: [&dyn Fn() -> Check; 3] = [
+            &|| view.key.as_ref().filter(|_| present).and_then(|key| delete_key(user, key)),
+            &|| if present { self.user_sessions(user, &view.denies) } else { None },
+            &|| self.roles(&view.roles),
+        ];
+        first(self.now, &checks)
+    }
+
+    /// The user itself stays, with everything denied: deleting identities is their owner's business.
+    fn user(&self, user: &UserRef, view: &UserView) -> Check {
+        let present = view.user == Presence::Same;
+        let checks: [&dyn Fn() -> Check; 3] = [
+            &|| view.keys.iter().filter(|_| present).find_map(|key| delete_key(user, key)),
+            &|| {
+                view.side.iter().filter(|_| present).find_map(|side| {
+                    let (user, kind, id) = (user.clone(), side.kind, side.id.clone());
+                    Some(if side.active {
+                        switched_on(format!("{} {id}", kind.as_str()))
+                    } else {
+                        act(Action::Delete { user, kind, id }, "its quarantine is over")
+                    })
+                })
+            },
+            &|| self.roles(&view.roles),
+        ];
+        first(self.now, &checks)
+    }
+
+    fn user_sessions(&self, user: &UserRef, denies: &[DenyState]) -> Check {
+        let deny = sessions(denies)?;
+        self.after(LONGEST_USER_SESSION).or_else(|| {
+            let (user, deny) = (user.clone(), deny.handle.clone());
+            Some(act(Action::AllowUser { user, deny }, "every session that it denied has ended"))
+        })
+    }
+
+    fn roles(&self, roles: &[RoleStanding]) -> Check {
+        roles
+            .iter()
+            .filter(|standing| standing.presence == Presence::Same)
+            .find_map(|s| self.role(&s.role.role, &s.denies, s.role.max_session()))
+    }
+
+    fn role(&self, role: &RoleRef, denies: &[DenyState], longest: TimeDelta) -> Check {
+        let deny = sessions(denies)?;
+        self.after(longest).or_else(|| {
+            let (role, deny) = (role.clone(), deny.handle.clone());
+            Some(act(Action::AllowRole { role, deny }, "every session that it denied has ended"))
+        })
+    }
+
+    /// Waits until sessions minted before the death can live no longer.
+    fn after(&self, longest: TimeDelta) -> Check {
+        let dead_at = self.situation.record.dead_at.unwrap_or(self.now);
+        let until = dead_at + self.situation.policy.cutoff_margin + longest;
+        (self.now < until).then(|| wait(until, "denied sessions have not all ended"))
+    }
+}
+
+fn sessions(denies: &[DenyState]) -> Option<&DenyState> {
+    denies.iter().find(|deny| deny.handle.purpose == DenyPurpose::Sessions)
+}
+
+fn delete_key(user: &UserRef, key: &KeyState) -> Check {
+    let (user, key_id) = (user.clone(), key.id.clone());
+    Some(if key.status.is_active() {
+        switched_on(key_id)
+    } else {
+        act(Action::DeleteKey { user, key_id }, "its quarantine is over")
+    })
+}
+
+/// Somebody switched it on again. To delete it might lock production out, to ignore it might leave
+/// an attacker in: a person decides.
+fn switched_on(what: String) -> Decision {
+    Decision::Blocked(BlockReason::SwitchedOnAgain { what })
+}
