@@ -15,7 +15,10 @@ use crate::trust::RemovedPrincipal;
 /// the same as applying it once.
 ///
 /// `user` and `role` are the identity that is touched; ids and serials are the provider's.
-#[allow(missing_docs, reason = "the fields are named for what they are, and the variants say the rest")]
+#[allow(
+    missing_docs,
+    reason = "the fields are named for what they are, and the variants say the rest"
+)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 pub enum Action {
@@ -28,11 +31,23 @@ pub enum Action {
     /// `DeleteLoginProfile`: a console password has no off switch but this.
     DeleteLoginProfile { user: UserRef },
     /// Switches one SSH key, signing certificate or service-specific credential off.
-    Deactivate { user: UserRef, kind: SideCredential, id: String },
+    Deactivate {
+        user: UserRef,
+        kind: SideCredential,
+        id: String,
+    },
     /// Switches it on again: undo.
-    Reactivate { user: UserRef, kind: SideCredential, id: String },
+    Reactivate {
+        user: UserRef,
+        kind: SideCredential,
+        id: String,
+    },
     /// Deletes it, after quarantine.
-    Delete { user: UserRef, kind: SideCredential, id: String },
+    Delete {
+        user: UserRef,
+        kind: SideCredential,
+        id: String,
+    },
     /// `DeactivateMFADevice`.
     DeactivateMfa { user: UserRef, serial: String },
     /// Puts this case's deny on a user, replacing the one it put before.
@@ -44,12 +59,22 @@ pub enum Action {
     /// Takes this case's deny off a role.
     AllowRole { role: RoleRef, deny: DenyHandle },
     /// Takes principals out of a role's trust policy, leaving every other statement as it is.
-    RemoveTrust { role: RoleRef, removed: Vec<RemovedPrincipal> },
+    RemoveTrust {
+        role: RoleRef,
+        removed: Vec<RemovedPrincipal>,
+    },
     /// Puts them back into the document as it is now: undo.
-    RestoreTrust { role: RoleRef, removed: Vec<RemovedPrincipal> },
+    RestoreTrust {
+        role: RoleRef,
+        removed: Vec<RemovedPrincipal>,
+    },
     /// Tries the key itself: `sts:GetCallerIdentity` on a fresh connection, with a positive control.
     /// Changes nothing.
-    Probe { user: UserRef, key_id: String, sample: u32 },
+    Probe {
+        user: UserRef,
+        key_id: String,
+        sample: u32,
+    },
 }
 
 /// Credentials of a user beside access keys and the password that have an off switch.
@@ -131,14 +156,21 @@ impl DenyHandle {
 
 /// Something that a case may have changed. Recorded with the *intent*, before the call, so that a
 /// lost reply or a crash never loses track of what must be undone.
-#[allow(missing_docs, reason = "the fields are named for what they are, and the variants say the rest")]
+#[allow(
+    missing_docs,
+    reason = "the fields are named for what they are, and the variants say the rest"
+)]
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "kebab-case")]
 pub enum Change {
     /// A key that was Active was deactivated.
     KeyDeactivated { user: UserRef, key_id: String },
     /// A side credential that was active was deactivated.
-    Deactivated { user: UserRef, kind: SideCredential, id: String },
+    Deactivated {
+        user: UserRef,
+        kind: SideCredential,
+        id: String,
+    },
     /// A console password was deleted. It cannot be restored.
     LoginProfileDeleted { user: UserRef },
     /// An MFA device was deactivated. It cannot be restored; its owner enrols again.
@@ -148,7 +180,10 @@ pub enum Change {
     /// A deny was put on a role.
     RoleDenied { role: RoleRef, deny: DenyHandle },
     /// Principals were taken out of a trust policy.
-    TrustRemoved { role: RoleRef, removed: Vec<RemovedPrincipal> },
+    TrustRemoved {
+        role: RoleRef,
+        removed: Vec<RemovedPrincipal>,
+    },
 }
 
 impl Action {
@@ -159,8 +194,14 @@ impl Action {
             Self::Deactivate { user, kind, id } => Change::Deactivated { user, kind, id },
             Self::DeleteLoginProfile { user } => Change::LoginProfileDeleted { user },
             Self::DeactivateMfa { user, serial } => Change::MfaDeactivated { user, serial },
-            Self::DenyUser { user, deny } => Change::UserDenied { user, deny: deny.handle },
-            Self::DenyRole { role, deny } => Change::RoleDenied { role, deny: deny.handle },
+            Self::DenyUser { user, deny } => Change::UserDenied {
+                user,
+                deny: deny.handle,
+            },
+            Self::DenyRole { role, deny } => Change::RoleDenied {
+                role,
+                deny: deny.handle,
+            },
             Self::RemoveTrust { role, removed } => Change::TrustRemoved { role, removed },
             Self::ReactivateKey { .. }
             | Self::DeleteKey { .. }
@@ -261,8 +302,12 @@ impl Action {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::DeactivateKey { key_id, user } => write!(f, "deactivate {key_id} of {}", user.name),
-            Self::ReactivateKey { key_id, user } => write!(f, "reactivate {key_id} of {}", user.name),
+            Self::DeactivateKey { key_id, user } => {
+                write!(f, "deactivate {key_id} of {}", user.name)
+            }
+            Self::ReactivateKey { key_id, user } => {
+                write!(f, "reactivate {key_id} of {}", user.name)
+            }
             Self::DeleteKey { key_id, user } => write!(f, "delete {key_id} of {}", user.name),
             Self::DeleteLoginProfile { user } => write!(f, "delete the password of {}", user.name),
             Self::Deactivate { user, kind, id } => {
@@ -286,10 +331,20 @@ impl fmt::Display for Action {
                 write!(f, "take {} off role {}", deny.policy_name(), role.name)
             }
             Self::RemoveTrust { role, removed } => {
-                write!(f, "take {} principals out of the trust of {}", removed.len(), role.name)
+                write!(
+                    f,
+                    "take {} principals out of the trust of {}",
+                    removed.len(),
+                    role.name
+                )
             }
             Self::RestoreTrust { role, removed } => {
-                write!(f, "put {} principals back into the trust of {}", removed.len(), role.name)
+                write!(
+                    f,
+                    "put {} principals back into the trust of {}",
+                    removed.len(),
+                    role.name
+                )
             }
             Self::Probe { key_id, sample, .. } => write!(f, "probe {key_id} (sample {sample})"),
         }
@@ -312,7 +367,11 @@ impl fmt::Display for DenyScope {
         match self {
             Self::Everything => f.write_str("everything"),
             Self::SessionsBefore(cutoff) => {
-                write!(f, "everything by sessions issued before {}", cutoff.format("%FT%TZ"))
+                write!(
+                    f,
+                    "everything by sessions issued before {}",
+                    cutoff.format("%FT%TZ")
+                )
             }
         }
     }

@@ -91,8 +91,20 @@ impl Zones {
         let zone = self.get(&task.binding.zone);
         let compromise = task.trigger == Trigger::CompromiseNotice;
         let urgent = compromise && task.severity >= Some(Severity::High);
-        let sessions = |cut| if cut { RoleSessions::Cut } else { RoleSessions::List };
-        let services = |cut| if cut { ServiceRoles::Cut } else { ServiceRoles::Ask };
+        let sessions = |cut| {
+            if cut {
+                RoleSessions::Cut
+            } else {
+                RoleSessions::List
+            }
+        };
+        let services = |cut| {
+            if cut {
+                ServiceRoles::Cut
+            } else {
+                ServiceRoles::Ask
+            }
+        };
         Policy {
             case: task.undoes.clone().unwrap_or_else(|| task.case.clone()),
             proof: zone.proof,

@@ -19,7 +19,13 @@ pub(super) fn revoke(
     now: DateTime<Utc>,
 ) -> Decision {
     let reading = trust::read(&view.trust, &situation.policy.partner);
-    let here = Here { situation, role, view, reading, now };
+    let here = Here {
+        situation,
+        role,
+        view,
+        reading,
+        now,
+    };
     let checks: [&dyn Fn() -> Check; 8] = [
         &|| here.is_missing_for_sure(),
         &|| here.can_be_changed(),
@@ -30,7 +36,10 @@ pub(super) fn revoke(
         &|| here.sessions_are_denied_beyond_that(),
         &|| here.denies_have_spread_or_sessions_ended(),
     ];
-    first(now, &checks).unwrap_or(Decision::Done(Verification::ControlPlane))
+    first(now, &checks).unwrap_or_else(|| match situation.record.sealed_since {
+        Some(_) => Decision::Done(Verification::ControlPlane),
+        None => wait(now + situation.policy.proof.window, "not proven yet"),
+    })
 }
 
 /// Whether somebody of the partner is still in the trust policy.
@@ -63,7 +72,9 @@ impl Here<'_> {
 
     fn is_missing_for_sure(&self) -> Check {
         let Situation { record, policy, .. } = self.situation;
-        self.missing().then(|| proof::look_twice(record, policy, self.now)).flatten()
+        self.missing()
+            .then(|| proof::look_twice(record, policy, self.now))
+            .flatten()
     }
 
     fn can_be_changed(&self) -> Check {
@@ -73,7 +84,10 @@ impl Here<'_> {
 
     fn partner_is_known(&self) -> Check {
         let Situation { record, policy, .. } = self.situation;
-        let taken_out = record.changes.iter().any(|c| matches!(c, Change::TrustRemoved { .. }));
+        let taken_out = record
+            .changes
+            .iter()
+            .any(|c| matches!(c, Change::TrustRemoved { .. }));
         let nobody = policy.needs_partner && policy.partner.is_empty();
         (nobody && !self.missing() && !taken_out && !self.closed()).then(|| {
             Decision::Blocked(BlockReason::NoPartnerPrincipal {
@@ -89,7 +103,10 @@ impl Here<'_> {
         let removed = self.reading.partner.clone();
         if trust::without(&self.view.trust, &removed).is_some() {
             let role = self.role.clone();
-            return Some(act(Action::RemoveTrust { role, removed }, "the partner may assume it"));
+            return Some(act(
+                Action::RemoveTrust { role, removed },
+                "the partner may assume it",
+            ));
         }
         self.workloads_may_die().or_else(|| {
             Some(self.deny(
@@ -103,7 +120,11 @@ impl Here<'_> {
         let policy = self.situation.policy;
         if self.changes_nothing()
             || sessions_may_end_by_themselves(self.view, policy)
-            || self.view.denies.iter().any(|deny| deny.cuts_sessions_before(from))
+            || self
+                .view
+                .denies
+                .iter()
+                .any(|deny| deny.cuts_sessions_before(from))
         {
             return None;
         }
@@ -116,8 +137,12 @@ impl Here<'_> {
     fn trust_has_spread(&self) -> Check {
         let Situation { record, policy, .. } = self.situation;
         let until = record.trust_clean_since? + policy.spread;
-        (!self.missing() && self.now < until)
-            .then(|| wait(until, "nobody of the partner is in it; waiting for that to hold"))
+        (!self.missing() && self.now < until).then(|| {
+            wait(
+                until,
+                "nobody of the partner is in it; waiting for that to hold",
+            )
+        })
     }
 
     fn sessions_are_denied_beyond_that(&self) -> Check {
@@ -131,13 +156,13 @@ impl Here<'_> {
         if self.missing() {
             return None;
         }
-        let dead_at = record.dead_at.unwrap_or(self.now);
+        let dead_at = record.dead_at?;
         if !self.closed() && sessions_may_end_by_themselves(self.view, policy) {
             let longest = chrono::TimeDelta::seconds(i64::from(self.view.max_session_seconds));
             let reason = "others share it: its older sessions end by themselves";
             return (self.now < dead_at + longest).then(|| wait(dead_at + longest, reason));
         }
-        let until = record.sealed_since.unwrap_or(self.now) + policy.spread;
+        let until = record.sealed_since? + policy.spread;
         (self.now < until).then(|| wait(until, "all is closed; waiting for it to hold everywhere"))
     }
 

@@ -49,8 +49,19 @@ impl Here<'_> {
     fn key(&self, user: &UserRef, view: &KeyView) -> Check {
         let present = view.user == Presence::Same;
         let checks: [&dyn Fn() -> Check; 3] = [
-            &|| view.key.as_ref().filter(|_| present).and_then(|key| delete_key(user, key)),
-            &|| if present { self.user_sessions(user, &view.denies) } else { None },
+            &|| {
+                view.key
+                    .as_ref()
+                    .filter(|_| present)
+                    .and_then(|key| delete_key(user, key))
+            },
+            &|| {
+                if present {
+                    self.user_sessions(user, &view.denies)
+                } else {
+                    None
+                }
+            },
             &|| self.roles(&view.roles),
         ];
         first(self.now, &checks)
@@ -60,7 +71,12 @@ impl Here<'_> {
     fn user(&self, user: &UserRef, view: &UserView) -> Check {
         let present = view.user == Presence::Same;
         let checks: [&dyn Fn() -> Check; 3] = [
-            &|| view.keys.iter().filter(|_| present).find_map(|key| delete_key(user, key)),
+            &|| {
+                view.keys
+                    .iter()
+                    .filter(|_| present)
+                    .find_map(|key| delete_key(user, key))
+            },
             &|| {
                 view.side.iter().filter(|_| present).find_map(|side| {
                     let (user, kind, id) = (user.clone(), side.kind, side.id.clone());
@@ -80,7 +96,10 @@ impl Here<'_> {
         let deny = sessions(denies)?;
         self.after(LONGEST_USER_SESSION).or_else(|| {
             let (user, deny) = (user.clone(), deny.handle.clone());
-            Some(act(Action::AllowUser { user, deny }, "every session that it denied has ended"))
+            Some(act(
+                Action::AllowUser { user, deny },
+                "every session that it denied has ended",
+            ))
         })
     }
 
@@ -95,7 +114,10 @@ impl Here<'_> {
         let deny = sessions(denies)?;
         self.after(longest).or_else(|| {
             let (role, deny) = (role.clone(), deny.handle.clone());
-            Some(act(Action::AllowRole { role, deny }, "every session that it denied has ended"))
+            Some(act(
+                Action::AllowRole { role, deny },
+                "every session that it denied has ended",
+            ))
         })
     }
 
@@ -108,7 +130,9 @@ impl Here<'_> {
 }
 
 fn sessions(denies: &[DenyState]) -> Option<&DenyState> {
-    denies.iter().find(|deny| deny.handle.purpose == DenyPurpose::Sessions)
+    denies
+        .iter()
+        .find(|deny| deny.handle.purpose == DenyPurpose::Sessions)
 }
 
 fn delete_key(user: &UserRef, key: &KeyState) -> Check {

@@ -17,7 +17,12 @@ pub(super) fn revoke(
     view: &UserView,
     now: DateTime<Utc>,
 ) -> Decision {
-    let here = Here { situation, user, view, now };
+    let here = Here {
+        situation,
+        user,
+        view,
+        now,
+    };
     let checks: [&dyn Fn() -> Check; 11] = [
         &|| here.is_missing_for_sure(),
         &|| here.keys_are_off(),
@@ -51,16 +56,18 @@ impl Here<'_> {
             return None;
         }
         // Role sessions outlive a deleted user: they are cut while the second look is waited for.
-        self.role_sessions(DateTime::<Utc>::MIN_UTC).or_else(|| {
-            proof::look_twice(self.situation.record, self.situation.policy, self.now)
-        })
+        self.role_sessions(DateTime::<Utc>::MIN_UTC)
+            .or_else(|| proof::look_twice(self.situation.record, self.situation.policy, self.now))
     }
 
     fn keys_are_off(&self) -> Check {
         self.present()?;
         let key = self.view.keys.iter().find(|key| key.status.is_active())?;
         let (user, key_id) = (self.user.clone(), key.id.clone());
-        Some(act(Action::DeactivateKey { user, key_id }, "the user has an active key"))
+        Some(act(
+            Action::DeactivateKey { user, key_id },
+            "the user has an active key",
+        ))
     }
 
     fn everything_is_denied(&self) -> Check {
@@ -72,23 +79,32 @@ impl Here<'_> {
     fn password_is_gone(&self) -> Check {
         self.present()?;
         let user = self.user.clone();
-        self.view
-            .login_profile
-            .then(|| act(Action::DeleteLoginProfile { user }, "the user has a console password"))
+        self.view.login_profile.then(|| {
+            act(
+                Action::DeleteLoginProfile { user },
+                "the user has a console password",
+            )
+        })
     }
 
     fn side_credentials_are_off(&self) -> Check {
         self.present()?;
         let side = self.view.side.iter().find(|side| side.active)?;
         let (user, kind, id) = (self.user.clone(), side.kind, side.id.clone());
-        Some(act(Action::Deactivate { user, kind, id }, "it is switched on"))
+        Some(act(
+            Action::Deactivate { user, kind, id },
+            "it is switched on",
+        ))
     }
 
     fn mfa_devices_are_off(&self) -> Check {
         self.present()?;
         let serial = self.view.mfa_devices.first()?.clone();
         let user = self.user.clone();
-        Some(act(Action::DeactivateMfa { user, serial }, "it lets the user enrol again"))
+        Some(act(
+            Action::DeactivateMfa { user, serial },
+            "it lets the user enrol again",
+        ))
     }
 
     fn role_sessions(&self, from: DateTime<Utc>) -> Check {
@@ -106,9 +122,9 @@ impl Here<'_> {
             .filter(|_| self.present().is_some())
             .find_map(|key| proof::prove(key, self.user, record, policy, self.now));
         unproven.or_else(|| {
-            let until = record.denied_since.unwrap_or(self.now) + policy.spread;
-            let until = until.max(self.now + policy.proof.interval);
-            Some(wait(until, "everything is denied; waiting for it to hold everywhere"))
+            let until = record.denied_since? + policy.spread;
+            let reason = "everything is denied; waiting for it to hold everywhere";
+            (self.now < until).then(|| wait(until, reason))
         })
     }
 
@@ -122,7 +138,7 @@ impl Here<'_> {
         if self.view.roles.is_empty() || !deny::cuts(policy) {
             return None;
         }
-        let until = record.sealed_since.unwrap_or(self.now) + policy.spread;
+        let until = record.sealed_since? + policy.spread;
         (self.now < until).then(|| wait(until, "all is closed; waiting for it to hold everywhere"))
     }
 
@@ -132,8 +148,12 @@ impl Here<'_> {
     }
 
     fn done(&self) -> Decision {
+        let Situation { record, policy, .. } = self.situation;
+        if record.sealed_since.is_none() {
+            return wait(self.now + policy.proof.window, "not proven yet");
+        }
         Decision::Done(if self.present().is_some() {
-            proof::verification(&self.view.keys, self.situation.record)
+            proof::verification(&self.view.keys, record)
         } else {
             Verification::ControlPlane
         })

@@ -29,9 +29,7 @@ pub struct ContractEnd {
 }
 
 /// What happened to a contract.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ContractChange {
     /// It ends at `effective_at`.
