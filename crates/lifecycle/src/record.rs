@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Change, DenyPlace};
+use crate::finding::Finding;
 
 /// The memory of a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,8 @@ pub struct Record {
     pub changes: BTreeSet<Change>,
     /// What this undoing task has put back.
     pub undone: BTreeSet<Change>,
+    /// Findings that were told already: each is escalated once.
+    pub told: BTreeSet<Finding>,
 }
 
 /// An identity (a [`Target::lock`](crate::credential::Target::lock) text) and a place on it.

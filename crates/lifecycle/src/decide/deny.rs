@@ -13,7 +13,7 @@ use crate::task::BlockReason;
 
 /// The deny to put so that `scope` holds; `Err` where no place is left.
 pub(super) fn order(
-    identity: String,
+    identity: &str,
     denies: &[DenyState],
     scope: DenyScope,
     may_use_boundary: bool,
@@ -36,7 +36,7 @@ pub(super) fn order(
         .filter(|place| *place != DenyPlace::Boundary || may_use_boundary)
         .find(|place| {
             !record.full.contains(&Place {
-                identity: identity.clone(),
+                identity: identity.to_owned(),
                 place: *place,
             })
         })
@@ -66,7 +66,7 @@ pub(super) fn user_sessions(
     let identity = format!("user/{}/{}", user.account, user.name);
     let scope = DenyScope::SessionsBefore(now + policy.cutoff_margin);
     Some(
-        match order(identity, denies, scope, false, record, policy) {
+        match order(&identity, denies, scope, false, record, policy) {
             Ok(deny) => act(
                 Action::DenyUser {
                     user: user.clone(),
@@ -92,7 +92,7 @@ pub(super) fn user_everything(
     let identity = format!("user/{}/{}", user.account, user.name);
     Some(
         match order(
-            identity,
+            &identity,
             denies,
             DenyScope::Everything,
             true,
@@ -121,7 +121,7 @@ pub(super) fn role(
     policy: &Policy,
 ) -> Decision {
     let identity = format!("role/{}/{}", role.account, role.name);
-    match order(identity, denies, scope, false, record, policy) {
+    match order(&identity, denies, scope, false, record, policy) {
         Ok(deny) => act(
             Action::DenyRole {
                 role: role.clone(),

@@ -6,7 +6,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{Check, Decision, Situation, act, first, wait};
 use crate::action::{Action, DenyPurpose};
 use crate::credential::{RoleRef, Target, UserRef};
-use crate::observe::{DenyState, KeyState, KeyView, Presence, RoleStanding, UserView, View};
+use crate::observe::{
+    DenyState, KeyState, KeyView, Presence, RoleStanding, SideState, UserView, View,
+};
 use crate::task::{BlockReason, Verification};
 
 /// The longest that a session of a user's key can live (AWS: STS API, `GetFederationToken` and
@@ -48,13 +50,9 @@ struct Here<'a> {
 impl Here<'_> {
     fn key(&self, user: &UserRef, view: &KeyView) -> Check {
         let present = view.user == Presence::Same;
+        let key = view.key.as_ref().filter(|_| present);
         let checks: [&dyn Fn() -> Check; 3] = [
-            &|| {
-                view.key
-                    .as_ref()
-                    .filter(|_| present)
-                    .and_then(|key| delete_key(user, key))
-            },
+            &|| key.map(|key| delete_key(user, key)),
             &|| {
                 if present {
                     self.user_sessions(user, &view.denies)
@@ -70,23 +68,23 @@ impl Here<'_> {
     /// The user itself stays, with everything denied: deleting identities is their owner's business.
     fn user(&self, user: &UserRef, view: &UserView) -> Check {
         let present = view.user == Presence::Same;
+        // What is switched on again is said last: it is no reason to keep the others.
+        let keys = || {
+            view.keys
+                .iter()
+                .filter(|_| present)
+                .map(|key| delete_key(user, key))
+        };
+        let sides = || {
+            view.side
+                .iter()
+                .filter(|_| present)
+                .map(|side| delete_side(user, side))
+        };
+        let is_act = |said: &Decision| matches!(said, Decision::Act(..));
         let checks: [&dyn Fn() -> Check; 3] = [
-            &|| {
-                view.keys
-                    .iter()
-                    .filter(|_| present)
-                    .find_map(|key| delete_key(user, key))
-            },
-            &|| {
-                view.side.iter().filter(|_| present).find_map(|side| {
-                    let (user, kind, id) = (user.clone(), side.kind, side.id.clone());
-                    Some(if side.active {
-                        switched_on(format!("{} {id}", kind.as_str()))
-                    } else {
-                        act(Action::Delete { user, kind, id }, "its quarantine is over")
-                    })
-                })
-            },
+            &|| keys().chain(sides()).find(is_act),
+            &|| keys().chain(sides()).next(),
             &|| self.roles(&view.roles),
         ];
         first(self.now, &checks)
@@ -135,13 +133,22 @@ fn sessions(denies: &[DenyState]) -> Option<&DenyState> {
         .find(|deny| deny.handle.purpose == DenyPurpose::Sessions)
 }
 
-fn delete_key(user: &UserRef, key: &KeyState) -> Check {
+fn delete_key(user: &UserRef, key: &KeyState) -> Decision {
     let (user, key_id) = (user.clone(), key.id.clone());
-    Some(if key.status.is_active() {
+    if key.status.is_active() {
         switched_on(key_id)
     } else {
         act(Action::DeleteKey { user, key_id }, "its quarantine is over")
-    })
+    }
+}
+
+fn delete_side(user: &UserRef, side: &SideState) -> Decision {
+    let (user, kind, id) = (user.clone(), side.kind, side.id.clone());
+    if side.active {
+        switched_on(format!("{} {id}", kind.as_str()))
+    } else {
+        act(Action::Delete { user, kind, id }, "its quarantine is over")
+    }
 }
 
 /// Somebody switched it on again. To delete it might lock production out, to ignore it might leave
