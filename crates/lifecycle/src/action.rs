@@ -31,23 +31,11 @@ pub enum Action {
     /// `DeleteLoginProfile`: a console password has no off switch but this.
     DeleteLoginProfile { user: UserRef },
     /// Switches one SSH key, signing certificate or service-specific credential off.
-    Deactivate {
-        user: UserRef,
-        kind: SideCredential,
-        id: String,
-    },
+    Deactivate { user: UserRef, kind: SideCredential, id: String },
     /// Switches it on again: undo.
-    Reactivate {
-        user: UserRef,
-        kind: SideCredential,
-        id: String,
-    },
+    Reactivate { user: UserRef, kind: SideCredential, id: String },
     /// Deletes it, after quarantine.
-    Delete {
-        user: UserRef,
-        kind: SideCredential,
-        id: String,
-    },
+    Delete { user: UserRef, kind: SideCredential, id: String },
     /// `DeactivateMFADevice`.
     DeactivateMfa { user: UserRef, serial: String },
     /// Puts this case's deny on a user, replacing the one it put before.
@@ -59,22 +47,12 @@ pub enum Action {
     /// Takes this case's deny off a role.
     AllowRole { role: RoleRef, deny: DenyHandle },
     /// Takes principals out of a role's trust policy, leaving every other statement as it is.
-    RemoveTrust {
-        role: RoleRef,
-        removed: Vec<RemovedPrincipal>,
-    },
+    RemoveTrust { role: RoleRef, removed: Vec<RemovedPrincipal> },
     /// Puts them back into the document as it is now: undo.
-    RestoreTrust {
-        role: RoleRef,
-        removed: Vec<RemovedPrincipal>,
-    },
+    RestoreTrust { role: RoleRef, removed: Vec<RemovedPrincipal> },
     /// Tries the key itself: `sts:GetCallerIdentity` on a fresh connection, with a positive control.
     /// Changes nothing.
-    Probe {
-        user: UserRef,
-        key_id: String,
-        sample: u32,
-    },
+    Probe { user: UserRef, key_id: String, sample: u32 },
 }
 
 /// Credentials of a user beside access keys and the password that have an off switch.
@@ -166,11 +144,7 @@ pub enum Change {
     /// A key that was Active was deactivated.
     KeyDeactivated { user: UserRef, key_id: String },
     /// A side credential that was active was deactivated.
-    Deactivated {
-        user: UserRef,
-        kind: SideCredential,
-        id: String,
-    },
+    Deactivated { user: UserRef, kind: SideCredential, id: String },
     /// A console password was deleted. It cannot be restored.
     LoginProfileDeleted { user: UserRef },
     /// An MFA device was deactivated. It cannot be restored; its owner enrols again.
@@ -180,10 +154,7 @@ pub enum Change {
     /// A deny was put on a role.
     RoleDenied { role: RoleRef, deny: DenyHandle },
     /// Principals were taken out of a trust policy.
-    TrustRemoved {
-        role: RoleRef,
-        removed: Vec<RemovedPrincipal>,
-    },
+    TrustRemoved { role: RoleRef, removed: Vec<RemovedPrincipal> },
 }
 
 impl Action {
@@ -194,14 +165,8 @@ impl Action {
             Self::Deactivate { user, kind, id } => Change::Deactivated { user, kind, id },
             Self::DeleteLoginProfile { user } => Change::LoginProfileDeleted { user },
             Self::DeactivateMfa { user, serial } => Change::MfaDeactivated { user, serial },
-            Self::DenyUser { user, deny } => Change::UserDenied {
-                user,
-                deny: deny.handle,
-            },
-            Self::DenyRole { role, deny } => Change::RoleDenied {
-                role,
-                deny: deny.handle,
-            },
+            Self::DenyUser { user, deny } => Change::UserDenied { user, deny: deny.handle },
+            Self::DenyRole { role, deny } => Change::RoleDenied { role, deny: deny.handle },
             Self::RemoveTrust { role, removed } => Change::TrustRemoved { role, removed },
             Self::ReactivateKey { .. }
             | Self::DeleteKey { .. }
@@ -331,20 +296,10 @@ impl fmt::Display for Action {
                 write!(f, "take {} off role {}", deny.policy_name(), role.name)
             }
             Self::RemoveTrust { role, removed } => {
-                write!(
-                    f,
-                    "take {} principals out of the trust of {}",
-                    removed.len(),
-                    role.name
-                )
+                write!(f, "take {} principals out of the trust of {}", removed.len(), role.name)
             }
             Self::RestoreTrust { role, removed } => {
-                write!(
-                    f,
-                    "put {} principals back into the trust of {}",
-                    removed.len(),
-                    role.name
-                )
+                write!(f, "put {} principals back into the trust of {}", removed.len(), role.name)
             }
             Self::Probe { key_id, sample, .. } => write!(f, "probe {key_id} (sample {sample})"),
         }
@@ -367,11 +322,7 @@ impl fmt::Display for DenyScope {
         match self {
             Self::Everything => f.write_str("everything"),
             Self::SessionsBefore(cutoff) => {
-                write!(
-                    f,
-                    "everything by sessions issued before {}",
-                    cutoff.format("%FT%TZ")
-                )
+                write!(f, "everything by sessions issued before {}", cutoff.format("%FT%TZ"))
             }
         }
     }

@@ -129,13 +129,7 @@ impl Case {
             Payload::ContractEnd(end) => {
                 let start = end.effective_at.max(received_at);
                 let zone = Some(end.zone.clone());
-                (
-                    end.effective_at,
-                    start,
-                    None,
-                    zone,
-                    Some(end.contract.clone()),
-                )
+                (end.effective_at, start, None, zone, Some(end.contract.clone()))
             }
         };
         Self {
@@ -161,13 +155,8 @@ mod tests {
 
     #[test]
     fn a_case_closes_only_when_nothing_is_open_or_blocked() {
-        let tally = |open, blocked, done, observed| Tally {
-            open,
-            blocked,
-            done,
-            observed,
-            superseded: 0,
-        };
+        let tally =
+            |open, blocked, done, observed| Tally { open, blocked, done, observed, superseded: 0 };
         assert_eq!(closing(tally(1, 0, 9, 0)), None);
         assert_eq!(closing(tally(0, 1, 9, 0)), None);
         assert_eq!(closing(tally(0, 0, 9, 0)), Some(Closing::Done));

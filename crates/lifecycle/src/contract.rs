@@ -46,9 +46,7 @@ pub fn judge(known: Option<&ContractState>, end: &ContractEnd, digest: &str) -> 
             Verdict::Conflict
         }
         Some(state) if end.revision == state.revision => Verdict::Stale,
-        _ => Verdict::Holds {
-            restore: end.change == ContractChange::Reinstated,
-        },
+        _ => Verdict::Holds { restore: end.change == ContractChange::Reinstated },
     }
 }
 
@@ -81,28 +79,16 @@ mod tests {
     #[test]
     fn the_highest_revision_wins_whatever_the_order() {
         let extended = end(3, ContractChange::Extended);
-        assert_eq!(
-            judge(None, &extended, "d"),
-            Verdict::Holds { restore: false }
-        );
-        assert_eq!(
-            judge(Some(&state(2)), &extended, "d"),
-            Verdict::Holds { restore: false }
-        );
+        assert_eq!(judge(None, &extended, "d"), Verdict::Holds { restore: false });
+        assert_eq!(judge(Some(&state(2)), &extended, "d"), Verdict::Holds { restore: false });
         assert_eq!(judge(Some(&state(4)), &extended, "d"), Verdict::Stale);
-        assert_eq!(
-            judge(Some(&state(3)), &extended, "other"),
-            Verdict::Conflict
-        );
+        assert_eq!(judge(Some(&state(3)), &extended, "other"), Verdict::Conflict);
         assert_eq!(judge(Some(&state(3)), &extended, "d"), Verdict::Stale);
     }
 
     #[test]
     fn only_a_reinstatement_restores() {
         let back = end(5, ContractChange::Reinstated);
-        assert_eq!(
-            judge(Some(&state(4)), &back, "x"),
-            Verdict::Holds { restore: true }
-        );
+        assert_eq!(judge(Some(&state(4)), &back, "x"), Verdict::Holds { restore: true });
     }
 }

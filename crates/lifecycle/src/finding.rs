@@ -17,15 +17,9 @@ pub enum Finding {
     /// Something appeared on the user after the first exposure.
     Intruder { user: String, what: Intruder },
     /// A trust policy lets in `*`, a whole account or a deleted identity.
-    SuspiciousTrust {
-        role: String,
-        principals: Vec<String>,
-    },
+    SuspiciousTrust { role: String, principals: Vec<String> },
     /// The role is shared; sessions of the leaver may live until the longest has ended.
-    ResidualSessions {
-        role: String,
-        until: chrono::DateTime<chrono::Utc>,
-    },
+    ResidualSessions { role: String, until: chrono::DateTime<chrono::Utc> },
     /// A service assumes the role; its workloads are dead until they refresh.
     ServiceWorkloads { role: String, services: Vec<String> },
     /// What a reinstatement cannot put back.
@@ -33,19 +27,11 @@ pub enum Finding {
     /// What a reinstatement leaves, because another case holds it.
     HeldByAnotherCase { change: Change },
     /// The identity's tags changed after the case was planned.
-    TagsChanged {
-        identity: String,
-        was: String,
-        is: String,
-    },
+    TagsChanged { identity: String, was: String, is: String },
     /// Tagged with two zones or two contracts.
     FlattenedBoundary { identity: String, tag: String },
     /// The identity's zone tag differs from the zone that the event names.
-    ZoneMismatch {
-        identity: String,
-        event_zone: String,
-        tag_zone: String,
-    },
+    ZoneMismatch { identity: String, event_zone: String, tag_zone: String },
     /// A known `source` and `id` arrived with other content.
     ContentConflict { case: CaseId, digest: String },
     /// A contract revision arrived again with other content.
@@ -63,10 +49,7 @@ pub enum Finding {
 impl Finding {
     /// Whether it goes out as an escalation, or is only shown with the case.
     pub fn escalates(&self) -> bool {
-        !matches!(
-            self,
-            Self::ClampedTime { .. } | Self::HeldByAnotherCase { .. }
-        )
+        !matches!(self, Self::ClampedTime { .. } | Self::HeldByAnotherCase { .. })
     }
 }
 
@@ -86,18 +69,10 @@ impl fmt::Display for Finding {
                 write!(f, "role {role} trusts {}", principals.join(", "))
             }
             Self::ResidualSessions { role, until } => {
-                write!(
-                    f,
-                    "sessions of role {role} may live until {}",
-                    until.format("%FT%TZ")
-                )
+                write!(f, "sessions of role {role} may live until {}", until.format("%FT%TZ"))
             }
             Self::ServiceWorkloads { role, services } => {
-                write!(
-                    f,
-                    "workloads of {} under role {role} are cut",
-                    services.join(", ")
-                )
+                write!(f, "workloads of {} under role {role} are cut", services.join(", "))
             }
             Self::CannotRestore { change } => write!(f, "cannot be restored: {}", words(change)),
             Self::HeldByAnotherCase { change } => {
@@ -109,21 +84,11 @@ impl fmt::Display for Finding {
             Self::FlattenedBoundary { identity, tag } => {
                 write!(f, "flattened boundary: {identity} is tagged {tag}")
             }
-            Self::ZoneMismatch {
-                identity,
-                event_zone,
-                tag_zone,
-            } => {
-                write!(
-                    f,
-                    "{identity} is tagged {tag_zone}, the event says {event_zone}"
-                )
+            Self::ZoneMismatch { identity, event_zone, tag_zone } => {
+                write!(f, "{identity} is tagged {tag_zone}, the event says {event_zone}")
             }
             Self::ContentConflict { case, digest } => {
-                write!(
-                    f,
-                    "the event of {case} arrived again with other content ({digest})"
-                )
+                write!(f, "the event of {case} arrived again with other content ({digest})")
             }
             Self::RevisionConflict { revision } => {
                 write!(f, "revision {revision} arrived again with other content")

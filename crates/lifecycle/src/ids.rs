@@ -114,10 +114,7 @@ mod tests {
 
     #[test]
     fn parts_of_an_event_key_cannot_run_together() {
-        let key = |source: &str, id: &str| EventKey {
-            source: source.into(),
-            id: id.into(),
-        };
+        let key = |source: &str, id: &str| EventKey { source: source.into(), id: id.into() };
         assert_ne!(CaseId::of(&key("ab", "c")), CaseId::of(&key("a", "bc")));
         assert_eq!(CaseId::of(&key("a", "b")), CaseId::of(&key("a", "b")));
     }

@@ -40,26 +40,13 @@ pub enum Happening {
     /// About to call; the reason is the decision's.
     Intent { action: Action, reason: String },
     /// The provider accepted the call.
-    Applied {
-        action: Action,
-        request_id: Option<String>,
-    },
+    Applied { action: Action, request_id: Option<String> },
     /// The provider refused, or did not answer.
-    Failed {
-        action: Option<Action>,
-        failure: Failure,
-    },
+    Failed { action: Option<Action>, failure: Failure },
     /// A probe's answer.
-    Probed {
-        key_id: String,
-        answer: ProbeAnswer,
-        request_id: Option<String>,
-    },
+    Probed { key_id: String, answer: ProbeAnswer, request_id: Option<String> },
     /// Waiting; the reason is the decision's.
-    Waiting {
-        until: DateTime<Utc>,
-        reason: String,
-    },
+    Waiting { until: DateTime<Utc>, reason: String },
     /// In `observe`: what would have been done.
     WouldDo { actions: Vec<Action> },
     /// It cannot be finished for now.

@@ -123,28 +123,14 @@ pub fn escalation(
     finding: &Finding,
     at: DateTime<Utc>,
 ) -> OutboundEvent {
-    escalate(
-        case,
-        task,
-        zone,
-        finding.to_string(),
-        json!({ "finding": finding }),
-        at,
-    )
+    escalate(case, task, zone, &finding.to_string(), &json!({ "finding": finding }), at)
 }
 
 /// A blocked task, told to the zone's owner.
 pub fn escalation_of_block(task: &Task, reason: &BlockReason, at: DateTime<Utc>) -> OutboundEvent {
     let words = format!("{}: {reason}", task.target.label());
     let detail = json!({ "block": reason, "target": task.target });
-    escalate(
-        Some(&task.case),
-        Some(&task.id),
-        Some(&task.binding.zone),
-        words,
-        detail,
-        at,
-    )
+    escalate(Some(&task.case), Some(&task.id), Some(&task.binding.zone), &words, &detail, at)
 }
 
 /// A case over the blast-radius limit, told to whoever may release it.
@@ -159,21 +145,18 @@ pub fn escalation_of_hold(
         case.id
     );
     let detail = json!({ "credentials": credentials, "limit": limit });
-    escalate(Some(&case.id), None, case.zone.as_ref(), words, detail, at)
+    escalate(Some(&case.id), None, case.zone.as_ref(), &words, &detail, at)
 }
 
 fn escalate(
     case: Option<&CaseId>,
     task: Option<&TaskId>,
     zone: Option<&ZoneName>,
-    words: String,
-    detail: Value,
+    words: &str,
+    detail: &Value,
     at: DateTime<Utc>,
 ) -> OutboundEvent {
-    let about = task
-        .map(TaskId::as_str)
-        .or(case.map(CaseId::as_str))
-        .unwrap_or("worker");
+    let about = task.map(TaskId::as_str).or(case.map(CaseId::as_str)).unwrap_or("worker");
     OutboundEvent {
         id: format!("{about}-escalation-{}", at.timestamp_micros()),
         event_type: ESCALATION_TYPE,

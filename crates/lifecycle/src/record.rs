@@ -102,11 +102,7 @@ impl Record {
             }
             ProbeAnswer::Accepted { .. } => {
                 let samples = series.samples;
-                *series = ProbeSeries {
-                    samples,
-                    last: Some(at),
-                    ..ProbeSeries::default()
-                };
+                *series = ProbeSeries { samples, last: Some(at), ..ProbeSeries::default() };
                 self.dead_at = None;
                 self.sealed_since = None;
             }
@@ -151,28 +147,17 @@ mod tests {
     }
 
     fn refused(endpoint: &str) -> ProbeAnswer {
-        ProbeAnswer::Refused {
-            endpoint: endpoint.into(),
-        }
+        ProbeAnswer::Refused { endpoint: endpoint.into() }
     }
 
     #[test]
     fn one_acceptance_starts_the_row_again() {
         let mut record = Record::default();
         record.probed("k", &refused("a"), at(0));
-        record.probed(
-            "k",
-            &ProbeAnswer::Accepted {
-                endpoint: "b".into(),
-            },
-            at(1),
-        );
+        record.probed("k", &ProbeAnswer::Accepted { endpoint: "b".into() }, at(1));
         record.probed("k", &refused("a"), at(2));
         let series = &record.probes["k"];
-        assert_eq!(
-            (series.refusals, series.since, series.samples),
-            (1, Some(at(2)), 3)
-        );
+        assert_eq!((series.refusals, series.since, series.samples), (1, Some(at(2)), 3));
     }
 
     #[test]
@@ -183,10 +168,7 @@ mod tests {
         }
         let window = TimeDelta::seconds(5);
         assert!(record.probes["k"].proves_dead(3, window, 1));
-        assert!(
-            !record.probes["k"].proves_dead(3, window, 2),
-            "one endpoint is not two"
-        );
+        assert!(!record.probes["k"].proves_dead(3, window, 2), "one endpoint is not two");
         assert!(!record.probes["k"].proves_dead(4, window, 1));
         assert!(!record.probes["k"].proves_dead(3, TimeDelta::seconds(6), 1));
     }
@@ -195,14 +177,7 @@ mod tests {
     fn what_proves_nothing_counts_for_nothing() {
         let mut record = Record::default();
         let why = || "timeout".to_owned();
-        record.probed(
-            "k",
-            &ProbeAnswer::Inconclusive {
-                endpoint: "a".into(),
-                why: why(),
-            },
-            at(0),
-        );
+        record.probed("k", &ProbeAnswer::Inconclusive { endpoint: "a".into(), why: why() }, at(0));
         record.probed("k", &ProbeAnswer::Unavailable { why: why() }, at(1));
         assert_eq!(record.probes["k"].refusals, 0);
     }

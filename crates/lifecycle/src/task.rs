@@ -216,11 +216,7 @@ pub enum BlockReason {
     /// A compromise covers it: it is not reinstated.
     VetoedByCompromise,
     /// The provider refuses and waiting will not help.
-    Refused {
-        operation: String,
-        code: String,
-        message: String,
-    },
+    Refused { operation: String, code: String, message: String },
     /// The contract ends for somebody, and the role's trust names nobody known to be the partner's.
     NoPartnerPrincipal { trusted: Vec<String> },
     /// Probes of a key prove nothing, again and again.
@@ -246,20 +242,12 @@ impl fmt::Display for BlockReason {
             Self::Protected => f.write_str("the worker's own or a break-glass identity"),
             Self::ServiceLinkedRole => f.write_str("a service-linked role: AWS refuses changes"),
             Self::ServiceRole { services } => {
-                write!(
-                    f,
-                    "assumed by {}: cutting it leaves workloads dead",
-                    services.join(", ")
-                )
+                write!(f, "assumed by {}: cutting it leaves workloads dead", services.join(", "))
             }
             Self::NoPlaceForDeny => f.write_str("no place is left for a deny"),
             Self::SwitchedOnAgain { what } => write!(f, "{what} was switched on again"),
             Self::VetoedByCompromise => f.write_str("a compromise covers it"),
-            Self::Refused {
-                operation,
-                code,
-                message,
-            } => {
+            Self::Refused { operation, code, message } => {
                 write!(f, "{operation} refused: {code}: {message}")
             }
             Self::NoPartnerPrincipal { trusted } => write!(

@@ -79,10 +79,7 @@ pub fn read(trust: &Value, partner: &Partner) -> TrustReading {
             if partner.has(&principal) {
                 taken += 1;
                 let statement = frame(statement);
-                reading.partner.push(RemovedPrincipal {
-                    principal,
-                    statement,
-                });
+                reading.partner.push(RemovedPrincipal { principal, statement });
             } else {
                 kept += 1;
             }
@@ -137,9 +134,7 @@ pub fn with(trust: &Value, removed: &[RemovedPrincipal]) -> Value {
     let mut document = trust.clone();
     let mut list: Vec<Value> = statements(trust).cloned().collect();
     for back in removed {
-        let home = list
-            .iter_mut()
-            .find(|s| frame(s) == back.statement && has_aws_or_none(s));
+        let home = list.iter_mut().find(|s| frame(s) == back.statement && has_aws_or_none(s));
         if let Some(statement) = home {
             put_in(statement, &back.principal);
         } else if let Ok(mut statement) = serde_json::from_str::<Value>(&back.statement) {
@@ -171,11 +166,9 @@ fn statements(trust: &Value) -> impl Iterator<Item = &Value> {
 fn texts(value: Option<&Value>) -> Vec<String> {
     match value {
         Some(Value::String(text)) => vec![text.clone()],
-        Some(Value::Array(list)) => list
-            .iter()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect(),
+        Some(Value::Array(list)) => {
+            list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -196,11 +189,9 @@ fn services(statement: &Value) -> Vec<String> {
 /// Service, federated and canonical-user principals: never the partner's by account.
 fn other_principals(statement: &Value) -> Vec<String> {
     match statement.get("Principal") {
-        Some(Value::Object(kinds)) => kinds
-            .iter()
-            .filter(|(k, _)| *k != "AWS")
-            .flat_map(|(_, v)| texts(Some(v)))
-            .collect(),
+        Some(Value::Object(kinds)) => {
+            kinds.iter().filter(|(k, _)| *k != "AWS").flat_map(|(_, v)| texts(Some(v))).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -211,14 +202,9 @@ fn has_aws_or_none(statement: &Value) -> bool {
 
 /// Takes principals out; `false` where none is left.
 fn take_out(statement: &mut Value, gone: &BTreeSet<&str>) -> bool {
-    let kept: Vec<String> = aws_principals(statement)
-        .into_iter()
-        .filter(|p| !gone.contains(p.as_str()))
-        .collect();
-    let Some(kinds) = statement
-        .get_mut("Principal")
-        .and_then(Value::as_object_mut)
-    else {
+    let kept: Vec<String> =
+        aws_principals(statement).into_iter().filter(|p| !gone.contains(p.as_str())).collect();
+    let Some(kinds) = statement.get_mut("Principal").and_then(Value::as_object_mut) else {
         return !kept.is_empty();
     };
     match kept.len() {
@@ -241,11 +227,7 @@ fn put_in(statement: &mut Value, principal: &str) {
         return;
     }
     list.push(principal.to_owned());
-    let value = if list.len() == 1 {
-        json!(list[0])
-    } else {
-        json!(list)
-    };
+    let value = if list.len() == 1 { json!(list[0]) } else { json!(list) };
     statement["Principal"]["AWS"] = value;
 }
 
@@ -254,9 +236,7 @@ fn account_of(principal: &str) -> Option<&str> {
     if principal.len() == 12 && principal.bytes().all(|b| b.is_ascii_digit()) {
         return Some(principal);
     }
-    principal
-        .strip_prefix("arn:")
-        .and_then(|rest| rest.split(':').nth(3))
+    principal.strip_prefix("arn:").and_then(|rest| rest.split(':').nth(3))
 }
 
 fn is_suspicious(principal: &str) -> bool {
@@ -297,11 +277,7 @@ mod tests {
         );
         assert!(read(&after, &partner()).partner.is_empty());
         assert_eq!(with(&after, &reading.partner), before);
-        assert_eq!(
-            with(&before, &reading.partner),
-            before,
-            "putting back twice adds nothing"
-        );
+        assert_eq!(with(&before, &reading.partner), before, "putting back twice adds nothing");
     }
 
     #[test]
@@ -316,10 +292,7 @@ mod tests {
     #[test]
     fn an_emptied_statement_goes_when_another_stays_and_comes_back_whole() {
         let mut two = trust(json!({"AWS": "999988887777"}));
-        two["Statement"]
-            .as_array_mut()
-            .unwrap()
-            .push(json!({"Effect": "Allow",
+        two["Statement"].as_array_mut().unwrap().push(json!({"Effect": "Allow",
             "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}));
         let reading = read(&two, &partner());
         let after = without(&two, &reading.partner).unwrap();
@@ -333,14 +306,9 @@ mod tests {
     fn stars_and_stale_ids_are_named() {
         let star = read(&trust(json!("*")), &partner());
         assert_eq!(star.suspicious, ["*"]);
-        assert!(
-            star.others,
-            "a star is not the partner's, it is everybody's"
-        );
-        let stale = read(
-            &trust(json!({"AWS": ["AROASTALEIDOFPARTNER", "AIDASOMEONEELSES"]})),
-            &partner(),
-        );
+        assert!(star.others, "a star is not the partner's, it is everybody's");
+        let stale =
+            read(&trust(json!({"AWS": ["AROASTALEIDOFPARTNER", "AIDASOMEONEELSES"]})), &partner());
         assert_eq!(stale.suspicious.len(), 2);
         assert_eq!(stale.partner.len(), 1);
     }

@@ -92,18 +92,10 @@ impl Zones {
         let compromise = task.trigger == Trigger::CompromiseNotice;
         let urgent = compromise && task.severity >= Some(Severity::High);
         let sessions = |cut| {
-            if cut {
-                RoleSessions::Cut
-            } else {
-                RoleSessions::List
-            }
+            if cut { RoleSessions::Cut } else { RoleSessions::List }
         };
         let services = |cut| {
-            if cut {
-                ServiceRoles::Cut
-            } else {
-                ServiceRoles::Ask
-            }
+            if cut { ServiceRoles::Cut } else { ServiceRoles::Ask }
         };
         Policy {
             case: task.undoes.clone().unwrap_or_else(|| task.case.clone()),

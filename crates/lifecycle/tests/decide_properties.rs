@@ -19,31 +19,20 @@ use support::{End, Fate, drive, fates, policy, situation, start};
 fn is_closed(end: &End, policy: &Policy) -> Result<(), TestCaseError> {
     let dead_at = end.record.dead_at.expect("done without a moment of death");
     let cut = |denies: &[DenyState]| {
-        denies
-            .iter()
-            .any(|d| d.cuts_sessions_before(dead_at + policy.cutoff_margin))
+        denies.iter().any(|d| d.cuts_sessions_before(dead_at + policy.cutoff_margin))
     };
     let roles = match &end.view {
         View::AccessKey(view) => {
             if view.user == Presence::Same {
-                prop_assert!(
-                    view.key.iter().all(|key| !key.status.is_active()),
-                    "active key"
-                );
+                prop_assert!(view.key.iter().all(|key| !key.status.is_active()), "active key");
                 prop_assert!(cut(&view.denies), "sessions of the user not denied");
             }
             &view.roles[..]
         }
         View::User(view) => {
             if view.user == Presence::Same {
-                prop_assert!(
-                    view.keys.iter().all(|key| !key.status.is_active()),
-                    "active key"
-                );
-                prop_assert!(
-                    view.side.iter().all(|side| !side.active),
-                    "side credential on"
-                );
+                prop_assert!(view.keys.iter().all(|key| !key.status.is_active()), "active key");
+                prop_assert!(view.side.iter().all(|side| !side.active), "side credential on");
                 prop_assert!(!view.login_profile && view.mfa_devices.is_empty());
                 prop_assert!(view.denies.iter().any(DenyState::denies_everything));
             }
@@ -53,27 +42,17 @@ fn is_closed(end: &End, policy: &Policy) -> Result<(), TestCaseError> {
             if view.role == Presence::Same {
                 let closed = view.denies.iter().any(DenyState::denies_everything);
                 let reading = trust::read(&view.trust, &policy.partner);
-                prop_assert!(
-                    closed || reading.partner.is_empty(),
-                    "the partner can still enter"
-                );
+                prop_assert!(closed || reading.partner.is_empty(), "the partner can still enter");
                 let listed = reading.others && policy.shared_roles == RoleSessions::List;
                 let ended = end.at >= dead_at + TimeDelta::seconds(view.max_session_seconds.into());
-                prop_assert!(
-                    cut(&view.denies) || (listed && ended),
-                    "sessions not closed"
-                );
+                prop_assert!(cut(&view.denies) || (listed && ended), "sessions not closed");
             }
             &[]
         }
     };
     for standing in roles.iter().filter(|s| s.presence == Presence::Same) {
         let ended = end.at >= dead_at + standing.role.max_session();
-        prop_assert!(
-            cut(&standing.denies) || ended,
-            "sessions of {:?}",
-            standing.role.role.name
-        );
+        prop_assert!(cut(&standing.denies) || ended, "sessions of {:?}", standing.role.role.name);
     }
     Ok(())
 }
@@ -112,11 +91,7 @@ fn scope(target: &Target, view: &View) -> Vec<String> {
     let of = |role: &severance_lifecycle::credential::RoleRef| {
         format!("role/{}/{}", role.account, role.name)
     };
-    roles
-        .iter()
-        .map(|s| of(&s.role.role))
-        .chain([target.lock()])
-        .collect()
+    roles.iter().map(|s| of(&s.role.role)).chain([target.lock()]).collect()
 }
 
 proptest! {
@@ -333,9 +308,7 @@ fn trust_set(trust: &serde_json::Value) -> std::collections::BTreeSet<String> {
 #[test]
 fn a_reverted_change_is_done_again() {
     let policy = proptest_policy();
-    let target = Target::User {
-        user: support::user(),
-    };
+    let target = Target::User { user: support::user() };
     let view = View::User(severance_lifecycle::observe::UserView {
         user: Presence::Same,
         keys: vec![severance_lifecycle::observe::KeyState {
@@ -351,38 +324,18 @@ fn a_reverted_change_is_done_again() {
         routes: severance_lifecycle::observe::Routes::default(),
         roles: Vec::new(),
     });
-    let end = drive(
-        Desired::Revoked,
-        &target,
-        view,
-        Record::default(),
-        &policy,
-        &[],
-    );
+    let end = drive(Desired::Revoked, &target, view, Record::default(), &policy, &[]);
     assert_eq!(end.decision, Decision::Done(Verification::Probed));
     // Between the last probe and the close, somebody switches the key on again.
-    let mut observed = Observed {
-        at: end.at,
-        view: end.view,
-    };
-    let View::User(user) = &mut observed.view else {
-        unreachable!("it was a user")
-    };
+    let mut observed = Observed { at: end.at, view: end.view };
+    let View::User(user) = &mut observed.view else { unreachable!("it was a user") };
     user.keys[0].status = severance_lifecycle::observe::KeyStatus::Active;
     let mut record = end.record;
     look(&mut record, &target, &observed, &policy);
     assert_eq!(record.dead_at, None, "what is on again is not dead");
-    let here = Situation {
-        target: &target,
-        observed: &observed,
-        record: &record,
-        policy: &policy,
-    };
+    let here = Situation { target: &target, observed: &observed, record: &record, policy: &policy };
     let decision = decide(Desired::Revoked, &here, observed.at);
-    assert!(
-        matches!(decision, Decision::Act(Action::DeactivateKey { .. }, _)),
-        "{decision:?}"
-    );
+    assert!(matches!(decision, Decision::Act(Action::DeactivateKey { .. }, _)), "{decision:?}");
 }
 
 fn proptest_policy() -> Policy {

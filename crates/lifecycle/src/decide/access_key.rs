@@ -17,13 +17,7 @@ pub(super) fn revoke(
     view: &KeyView,
     now: DateTime<Utc>,
 ) -> Decision {
-    let here = Here {
-        situation,
-        key_id,
-        user,
-        view,
-        now,
-    };
+    let here = Here { situation, key_id, user, view, now };
     let checks: [&dyn Fn() -> Check; 8] = [
         &|| here.key_is_off(),
         &|| here.user_sessions_are_denied_at_once(),
@@ -73,24 +67,18 @@ impl Here<'_> {
             return None;
         }
         let user = || self.user.clone();
-        self.view
-            .intruders
-            .iter()
-            .find_map(|intruder| match intruder {
-                Intruder::AccessKey { key_id } => Some(act(
-                    Action::DeactivateKey {
-                        user: user(),
-                        key_id: key_id.clone(),
-                    },
-                    "appeared after the first exposure",
-                )),
-                Intruder::LoginProfile => Some(act(
-                    Action::DeleteLoginProfile { user: user() },
-                    "appeared after the first exposure",
-                )),
-                // AWS has no off switch for a policy; it is shown, and the person decides.
-                Intruder::Policy { .. } => None,
-            })
+        self.view.intruders.iter().find_map(|intruder| match intruder {
+            Intruder::AccessKey { key_id } => Some(act(
+                Action::DeactivateKey { user: user(), key_id: key_id.clone() },
+                "appeared after the first exposure",
+            )),
+            Intruder::LoginProfile => Some(act(
+                Action::DeleteLoginProfile { user: user() },
+                "appeared after the first exposure",
+            )),
+            // AWS has no off switch for a policy; it is shown, and the person decides.
+            Intruder::Policy { .. } => None,
+        })
     }
 
     fn key_is_proven_dead(&self) -> Check {
@@ -104,8 +92,7 @@ impl Here<'_> {
 
     fn sessions_are_denied_beyond_its_death(&self) -> Check {
         let from = self.situation.record.dead_at? + self.situation.policy.cutoff_margin;
-        self.user_sessions(from)
-            .or_else(|| self.role_sessions(from))
+        self.user_sessions(from).or_else(|| self.role_sessions(from))
     }
 
     fn denies_have_spread(&self) -> Check {
@@ -122,10 +109,7 @@ impl Here<'_> {
     fn done(&self) -> Decision {
         let key = self.view.key.as_ref().filter(|_| !self.missing());
         match (key, self.situation.record.sealed_since) {
-            (_, None) => wait(
-                self.now + self.situation.policy.proof.window,
-                "not proven yet",
-            ),
+            (_, None) => wait(self.now + self.situation.policy.proof.window, "not proven yet"),
             (Some(key), _) => Decision::Done(proof::verification([key], self.situation.record)),
             (None, _) => Decision::Done(Verification::ControlPlane),
         }

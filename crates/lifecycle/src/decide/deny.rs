@@ -25,27 +25,17 @@ pub(super) fn order(
         DenyScope::SessionsBefore(_) => DenyPurpose::Sessions,
     };
     // Where it was put before, it fits again: the new text is as long as the old.
-    let before = denies
-        .iter()
-        .find(|d| d.handle.purpose == purpose)
-        .map(|d| d.handle.place);
+    let before = denies.iter().find(|d| d.handle.purpose == purpose).map(|d| d.handle.place);
     let places = [DenyPlace::Inline, DenyPlace::Managed, DenyPlace::Boundary];
     before
         .into_iter()
         .chain(places)
         .filter(|place| *place != DenyPlace::Boundary || may_use_boundary)
         .find(|place| {
-            !record.full.contains(&Place {
-                identity: identity.to_owned(),
-                place: *place,
-            })
+            !record.full.contains(&Place { identity: identity.to_owned(), place: *place })
         })
         .map(|place| DenyOrder {
-            handle: DenyHandle {
-                case: policy.case.clone(),
-                purpose,
-                place,
-            },
+            handle: DenyHandle { case: policy.case.clone(), purpose, place },
             scope,
         })
         .ok_or(BlockReason::NoPlaceForDeny)
@@ -65,18 +55,10 @@ pub(super) fn user_sessions(
     }
     let identity = format!("user/{}/{}", user.account, user.name);
     let scope = DenyScope::SessionsBefore(now + policy.cutoff_margin);
-    Some(
-        match order(&identity, denies, scope, false, record, policy) {
-            Ok(deny) => act(
-                Action::DenyUser {
-                    user: user.clone(),
-                    deny,
-                },
-                "sessions outlive the key",
-            ),
-            Err(reason) => Decision::Blocked(reason),
-        },
-    )
+    Some(match order(&identity, denies, scope, false, record, policy) {
+        Ok(deny) => act(Action::DenyUser { user: user.clone(), deny }, "sessions outlive the key"),
+        Err(reason) => Decision::Blocked(reason),
+    })
 }
 
 /// Denies everything to a user.
@@ -90,25 +72,12 @@ pub(super) fn user_everything(
         return None;
     }
     let identity = format!("user/{}/{}", user.account, user.name);
-    Some(
-        match order(
-            &identity,
-            denies,
-            DenyScope::Everything,
-            true,
-            record,
-            policy,
-        ) {
-            Ok(deny) => act(
-                Action::DenyUser {
-                    user: user.clone(),
-                    deny,
-                },
-                "closes sessions and every route",
-            ),
-            Err(reason) => Decision::Blocked(reason),
-        },
-    )
+    Some(match order(&identity, denies, DenyScope::Everything, true, record, policy) {
+        Ok(deny) => {
+            act(Action::DenyUser { user: user.clone(), deny }, "closes sessions and every route")
+        }
+        Err(reason) => Decision::Blocked(reason),
+    })
 }
 
 /// Denies a role's sessions issued before now, or everything.
@@ -122,13 +91,7 @@ pub(super) fn role(
 ) -> Decision {
     let identity = format!("role/{}/{}", role.account, role.name);
     match order(&identity, denies, scope, false, record, policy) {
-        Ok(deny) => act(
-            Action::DenyRole {
-                role: role.clone(),
-                deny,
-            },
-            reason,
-        ),
+        Ok(deny) => act(Action::DenyRole { role: role.clone(), deny }, reason),
         Err(reason) => Decision::Blocked(reason),
     }
 }
@@ -144,22 +107,10 @@ pub(super) fn assumable_roles(
     let open = roles
         .iter()
         .filter(|standing| is_cut(standing, policy))
-        .find(|standing| {
-            !standing
-                .denies
-                .iter()
-                .any(|deny| deny.cuts_sessions_before(from))
-        })?;
+        .find(|standing| !standing.denies.iter().any(|deny| deny.cuts_sessions_before(from)))?;
     let scope = DenyScope::SessionsBefore(now + policy.cutoff_margin);
     let reason = "its sessions may be held by whoever held this";
-    Some(role(
-        &open.role.role,
-        &open.denies,
-        scope,
-        reason,
-        record,
-        policy,
-    ))
+    Some(role(&open.role.role, &open.denies, scope, reason, record, policy))
 }
 
 /// Waits until sessions that are not cut have ended: each is an open exposure until then.
@@ -173,13 +124,7 @@ pub(super) fn residual_sessions(
         .filter(|(_, until)| *until > now)
         .max_by_key(|(_, until)| *until)
         .map(|(standing, until)| {
-            wait(
-                until,
-                format!(
-                    "sessions of role {} may still live",
-                    standing.role.role.name
-                ),
-            )
+            wait(until, format!("sessions of role {} may still live", standing.role.role.name))
         })
 }
 

@@ -22,38 +22,24 @@ pub fn look(record: &mut Record, target: &Target, observed: &Observed, policy: &
 
 fn look_key(record: &mut Record, view: &KeyView, policy: &Policy, now: DateTime<Utc>) {
     let missing = view.user != Presence::Same || view.key.is_none();
-    let active = view
-        .key
-        .as_ref()
-        .is_some_and(|key| !missing && key.status.is_active());
+    let active = view.key.as_ref().is_some_and(|key| !missing && key.status.is_active());
     since(&mut record.missing_since, missing, now);
     since(&mut record.disabled_since, !active, now);
     if active {
-        record
-            .probes
-            .values_mut()
-            .for_each(|series| series.refusals = 0);
+        record.probes.values_mut().for_each(|series| series.refusals = 0);
         forget_rows(record);
     }
     let dead = if missing {
         proof::gone(record, policy, now)
     } else {
-        !active
-            && view
-                .key
-                .iter()
-                .all(|key| proof::key_is_dead(key, record, policy, now))
+        !active && view.key.iter().all(|key| proof::key_is_dead(key, record, policy, now))
     };
     since(&mut record.dead_at, dead, now);
     let sealed = record.dead_at.is_some_and(|dead_at| {
         let from = dead_at + policy.cutoff_margin;
         // A key that is gone leaves its sessions behind; only a user that is gone takes them along.
         let user_gone = view.user != Presence::Same;
-        let sessions = user_gone
-            || view
-                .denies
-                .iter()
-                .any(|deny| deny.cuts_sessions_before(from));
+        let sessions = user_gone || view.denies.iter().any(|deny| deny.cuts_sessions_before(from));
         sessions && roles_cut(&view.roles, record, policy)
     });
     since(&mut record.sealed_since, sealed, now);
@@ -62,31 +48,19 @@ fn look_key(record: &mut Record, view: &KeyView, policy: &Policy, now: DateTime<
 fn look_user(record: &mut Record, view: &UserView, policy: &Policy, now: DateTime<Utc>) {
     let missing = view.user != Presence::Same;
     let active = !missing && user_is_active(view);
-    let denied = missing
-        || view
-            .denies
-            .iter()
-            .any(crate::observe::DenyState::denies_everything);
+    let denied = missing || view.denies.iter().any(crate::observe::DenyState::denies_everything);
     since(&mut record.missing_since, missing, now);
     since(&mut record.disabled_since, !active, now);
     since(&mut record.denied_since, denied, now);
     if active {
-        record
-            .probes
-            .values_mut()
-            .for_each(|series| series.refusals = 0);
+        record.probes.values_mut().for_each(|series| series.refusals = 0);
         forget_rows(record);
     }
     let dead = if missing {
         proof::gone(record, policy, now)
     } else {
-        let spread = record
-            .denied_since
-            .is_some_and(|at| now - at >= policy.spread);
-        let keys = view
-            .keys
-            .iter()
-            .all(|key| proof::key_is_dead(key, record, policy, now));
+        let spread = record.denied_since.is_some_and(|at| now - at >= policy.spread);
+        let keys = view.keys.iter().all(|key| proof::key_is_dead(key, record, policy, now));
         !active && spread && keys
     };
     since(&mut record.dead_at, dead, now);
@@ -105,28 +79,20 @@ pub(super) fn user_is_active(view: &UserView) -> bool {
 fn look_role(record: &mut Record, view: &RoleView, policy: &Policy, now: DateTime<Utc>) {
     let missing = view.role != Presence::Same;
     since(&mut record.missing_since, missing, now);
-    let closed = view
-        .denies
-        .iter()
-        .any(crate::observe::DenyState::denies_everything);
+    let closed = view.denies.iter().any(crate::observe::DenyState::denies_everything);
     let clean = missing || closed || !role::partner_can_enter(view, policy);
     since(&mut record.trust_clean_since, clean, now);
     let dead = if missing {
         proof::gone(record, policy, now)
     } else {
-        record
-            .trust_clean_since
-            .is_some_and(|at| now - at >= policy.spread)
+        record.trust_clean_since.is_some_and(|at| now - at >= policy.spread)
     };
     since(&mut record.dead_at, dead, now);
     let sealed = record.dead_at.is_some_and(|dead_at| {
         let from = dead_at + policy.cutoff_margin;
         missing
             || role::sessions_may_end_by_themselves(view, policy)
-            || view
-                .denies
-                .iter()
-                .any(|deny| deny.cuts_sessions_before(from))
+            || view.denies.iter().any(|deny| deny.cuts_sessions_before(from))
     });
     since(&mut record.sealed_since, sealed, now);
 }
@@ -148,12 +114,7 @@ fn roles_cut(roles: &[RoleStanding], record: &Record, policy: &Policy) -> bool {
     roles
         .iter()
         .filter(|standing| is_cut(standing, policy))
-        .all(|standing| {
-            standing
-                .denies
-                .iter()
-                .any(|deny| deny.cuts_sessions_before(from))
-        })
+        .all(|standing| standing.denies.iter().any(|deny| deny.cuts_sessions_before(from)))
 }
 
 /// Whether a role that the target could assume is to be cut, rather than waited for.

@@ -23,12 +23,7 @@ pub fn plan(desired: Desired, situation: &Situation<'_>) -> Vec<Action> {
     let mut actions = Vec::new();
     for _ in 0..LONGEST_PLAN {
         look(&mut record, target, &observed, policy);
-        let here = Situation {
-            target,
-            observed: &observed,
-            record: &record,
-            policy,
-        };
+        let here = Situation { target, observed: &observed, record: &record, policy };
         match decide(desired, &here, observed.at) {
             Decision::Act(action, _) => {
                 imagine(&action, target, &mut observed, &mut record, policy);
@@ -66,9 +61,7 @@ fn imagine(
     }
     match action {
         Action::Probe { key_id, sample, .. } => {
-            let answer = ProbeAnswer::Refused {
-                endpoint: format!("region-{}", sample % 2),
-            };
+            let answer = ProbeAnswer::Refused { endpoint: format!("region-{}", sample % 2) };
             record.probed(key_id, &answer, observed.at);
         }
         action => apply(action, target, &mut observed.view, observed.at),
@@ -93,8 +86,7 @@ pub fn apply(action: &Action, target: &Target, view: &mut View, at: DateTime<Utc
         Action::DeleteLoginProfile { .. } => match view {
             View::User(view) => view.login_profile = false,
             View::AccessKey(view) => {
-                view.intruders
-                    .retain(|i| *i != crate::observe::Intruder::LoginProfile);
+                view.intruders.retain(|i| *i != crate::observe::Intruder::LoginProfile);
             }
             View::Role(_) => {}
         },
@@ -102,8 +94,7 @@ pub fn apply(action: &Action, target: &Target, view: &mut View, at: DateTime<Utc
         Action::Reactivate { kind, id, .. } => set_side(view, *kind, id, true),
         Action::Delete { kind, id, .. } => {
             if let View::User(view) = view {
-                view.side
-                    .retain(|side| !(side.kind == *kind && side.id == *id));
+                view.side.retain(|side| !(side.kind == *kind && side.id == *id));
             }
         }
         Action::DeactivateMfa { serial, .. } => {
@@ -171,20 +162,14 @@ fn set_key(view: &mut View, key_id: &str, status: KeyStatus) {
 fn set_side(view: &mut View, kind: SideCredential, id: &str, active: bool) {
     if let View::User(view) = view {
         let is_it = |side: &&mut SideState| side.kind == kind && side.id == id;
-        view.side
-            .iter_mut()
-            .filter(is_it)
-            .for_each(|side| side.active = active);
+        view.side.iter_mut().filter(is_it).for_each(|side| side.active = active);
     }
 }
 
 fn put(denies: &mut Vec<DenyState>, order: &DenyOrder) {
     denies.retain(|old| old.handle != order.handle);
     debug_assert!(order.handle.purpose != DenyPurpose::Everything || denies.len() < 8);
-    denies.push(DenyState {
-        handle: order.handle.clone(),
-        scope: Some(order.scope),
-    });
+    denies.push(DenyState { handle: order.handle.clone(), scope: Some(order.scope) });
 }
 
 fn user_denies(view: &mut View) -> Option<&mut Vec<DenyState>> {
@@ -208,8 +193,5 @@ fn role_denies<'a>(
         View::AccessKey(view) => &mut view.roles,
         View::User(view) => &mut view.roles,
     };
-    standings
-        .iter_mut()
-        .find(|s| s.role.role == *role)
-        .map(|s| &mut s.denies)
+    standings.iter_mut().find(|s| s.role.role == *role).map(|s| &mut s.denies)
 }

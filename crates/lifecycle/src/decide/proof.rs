@@ -20,9 +20,7 @@ const INCONCLUSIVE_PAUSE: TimeDelta = TimeDelta::minutes(5);
 /// Whether what is missing was missing at two looks a window apart. A deleted identity's key may be
 /// accepted for seconds after, so the window is the one for dead keys.
 pub(super) fn gone(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
-    record
-        .missing_since
-        .is_some_and(|at| now - at >= second_look(policy))
+    record.missing_since.is_some_and(|at| now - at >= second_look(policy))
 }
 
 fn second_look(policy: &Policy) -> TimeDelta {
@@ -33,12 +31,8 @@ fn second_look(policy: &Policy) -> TimeDelta {
 /// Asks for the second look.
 pub(super) fn look_twice(record: &Record, policy: &Policy, now: DateTime<Utc>) -> Check {
     let since = record.missing_since?;
-    (now - since < second_look(policy)).then(|| {
-        wait(
-            since + second_look(policy),
-            "it is not there: looking a second time",
-        )
-    })
+    (now - since < second_look(policy))
+        .then(|| wait(since + second_look(policy), "it is not there: looking a second time"))
 }
 
 /// Whether a key that is switched off is proven dead.
@@ -56,9 +50,7 @@ pub(super) fn key_is_dead(
         let series = record.probes.get(&key.id);
         series.is_some_and(|s| s.proves_dead(proof.refusals, proof.window, proof.endpoints))
     } else {
-        record
-            .disabled_since
-            .is_some_and(|at| now - at >= policy.proof.window)
+        record.disabled_since.is_some_and(|at| now - at >= policy.proof.window)
     }
 }
 
@@ -81,11 +73,7 @@ pub(super) fn prove(
     let empty = ProbeSeries::default();
     let series = record.probes.get(&key.id).unwrap_or(&empty);
     let stuck = series.inconclusive >= INCONCLUSIVE_LIMIT;
-    let pause = if stuck {
-        INCONCLUSIVE_PAUSE
-    } else {
-        policy.proof.interval
-    };
+    let pause = if stuck { INCONCLUSIVE_PAUSE } else { policy.proof.interval };
     match series.last.map(|last| last + pause) {
         Some(next) if next > now && stuck => {
             Some(Decision::Blocked(BlockReason::ProbeInconclusive {
@@ -96,15 +84,8 @@ pub(super) fn prove(
         Some(next) if next > now => Some(wait(next, "next probe")),
         _ => {
             let (user, key_id) = (user.clone(), key.id.clone());
-            let probe = Action::Probe {
-                user,
-                key_id,
-                sample: series.samples,
-            };
-            Some(act(
-                probe,
-                "switched off; trying it until it is refused everywhere",
-            ))
+            let probe = Action::Probe { user, key_id, sample: series.samples };
+            Some(act(probe, "switched off; trying it until it is refused everywhere"))
         }
     }
 }
@@ -124,9 +105,5 @@ pub(super) fn verification<'a>(
 
 /// Whether a key can be tried.
 pub(super) fn can_probe(key: &KeyState, record: &Record) -> bool {
-    key.probeable
-        && !record
-            .probes
-            .get(&key.id)
-            .is_some_and(|series| series.unavailable)
+    key.probeable && !record.probes.get(&key.id).is_some_and(|series| series.unavailable)
 }

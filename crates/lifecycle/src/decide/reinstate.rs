@@ -29,10 +29,7 @@ pub(super) fn reinstate(
         .find_map(|change| undo(target, view, change));
     match next {
         Some(action) => act(action, "the contract's end was withdrawn"),
-        None if record
-            .accepted_at
-            .is_some_and(|at| now < at + policy.spread) =>
-        {
+        None if record.accepted_at.is_some_and(|at| now < at + policy.spread) => {
             let until = record.accepted_at.unwrap_or(now) + policy.spread;
             wait(until, "put back; waiting for it to hold everywhere")
         }
@@ -57,9 +54,9 @@ pub(super) fn is_held(change: &Change) -> bool {
 pub(super) fn can_restore(view: &View, change: &Change) -> bool {
     match change {
         Change::KeyDeactivated { key_id, .. } => keys(view).iter().any(|key| key.id == *key_id),
-        Change::Deactivated { kind, id, .. } => sides(view)
-            .iter()
-            .any(|side| side.kind == *kind && side.id == *id),
+        Change::Deactivated { kind, id, .. } => {
+            sides(view).iter().any(|side| side.kind == *kind && side.id == *id)
+        }
         // AWS keeps neither a password nor an MFA device's seed.
         Change::LoginProfileDeleted { .. } | Change::MfaDeactivated { .. } => false,
         Change::UserDenied { .. } | Change::RoleDenied { .. } => true,

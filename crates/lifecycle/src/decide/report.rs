@@ -81,10 +81,7 @@ pub fn ways(situation: &Situation<'_>) -> Vec<Way> {
             let standing = match record.dead_at {
                 Some(dead_at) if listed && !denied => {
                     let longest = i64::from(view.max_session_seconds);
-                    until(
-                        dead_at + chrono::TimeDelta::seconds(longest),
-                        situation.observed.at,
-                    )
+                    until(dead_at + chrono::TimeDelta::seconds(longest), situation.observed.at)
                 }
                 _ => closed_if(view.role != Presence::Same || cut(&view.denies, situation)),
             };
@@ -95,36 +92,24 @@ pub fn ways(situation: &Situation<'_>) -> Vec<Way> {
 }
 
 fn way(name: &str, id: Option<String>, standing: Standing) -> Way {
-    Way {
-        way: name.to_owned(),
-        id,
-        standing,
-    }
+    Way { way: name.to_owned(), id, standing }
 }
 
 fn closed_if(closed: bool) -> Standing {
     if closed {
-        Standing::Closed {
-            verification: Verification::ControlPlane,
-        }
+        Standing::Closed { verification: Verification::ControlPlane }
     } else {
         Standing::Open
     }
 }
 
 fn until(end: DateTime<Utc>, now: DateTime<Utc>) -> Standing {
-    if end <= now {
-        Standing::Ended
-    } else {
-        Standing::OpenUntil { until: end }
-    }
+    if end <= now { Standing::Ended } else { Standing::OpenUntil { until: end } }
 }
 
 fn cut(denies: &[DenyState], situation: &Situation<'_>) -> bool {
     situation.record.dead_at.is_some_and(|dead_at| {
-        denies
-            .iter()
-            .any(|d| d.cuts_sessions_before(dead_at + situation.policy.cutoff_margin))
+        denies.iter().any(|d| d.cuts_sessions_before(dead_at + situation.policy.cutoff_margin))
     })
 }
 
@@ -132,9 +117,7 @@ fn key_way(key: &KeyState, record: &Record) -> Way {
     let standing = if key.status.is_active() || record.dead_at.is_none() {
         Standing::Open
     } else {
-        Standing::Closed {
-            verification: proof::verification([key], record),
-        }
+        Standing::Closed { verification: proof::verification([key], record) }
     };
     way("access-key", Some(key.id.clone()), standing)
 }
@@ -170,22 +153,14 @@ pub fn findings(desired: Desired, situation: &Situation<'_>) -> Vec<Finding> {
 }
 
 fn revocation_findings(situation: &Situation<'_>) -> Vec<Finding> {
-    let Situation {
-        target,
-        observed,
-        record,
-        policy,
-    } = *situation;
+    let Situation { target, observed, record, policy } = *situation;
     let mut found = Vec::new();
     match &observed.view {
         View::AccessKey(view) => {
             let user = target.label();
             found.extend(view.intruders.iter().map(|what| {
                 let user = user.rsplit(' ').next().unwrap_or_default().to_owned();
-                Finding::Intruder {
-                    user,
-                    what: what.clone(),
-                }
+                Finding::Intruder { user, what: what.clone() }
             }));
             found.extend(residual_findings(&view.roles, record, situation));
         }
@@ -198,25 +173,16 @@ fn revocation_findings(situation: &Situation<'_>) -> Vec<Finding> {
             };
             if !reading.suspicious.is_empty() {
                 let principals = reading.suspicious.clone();
-                found.push(Finding::SuspiciousTrust {
-                    role: role.clone(),
-                    principals,
-                });
+                found.push(Finding::SuspiciousTrust { role: role.clone(), principals });
             }
             if !reading.services.is_empty() {
                 let services = reading.services.clone();
-                found.push(Finding::ServiceWorkloads {
-                    role: role.clone(),
-                    services,
-                });
+                found.push(Finding::ServiceWorkloads { role: role.clone(), services });
             }
             let listed = reading.others && policy.shared_roles == RoleSessions::List;
             if let Some(dead_at) = record.dead_at.filter(|_| listed) {
                 let longest = chrono::TimeDelta::seconds(i64::from(view.max_session_seconds));
-                found.push(Finding::ResidualSessions {
-                    role,
-                    until: dead_at + longest,
-                });
+                found.push(Finding::ResidualSessions { role, until: dead_at + longest });
             }
         }
     }
@@ -247,13 +213,9 @@ fn restoration_findings(situation: &Situation<'_>) -> Vec<Finding> {
         .iter()
         .filter_map(|change| {
             if !reinstate::can_restore(&situation.observed.view, change) {
-                Some(Finding::CannotRestore {
-                    change: change.clone(),
-                })
+                Some(Finding::CannotRestore { change: change.clone() })
             } else if held && reinstate::is_held(change) {
-                Some(Finding::HeldByAnotherCase {
-                    change: change.clone(),
-                })
+                Some(Finding::HeldByAnotherCase { change: change.clone() })
             } else {
                 None
             }

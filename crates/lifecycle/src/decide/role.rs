@@ -19,13 +19,7 @@ pub(super) fn revoke(
     now: DateTime<Utc>,
 ) -> Decision {
     let reading = trust::read(&view.trust, &situation.policy.partner);
-    let here = Here {
-        situation,
-        role,
-        view,
-        reading,
-        now,
-    };
+    let here = Here { situation, role, view, reading, now };
     let checks: [&dyn Fn() -> Check; 8] = [
         &|| here.is_missing_for_sure(),
         &|| here.can_be_changed(),
@@ -72,9 +66,7 @@ impl Here<'_> {
 
     fn is_missing_for_sure(&self) -> Check {
         let Situation { record, policy, .. } = self.situation;
-        self.missing()
-            .then(|| proof::look_twice(record, policy, self.now))
-            .flatten()
+        self.missing().then(|| proof::look_twice(record, policy, self.now)).flatten()
     }
 
     fn can_be_changed(&self) -> Check {
@@ -84,10 +76,7 @@ impl Here<'_> {
 
     fn partner_is_known(&self) -> Check {
         let Situation { record, policy, .. } = self.situation;
-        let taken_out = record
-            .changes
-            .iter()
-            .any(|c| matches!(c, Change::TrustRemoved { .. }));
+        let taken_out = record.changes.iter().any(|c| matches!(c, Change::TrustRemoved { .. }));
         let nobody = policy.needs_partner && policy.partner.is_empty();
         (nobody && !self.missing() && !taken_out && !self.closed()).then(|| {
             Decision::Blocked(BlockReason::NoPartnerPrincipal {
@@ -103,10 +92,7 @@ impl Here<'_> {
         let removed = self.reading.partner.clone();
         if trust::without(&self.view.trust, &removed).is_some() {
             let role = self.role.clone();
-            return Some(act(
-                Action::RemoveTrust { role, removed },
-                "the partner may assume it",
-            ));
+            return Some(act(Action::RemoveTrust { role, removed }, "the partner may assume it"));
         }
         self.workloads_may_die().or_else(|| {
             Some(self.deny(
@@ -120,11 +106,7 @@ impl Here<'_> {
         let policy = self.situation.policy;
         if self.changes_nothing()
             || sessions_may_end_by_themselves(self.view, policy)
-            || self
-                .view
-                .denies
-                .iter()
-                .any(|deny| deny.cuts_sessions_before(from))
+            || self.view.denies.iter().any(|deny| deny.cuts_sessions_before(from))
         {
             return None;
         }
@@ -137,12 +119,8 @@ impl Here<'_> {
     fn trust_has_spread(&self) -> Check {
         let Situation { record, policy, .. } = self.situation;
         let until = record.trust_clean_since? + policy.spread;
-        (!self.missing() && self.now < until).then(|| {
-            wait(
-                until,
-                "nobody of the partner is in it; waiting for that to hold",
-            )
-        })
+        (!self.missing() && self.now < until)
+            .then(|| wait(until, "nobody of the partner is in it; waiting for that to hold"))
     }
 
     fn sessions_are_denied_beyond_that(&self) -> Check {

@@ -54,11 +54,7 @@ impl Here<'_> {
         let checks: [&dyn Fn() -> Check; 3] = [
             &|| key.map(|key| delete_key(user, key)),
             &|| {
-                if present {
-                    self.user_sessions(user, &view.denies)
-                } else {
-                    None
-                }
+                if present { self.user_sessions(user, &view.denies) } else { None }
             },
             &|| self.roles(&view.roles),
         ];
@@ -69,24 +65,13 @@ impl Here<'_> {
     fn user(&self, user: &UserRef, view: &UserView) -> Check {
         let present = view.user == Presence::Same;
         // What is switched on again is said last: it is no reason to keep the others.
-        let keys = || {
-            view.keys
-                .iter()
-                .filter(|_| present)
-                .map(|key| delete_key(user, key))
-        };
-        let sides = || {
-            view.side
-                .iter()
-                .filter(|_| present)
-                .map(|side| delete_side(user, side))
-        };
+        let keys = || view.keys.iter().filter(|_| present).map(|key| delete_key(user, key));
+        let sides = || view.side.iter().filter(|_| present).map(|side| delete_side(user, side));
         let is_act = |said: &Decision| matches!(said, Decision::Act(..));
-        let checks: [&dyn Fn() -> Check; 3] = [
-            &|| keys().chain(sides()).find(is_act),
-            &|| keys().chain(sides()).next(),
-            &|| self.roles(&view.roles),
-        ];
+        let checks: [&dyn Fn() -> Check; 3] =
+            [&|| keys().chain(sides()).find(is_act), &|| keys().chain(sides()).next(), &|| {
+                self.roles(&view.roles)
+            }];
         first(self.now, &checks)
     }
 
@@ -94,10 +79,7 @@ impl Here<'_> {
         let deny = sessions(denies)?;
         self.after(LONGEST_USER_SESSION).or_else(|| {
             let (user, deny) = (user.clone(), deny.handle.clone());
-            Some(act(
-                Action::AllowUser { user, deny },
-                "every session that it denied has ended",
-            ))
+            Some(act(Action::AllowUser { user, deny }, "every session that it denied has ended"))
         })
     }
 
@@ -112,10 +94,7 @@ impl Here<'_> {
         let deny = sessions(denies)?;
         self.after(longest).or_else(|| {
             let (role, deny) = (role.clone(), deny.handle.clone());
-            Some(act(
-                Action::AllowRole { role, deny },
-                "every session that it denied has ended",
-            ))
+            Some(act(Action::AllowRole { role, deny }, "every session that it denied has ended"))
         })
     }
 
@@ -128,9 +107,7 @@ impl Here<'_> {
 }
 
 fn sessions(denies: &[DenyState]) -> Option<&DenyState> {
-    denies
-        .iter()
-        .find(|deny| deny.handle.purpose == DenyPurpose::Sessions)
+    denies.iter().find(|deny| deny.handle.purpose == DenyPurpose::Sessions)
 }
 
 fn delete_key(user: &UserRef, key: &KeyState) -> Decision {

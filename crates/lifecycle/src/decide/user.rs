@@ -17,12 +17,7 @@ pub(super) fn revoke(
     view: &UserView,
     now: DateTime<Utc>,
 ) -> Decision {
-    let here = Here {
-        situation,
-        user,
-        view,
-        now,
-    };
+    let here = Here { situation, user, view, now };
     let checks: [&dyn Fn() -> Check; 11] = [
         &|| here.is_missing_for_sure(),
         &|| here.keys_are_off(),
@@ -64,10 +59,7 @@ impl Here<'_> {
         self.present()?;
         let key = self.view.keys.iter().find(|key| key.status.is_active())?;
         let (user, key_id) = (self.user.clone(), key.id.clone());
-        Some(act(
-            Action::DeactivateKey { user, key_id },
-            "the user has an active key",
-        ))
+        Some(act(Action::DeactivateKey { user, key_id }, "the user has an active key"))
     }
 
     fn everything_is_denied(&self) -> Check {
@@ -79,32 +71,23 @@ impl Here<'_> {
     fn password_is_gone(&self) -> Check {
         self.present()?;
         let user = self.user.clone();
-        self.view.login_profile.then(|| {
-            act(
-                Action::DeleteLoginProfile { user },
-                "the user has a console password",
-            )
-        })
+        self.view
+            .login_profile
+            .then(|| act(Action::DeleteLoginProfile { user }, "the user has a console password"))
     }
 
     fn side_credentials_are_off(&self) -> Check {
         self.present()?;
         let side = self.view.side.iter().find(|side| side.active)?;
         let (user, kind, id) = (self.user.clone(), side.kind, side.id.clone());
-        Some(act(
-            Action::Deactivate { user, kind, id },
-            "it is switched on",
-        ))
+        Some(act(Action::Deactivate { user, kind, id }, "it is switched on"))
     }
 
     fn mfa_devices_are_off(&self) -> Check {
         self.present()?;
         let serial = self.view.mfa_devices.first()?.clone();
         let user = self.user.clone();
-        Some(act(
-            Action::DeactivateMfa { user, serial },
-            "it lets the user enrol again",
-        ))
+        Some(act(Action::DeactivateMfa { user, serial }, "it lets the user enrol again"))
     }
 
     fn role_sessions(&self, from: DateTime<Utc>) -> Check {

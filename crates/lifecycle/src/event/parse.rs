@@ -44,10 +44,7 @@ pub struct Malformed {
 impl Malformed {
     /// A refusal of one field.
     pub fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self {
-            field: field.into(),
-            reason: reason.into(),
-        }
+        Self { field: field.into(), reason: reason.into() }
     }
 }
 
@@ -61,10 +58,7 @@ pub fn parse(
     expected_types: &[&str],
 ) -> Result<Event, Malformed> {
     if data.len() > MAX_EVENT_BYTES {
-        return Err(Malformed::new(
-            "data",
-            format!("larger than {MAX_EVENT_BYTES} bytes"),
-        ));
+        return Err(Malformed::new("data", format!("larger than {MAX_EVENT_BYTES} bytes")));
     }
     let version = required(attributes.specversion.as_deref(), "specversion")?;
     if version != "1.0" {
@@ -73,38 +67,25 @@ pub fn parse(
     let event_type = required(attributes.event_type.as_deref(), "type")?;
     let source = required(attributes.source.as_deref(), "source")?.to_owned();
     let id = required(attributes.id.as_deref(), "id")?.to_owned();
-    let time = attributes
-        .time
-        .as_deref()
-        .map(|text| rfc3339("time", text))
-        .transpose()?;
+    let time = attributes.time.as_deref().map(|text| rfc3339("time", text)).transpose()?;
     if !expected_types.contains(&event_type) {
         let known = expected_types.join(", ");
-        return Err(Malformed::new(
-            "type",
-            format!("unknown here; this topic carries {known}"),
-        ));
+        return Err(Malformed::new("type", format!("unknown here; this topic carries {known}")));
     }
     let value: Value = serde_json::from_slice(data)
         .map_err(|e| Malformed::new("data", format!("not JSON: {}", plain(&e))))?;
     let payload = payload(event_type, value.clone())?;
     let digest = digest(event_type, time, &value);
-    Ok(Event {
-        key: EventKey { source, id },
-        time,
-        payload,
-        digest,
-    })
+    Ok(Event { key: EventKey { source, id }, time, payload, digest })
 }
 
 fn payload(event_type: &str, data: Value) -> Result<Payload, Malformed> {
     match event_type {
         CONTRACT_END_TYPE => {
             let end: ContractEnd = fields(data)?;
-            for (field, empty) in [
-                ("data.contract", end.contract.0.is_empty()),
-                ("data.zone", end.zone.0.is_empty()),
-            ] {
+            for (field, empty) in
+                [("data.contract", end.contract.0.is_empty()), ("data.zone", end.zone.0.is_empty())]
+            {
                 if empty {
                     return Err(Malformed::new(field, "is empty"));
                 }
@@ -132,9 +113,7 @@ fn fields<T: DeserializeOwned>(data: Value) -> Result<T, Malformed> {
         let path = e.path().to_string();
         let reason = plain(e.inner());
         // A missing field's path is its parent: name the field itself.
-        let missing = reason
-            .strip_prefix("missing field `")
-            .and_then(|r| r.split('`').next());
+        let missing = reason.strip_prefix("missing field `").and_then(|r| r.split('`').next());
         let field = match (path.as_str(), missing) {
             (".", None) => "data".to_owned(),
             (".", Some(name)) => format!("data.{name}"),
@@ -219,42 +198,25 @@ mod tests {
         let cases = [
             (GOOD.replace("\"reporter\":\"soc\",", ""), "data.reporter"),
             (GOOD.replace("high", "apocalyptic"), "data.severity"),
-            (
-                GOOD.replace("2026-01-01T00:00:00Z", "yesterday"),
-                "data.discovered_at",
-            ),
+            (GOOD.replace("2026-01-01T00:00:00Z", "yesterday"), "data.discovered_at"),
             (GOOD.replace(r#"[{"user":"a"}]"#, "[]"), "data.credentials"),
-            (
-                GOOD.replace(r#"{"user":"a"}"#, r#"{"user":"a"},{}"#),
-                "data.credentials[1]",
-            ),
-            (
-                GOOD.replace(r#"{"user":"a"}"#, r#"{"user":7}"#),
-                "data.credentials[0].user",
-            ),
+            (GOOD.replace(r#"{"user":"a"}"#, r#"{"user":"a"},{}"#), "data.credentials[1]"),
+            (GOOD.replace(r#"{"user":"a"}"#, r#"{"user":7}"#), "data.credentials[0].user"),
             ("{".to_owned(), "data"),
             ("[]".to_owned(), "data"),
         ];
         assert!(notice(GOOD).is_ok());
         for (text, field) in cases {
             let refused = notice(&text).unwrap_err();
-            assert!(
-                refused.field.starts_with(field),
-                "{refused} should name {field}"
-            );
+            assert!(refused.field.starts_with(field), "{refused} should name {field}");
         }
     }
 
     #[test]
     fn a_refusal_never_repeats_what_was_sent() {
-        let text = GOOD
-            .replace("high", "AKIASECRET")
-            .replace("\"soc\"", "[\"hunter2\"]");
+        let text = GOOD.replace("high", "AKIASECRET").replace("\"soc\"", "[\"hunter2\"]");
         let refused = notice(&text).unwrap_err().to_string();
-        assert!(
-            !refused.contains("AKIASECRET") && !refused.contains("hunter2"),
-            "{refused}"
-        );
+        assert!(!refused.contains("AKIASECRET") && !refused.contains("hunter2"), "{refused}");
     }
 
     #[test]
@@ -264,24 +226,15 @@ mod tests {
         assert_eq!(parse(&missing, b"", BOTH).unwrap_err().field, "source");
         let mut time = attributes(COMPROMISE_NOTICE_TYPE);
         time.time = Some("noon".into());
-        assert_eq!(
-            parse(&time, GOOD.as_bytes(), BOTH).unwrap_err().field,
-            "time"
-        );
+        assert_eq!(parse(&time, GOOD.as_bytes(), BOTH).unwrap_err().field, "time");
         let unknown = attributes("io.severance.unknown.v9");
-        assert_eq!(
-            parse(&unknown, GOOD.as_bytes(), BOTH).unwrap_err().field,
-            "type"
-        );
+        assert_eq!(parse(&unknown, GOOD.as_bytes(), BOTH).unwrap_err().field, "type");
     }
 
     #[test]
     fn a_type_on_the_wrong_topic_is_refused() {
-        let event = parse(
-            &attributes(COMPROMISE_NOTICE_TYPE),
-            GOOD.as_bytes(),
-            &[CONTRACT_END_TYPE],
-        );
+        let event =
+            parse(&attributes(COMPROMISE_NOTICE_TYPE), GOOD.as_bytes(), &[CONTRACT_END_TYPE]);
         assert_eq!(event.unwrap_err().field, "type");
     }
 
@@ -289,10 +242,7 @@ mod tests {
     fn the_digest_ignores_order_and_space_and_nothing_else() {
         let reordered = r#"{"extra":1,"reason":"found on a paste site","reporter":"soc",
             "severity":"high","discovered_at":"2026-01-01T00:00:00Z","credentials":[{"user":"a"}]}"#;
-        assert_eq!(
-            notice(GOOD).unwrap().digest,
-            notice(reordered).unwrap().digest
-        );
+        assert_eq!(notice(GOOD).unwrap().digest, notice(reordered).unwrap().digest);
         let other = GOOD.replace("\"extra\":1", "\"extra\":2");
         assert_ne!(notice(GOOD).unwrap().digest, notice(&other).unwrap().digest);
     }

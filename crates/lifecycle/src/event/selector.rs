@@ -93,17 +93,8 @@ impl TryFrom<Fields> for Selector {
     type Error = String;
 
     fn try_from(fields: Fields) -> Result<Self, String> {
-        let Fields {
-            access_key_id,
-            user,
-            role,
-            secret,
-            contract,
-            zone,
-            tags,
-            account,
-            region,
-        } = fields;
+        let Fields { access_key_id, user, role, secret, contract, zone, tags, account, region } =
+            fields;
         let mut named = [
             access_key_id.map(SelectorTarget::AccessKeyId),
             user.map(SelectorTarget::User),
@@ -115,23 +106,15 @@ impl TryFrom<Fields> for Selector {
         ]
         .into_iter()
         .flatten();
-        let target = named
-            .next()
-            .ok_or(format!("names nothing: give exactly one of {ONE_OF}"))?;
+        let target = named.next().ok_or(format!("names nothing: give exactly one of {ONE_OF}"))?;
         if named.next().is_some() {
-            return Err(format!(
-                "names more than one thing: give exactly one of {ONE_OF}"
-            ));
+            return Err(format!("names more than one thing: give exactly one of {ONE_OF}"));
         }
         check_target(&target)?;
         if let Some(account) = &account {
             check_account(account)?;
         }
-        Ok(Self {
-            target,
-            account,
-            region,
-        })
+        Ok(Self { target, account, region })
     }
 }
 
@@ -146,11 +129,7 @@ fn check_target(target: &SelectorTarget) -> Result<(), String> {
         SelectorTarget::Zone(name) => ("zone", name.0.is_empty()),
         SelectorTarget::Tags(tags) => ("tags", tags.is_empty()),
     };
-    if empty {
-        Err(format!("{field} is empty"))
-    } else {
-        Ok(())
-    }
+    if empty { Err(format!("{field} is empty")) } else { Ok(()) }
 }
 
 /// AWS: IAM API reference, `AccessKey`: 16 to 128 characters of `[\w]`.
@@ -173,11 +152,8 @@ fn check_account(account: &AccountId) -> Result<(), String> {
 
 impl From<Selector> for Fields {
     fn from(selector: Selector) -> Self {
-        let mut fields = Self {
-            account: selector.account,
-            region: selector.region,
-            ..Self::default()
-        };
+        let mut fields =
+            Self { account: selector.account, region: selector.region, ..Self::default() };
         match selector.target {
             SelectorTarget::AccessKeyId(id) => fields.access_key_id = Some(id),
             SelectorTarget::User(name) => fields.user = Some(name),
@@ -233,28 +209,17 @@ mod tests {
     fn exactly_one_target_is_asked_for() {
         assert!(parse(r#"{"user":"a"}"#).is_ok());
         assert!(parse(r"{}").unwrap_err().contains("names nothing"));
-        assert!(
-            parse(r#"{"user":"a","role":"b"}"#)
-                .unwrap_err()
-                .contains("more than one")
-        );
+        assert!(parse(r#"{"user":"a","role":"b"}"#).unwrap_err().contains("more than one"));
     }
 
     #[test]
     fn names_that_would_select_nothing_or_everything_are_refused() {
-        for bad in [
-            r#"{"user":""}"#,
-            r#"{"tags":{}}"#,
-            r#"{"zone":""}"#,
-            r#"{"access_key_id":"AKIA*"}"#,
-        ] {
+        for bad in
+            [r#"{"user":""}"#, r#"{"tags":{}}"#, r#"{"zone":""}"#, r#"{"access_key_id":"AKIA*"}"#]
+        {
             assert!(parse(bad).is_err(), "{bad}");
         }
-        assert!(
-            parse(r#"{"user":"a","account":"12"}"#)
-                .unwrap_err()
-                .contains("twelve digits")
-        );
+        assert!(parse(r#"{"user":"a","account":"12"}"#).unwrap_err().contains("twelve digits"));
     }
 
     #[test]

@@ -91,21 +91,15 @@ impl TagKeys {
     /// [`Flattened`] where the zone's or the contract's tag names two.
     pub fn bind(&self, tags: &BTreeMap<String, String>) -> Result<Binding, Flattened> {
         let value = |key: &str| {
-            tags.iter()
-                .find(|(k, _)| k.eq_ignore_ascii_case(key))
-                .map(|(_, v)| v.trim().to_owned())
+            tags.iter().find(|(k, _)| k.eq_ignore_ascii_case(key)).map(|(_, v)| v.trim().to_owned())
         };
         let single = |key: &str| match value(key) {
-            Some(text) if names_two(&text) => Err(Flattened {
-                tag: format!("{key}={text}"),
-            }),
+            Some(text) if names_two(&text) => Err(Flattened { tag: format!("{key}={text}") }),
             Some(text) if text.is_empty() => Ok(None),
             other => Ok(other),
         };
         Ok(Binding {
-            zone: single(&self.zone)?
-                .unwrap_or_else(|| UNASSIGNED_ZONE.to_owned())
-                .into(),
+            zone: single(&self.zone)?.unwrap_or_else(|| UNASSIGNED_ZONE.to_owned()).into(),
             contract: single(&self.contract)?.map(ContractName),
             owner: value(&self.owner),
             tier: value(&self.tier),
@@ -116,10 +110,7 @@ impl TagKeys {
 /// AWS allows letters, digits, spaces and `_.:/=+-@` in a tag's value: two names are written with a
 /// space or a plus between them.
 fn names_two(text: &str) -> bool {
-    text.split([' ', '+', ',', ';'])
-        .filter(|part| !part.is_empty())
-        .count()
-        > 1
+    text.split([' ', '+', ',', ';']).filter(|part| !part.is_empty()).count() > 1
 }
 
 impl Identity {
@@ -153,10 +144,7 @@ impl Identity {
                 .collect()
         };
         let zones = all(&keys.zone).into_iter().map(ZoneName).collect();
-        (
-            zones,
-            all(&keys.contract).into_iter().map(ContractName).collect(),
-        )
+        (zones, all(&keys.contract).into_iter().map(ContractName).collect())
     }
 }
 
@@ -165,10 +153,7 @@ mod tests {
     use super::*;
 
     fn tags(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect()
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
     }
 
     #[test]
@@ -176,10 +161,7 @@ mod tests {
         let keys = TagKeys::default();
         let bound = keys.bind(&tags(&[("Severance:Zone", "acme")])).unwrap();
         assert_eq!(bound.zone.as_str(), "acme");
-        assert_eq!(
-            keys.bind(&tags(&[])).unwrap().zone.as_str(),
-            UNASSIGNED_ZONE
-        );
+        assert_eq!(keys.bind(&tags(&[])).unwrap().zone.as_str(), UNASSIGNED_ZONE);
     }
 
     #[test]

@@ -74,9 +74,7 @@ impl Planner<'_> {
         for found in matches {
             if found.identities.is_empty() {
                 let reason = found.refused.clone().unwrap_or(BlockReason::NotFound);
-                let target = Target::Unresolved {
-                    selector: found.selector.clone(),
-                };
+                let target = Target::Unresolved { selector: found.selector.clone() };
                 let binding = self.unresolved_binding(case, &found.selector);
                 let task = self.task(case, target, binding, Vec::new(), Some(reason), now);
                 tasks.insert(task.id.clone(), task);
@@ -126,28 +124,19 @@ impl Planner<'_> {
                     tag: tag.clone(),
                 });
                 let zone = case.zone.clone().unwrap_or_else(|| UNASSIGNED_ZONE.into());
-                let binding = Binding {
-                    zone,
-                    contract: None,
-                    owner: None,
-                    tier: None,
-                };
+                let binding = Binding { zone, contract: None, owner: None, tier: None };
                 (binding, Some(BlockReason::FlattenedBoundary { tag }))
             }
         };
-        if let Some(event_zone) = case.zone.as_ref().filter(|zone| **zone != binding.zone) {
-            if flattened.is_none() {
-                planned.findings.push(Finding::ZoneMismatch {
-                    identity: identity.arn.clone(),
-                    event_zone: event_zone.0.clone(),
-                    tag_zone: binding.zone.0.clone(),
-                });
-            }
+        let other_zone = case.zone.as_ref().filter(|zone| **zone != binding.zone);
+        if let Some(event_zone) = other_zone.filter(|_| flattened.is_none()) {
+            planned.findings.push(Finding::ZoneMismatch {
+                identity: identity.arn.clone(),
+                event_zone: event_zone.0.clone(),
+                tag_zone: binding.zone.0.clone(),
+            });
         }
-        let refused = self
-            .never(identity)
-            .or_else(|| found.refused.clone())
-            .or(flattened);
+        let refused = self.never(identity).or_else(|| found.refused.clone()).or(flattened);
         self.task(case, target, binding, roles.to_vec(), refused, now)
     }
 
@@ -159,10 +148,9 @@ impl Planner<'_> {
             return Some(BlockReason::Protected);
         }
         match identity.detail {
-            IdentityDetail::Role {
-                service_linked: true,
-                ..
-            } => Some(BlockReason::ServiceLinkedRole),
+            IdentityDetail::Role { service_linked: true, .. } => {
+                Some(BlockReason::ServiceLinkedRole)
+            }
             _ => None,
         }
     }
@@ -188,12 +176,7 @@ impl Planner<'_> {
             (SelectorTarget::Zone(zone), _) | (_, Some(zone)) => zone.clone(),
             _ => ZoneName::from(UNASSIGNED_ZONE),
         };
-        Binding {
-            zone,
-            contract: case.contract.clone(),
-            owner: None,
-            tier: None,
-        }
+        Binding { zone, contract: case.contract.clone(), owner: None, tier: None }
     }
 
     fn task(
@@ -248,16 +231,13 @@ fn leaving(case: &Case, matches: &[SelectorMatch]) -> BTreeSet<String> {
 
 fn target(selector: &Selector, identity: &Identity) -> Target {
     match (&selector.target, identity.user(), identity.role()) {
-        (SelectorTarget::AccessKeyId(key_id), Some(user), _) => Target::AccessKey {
-            key_id: key_id.clone(),
-            user,
-        },
+        (SelectorTarget::AccessKeyId(key_id), Some(user), _) => {
+            Target::AccessKey { key_id: key_id.clone(), user }
+        }
         (_, Some(user), _) => Target::User { user },
         (_, _, Some(role)) => Target::Role { role },
         // An identity is a user or a role; a selector that matched neither names nothing.
-        _ => Target::Unresolved {
-            selector: selector.clone(),
-        },
+        _ => Target::Unresolved { selector: selector.clone() },
     }
 }
 

@@ -26,19 +26,11 @@ pub fn start() -> DateTime<Utc> {
 }
 
 pub fn user() -> UserRef {
-    UserRef {
-        account: "111122223333".into(),
-        name: "ci".into(),
-        id: "AIDA1".into(),
-    }
+    UserRef { account: "111122223333".into(), name: "ci".into(), id: "AIDA1".into() }
 }
 
 pub fn role(name: &str) -> RoleRef {
-    RoleRef {
-        account: "111122223333".into(),
-        name: name.into(),
-        id: format!("AROA{name}"),
-    }
+    RoleRef { account: "111122223333".into(), name: name.into(), id: format!("AROA{name}") }
 }
 
 fn status() -> impl Strategy<Value = KeyStatus> {
@@ -100,50 +92,23 @@ fn sides() -> impl Strategy<Value = Vec<SideState>> {
 pub fn key_situation() -> impl Strategy<Value = (Target, View)> {
     let intruders = prop_oneof![
         Just(Vec::new()),
-        Just(vec![
-            Intruder::LoginProfile,
-            Intruder::AccessKey {
-                key_id: "AKIAINTRUDER".into()
-            }
-        ]),
-        Just(vec![Intruder::Policy {
-            name: "backdoor".into()
-        }]),
+        Just(vec![Intruder::LoginProfile, Intruder::AccessKey { key_id: "AKIAINTRUDER".into() }]),
+        Just(vec![Intruder::Policy { name: "backdoor".into() }]),
     ];
-    (
-        presence(),
-        prop::option::weighted(0.9, key("AKIA1")),
-        standings(),
-        intruders,
-    )
-        .prop_map(|(presence, key, roles, intruders)| {
-            let target = Target::AccessKey {
-                key_id: "AKIA1".into(),
-                user: user(),
-            };
-            let view = KeyView {
-                user: presence,
-                key,
-                denies: Vec::new(),
-                roles,
-                intruders,
-            };
+    (presence(), prop::option::weighted(0.9, key("AKIA1")), standings(), intruders).prop_map(
+        |(presence, key, roles, intruders)| {
+            let target = Target::AccessKey { key_id: "AKIA1".into(), user: user() };
+            let view = KeyView { user: presence, key, denies: Vec::new(), roles, intruders };
             (target, View::AccessKey(view))
-        })
+        },
+    )
 }
 
 pub fn user_situation() -> impl Strategy<Value = (Target, View)> {
     let keys = (key("AKIA1"), key("AKIA2"), 0..3usize)
         .prop_map(|(a, b, n)| vec![a, b].into_iter().take(n).collect::<Vec<_>>());
-    (
-        presence(),
-        keys,
-        any::<bool>(),
-        sides(),
-        0..3usize,
-        standings(),
-    )
-        .prop_map(|(presence, keys, login_profile, side, mfa, roles)| {
+    (presence(), keys, any::<bool>(), sides(), 0..3usize, standings()).prop_map(
+        |(presence, keys, login_profile, side, mfa, roles)| {
             let view = UserView {
                 user: presence,
                 keys,
@@ -155,7 +120,8 @@ pub fn user_situation() -> impl Strategy<Value = (Target, View)> {
                 roles,
             };
             (Target::User { user: user() }, View::User(view))
-        })
+        },
+    )
 }
 
 /// Trust policies with the partner alone, with others, with services, in one statement or several.
@@ -203,46 +169,25 @@ pub fn situation() -> impl Strategy<Value = (Target, View)> {
 pub fn policy() -> impl Strategy<Value = Policy> {
     let roles = || prop_oneof![Just(RoleSessions::Cut), Just(RoleSessions::List)];
     let services = prop_oneof![Just(ServiceRoles::Cut), Just(ServiceRoles::Ask)];
-    (
-        roles(),
-        roles(),
-        services,
-        any::<bool>(),
-        any::<bool>(),
-        any::<bool>(),
-    )
-        .prop_map(
-            |(
+    (roles(), roles(), services, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+        |(assumable_roles, shared_roles, service_roles, needs_partner, known, take_intruders)| {
+            let accounts = known.then(|| "999988887777".to_owned()).into_iter().collect();
+            Policy {
+                case: "c-1".into(),
+                proof: Proof::default(),
+                spread: TimeDelta::seconds(10),
+                cutoff_margin: TimeDelta::seconds(2),
+                delete_after: None,
                 assumable_roles,
                 shared_roles,
                 service_roles,
                 needs_partner,
-                known,
+                partner: Partner { accounts, principals: BTreeSet::new() },
                 take_intruders,
-            )| {
-                let accounts = known
-                    .then(|| "999988887777".to_owned())
-                    .into_iter()
-                    .collect();
-                Policy {
-                    case: "c-1".into(),
-                    proof: Proof::default(),
-                    spread: TimeDelta::seconds(10),
-                    cutoff_margin: TimeDelta::seconds(2),
-                    delete_after: None,
-                    assumable_roles,
-                    shared_roles,
-                    service_roles,
-                    needs_partner,
-                    partner: Partner {
-                        accounts,
-                        principals: BTreeSet::new(),
-                    },
-                    take_intruders,
-                    holds: Holds::default(),
-                }
-            },
-        )
+                holds: Holds::default(),
+            }
+        },
+    )
 }
 
 /// What befalls the action that is about to be carried out.
@@ -298,12 +243,7 @@ pub fn drive(
     let mut fates = fates.iter().copied();
     for _ in 0..STEPS {
         look(&mut record, target, &observed, policy);
-        let here = Situation {
-            target,
-            observed: &observed,
-            record: &record,
-            policy,
-        };
+        let here = Situation { target, observed: &observed, record: &record, policy };
         match decide(desired, &here, observed.at) {
             Decision::Act(action, _) => {
                 tried.push((action.clone(), observed.at));
@@ -315,13 +255,7 @@ pub fn drive(
                 observed.at = until;
             }
             decision => {
-                return End {
-                    decision,
-                    view: observed.view,
-                    at: observed.at,
-                    record,
-                    tried,
-                };
+                return End { decision, view: observed.view, at: observed.at, record, tried };
             }
         }
     }
@@ -343,10 +277,7 @@ fn take_step(
         (Fate::CrashAfter, action) => apply(action, target, &mut observed.view, observed.at),
         (Fate::Full, Action::DenyUser { deny, .. } | Action::DenyRole { deny, .. }) => {
             let identity = action.touches().into_iter().next().unwrap();
-            record.full.insert(Place {
-                identity,
-                place: deny.handle.place,
-            });
+            record.full.insert(Place { identity, place: deny.handle.place });
         }
         (fate, Action::Probe { key_id, sample, .. }) => {
             let endpoint = format!("region-{}", sample % 2);
