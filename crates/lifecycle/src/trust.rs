@@ -256,6 +256,7 @@ mod tests {
         }
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "reads better at its many callers")]
     fn trust(principal: Value) -> Value {
         json!({"Version": "2012-10-17", "Statement": [
             {"Sid": "a", "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal}

@@ -75,7 +75,7 @@ impl Planner<'_> {
             if found.identities.is_empty() {
                 let reason = found.refused.clone().unwrap_or(BlockReason::NotFound);
                 let target = Target::Unresolved { selector: found.selector.clone() };
-                let binding = self.unresolved_binding(case, &found.selector);
+                let binding = unresolved_binding(case, &found.selector);
                 let task = self.task(case, target, binding, Vec::new(), Some(reason), now);
                 tasks.insert(task.id.clone(), task);
             }
@@ -171,14 +171,6 @@ impl Planner<'_> {
             .collect()
     }
 
-    fn unresolved_binding(&self, case: &Case, selector: &Selector) -> Binding {
-        let zone = match (&selector.target, &case.zone) {
-            (SelectorTarget::Zone(zone), _) | (_, Some(zone)) => zone.clone(),
-            _ => ZoneName::from(UNASSIGNED_ZONE),
-        };
-        Binding { zone, contract: case.contract.clone(), owner: None, tier: None }
-    }
-
     fn task(
         &self,
         case: &Case,
@@ -214,6 +206,14 @@ impl Planner<'_> {
             binding,
         }
     }
+}
+
+fn unresolved_binding(case: &Case, selector: &Selector) -> Binding {
+    let zone = match (&selector.target, &case.zone) {
+        (SelectorTarget::Zone(zone), _) | (_, Some(zone)) => zone.clone(),
+        _ => ZoneName::from(UNASSIGNED_ZONE),
+    };
+    Binding { zone, contract: case.contract.clone(), owner: None, tier: None }
 }
 
 /// A contract's users leave with it: wherever a role trusts them, that trust goes.

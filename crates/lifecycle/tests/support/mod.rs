@@ -1,9 +1,6 @@
 //! Generators of situations, and a loop that drives `decide` against the pure model with crashes.
-#![allow(
-    missing_docs,
-    dead_code,
-    reason = "shared by several test files, each of which uses a part"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![allow(missing_docs, dead_code, unreachable_pub, reason = "shared by several test files")]
 
 use std::collections::BTreeSet;
 

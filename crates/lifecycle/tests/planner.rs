@@ -1,0 +1,227 @@
+//! What the planner makes of what the selectors matched.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use severance_lifecycle::case::{Case, CaseState};
+use severance_lifecycle::credential::Target;
+use severance_lifecycle::event::{Selector, SelectorTarget, Severity, Trigger};
+use severance_lifecycle::finding::Finding;
+use severance_lifecycle::ids::EventKey;
+use severance_lifecycle::plan::{
+    Identity, IdentityDetail, Planned, Planner, Protected, SelectorMatch, TagKeys,
+};
+use severance_lifecycle::policy::Holds;
+use severance_lifecycle::task::{BlockReason, Lane, Mode, TaskState};
+use severance_lifecycle::zone::{ZoneSettings, Zones};
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+fn case(trigger: Trigger) -> Case {
+    let ends = trigger == Trigger::ContractEnd;
+    Case {
+        id: "c-1".into(),
+        event: EventKey { source: "/s".into(), id: "1".into() },
+        trigger,
+        severity: (!ends).then_some(Severity::High),
+        zone: ends.then(|| "acme".into()),
+        contract: ends.then(|| "acme-1".into()),
+        ticket: None,
+        noticed_at: now() - TimeDelta::minutes(5),
+        received_at: now(),
+        start_at: now(),
+        state: CaseState::Accepted,
+        closed_at: None,
+    }
+}
+
+fn identity(name: &str, tags: &[(&str, &str)], detail: IdentityDetail) -> Identity {
+    let kind = if matches!(detail, IdentityDetail::User { .. }) { "user" } else { "role" };
+    Identity {
+        account: "111122223333".into(),
+        arn: format!("arn:aws:iam::111122223333:{kind}/{name}"),
+        name: name.into(),
+        unique_id: format!("ID{name}"),
+        created: now(),
+        tags: tags.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect::<BTreeMap<_, _>>(),
+        detail,
+    }
+}
+
+fn user(name: &str, zone: &str, credentials: usize) -> Identity {
+    let detail =
+        IdentityDetail::User { access_keys: Vec::new(), policies: Vec::new(), credentials };
+    identity(name, &[("severance:zone", zone)], detail)
+}
+
+fn role(name: &str, service_linked: bool) -> Identity {
+    let trust = serde_json::json!({});
+    identity(
+        name,
+        &[("severance:zone", "acme")],
+        IdentityDetail::Role { trust, max_session_seconds: 3600, service_linked },
+    )
+}
+
+fn select(target: SelectorTarget) -> Selector {
+    Selector { target, account: None, region: None }
+}
+
+fn found(target: SelectorTarget, identities: Vec<Identity>) -> SelectorMatch {
+    let identities = identities.into_iter().map(|identity| (identity, Vec::new())).collect();
+    SelectorMatch { selector: select(target), identities, refused: None }
+}
+
+fn plan_with(protected: &Protected, limit: usize, case: &Case, found: &[SelectorMatch]) -> Planned {
+    let enforced = ZoneSettings { mode: Mode::Enforce, ..ZoneSettings::default() };
+    let zones = Zones { named: BTreeMap::from([("acme".into(), enforced)]), ..Zones::default() };
+    let tag_keys = TagKeys::default();
+    let planner = Planner { zones: &zones, tag_keys: &tag_keys, protected, blast_radius: limit };
+    planner.plan(case, found, now())
+}
+
+fn plan(case: &Case, found: &[SelectorMatch]) -> Planned {
+    plan_with(&Protected::default(), 100, case, found)
+}
+
+#[test]
+fn the_same_identity_by_two_selectors_is_one_task() {
+    let by_name = found(SelectorTarget::User("a".into()), vec![user("a", "acme", 3)]);
+    let by_zone = found(SelectorTarget::Zone("acme".into()), vec![user("a", "acme", 3)]);
+    let planned = plan(&case(Trigger::CompromiseNotice), &[by_name, by_zone]);
+    assert_eq!(planned.tasks.len(), 1);
+    assert_eq!(planned.credentials, 3);
+}
+
+#[test]
+fn a_whole_user_covers_its_single_keys() {
+    let key = SelectorTarget::AccessKeyId("AKIAIOSFODNN7EXAMPLE".into());
+    let alone =
+        plan(&case(Trigger::CompromiseNotice), &[found(key.clone(), vec![user("a", "acme", 3)])]);
+    assert!(matches!(alone.tasks[0].target, Target::AccessKey { .. }));
+    let both = plan(
+        &case(Trigger::CompromiseNotice),
+        &[
+            found(key, vec![user("a", "acme", 3)]),
+            found(SelectorTarget::User("a".into()), vec![user("a", "acme", 3)]),
+        ],
+    );
+    assert_eq!(both.tasks.len(), 1);
+    assert!(matches!(both.tasks[0].target, Target::User { .. }));
+}
+
+#[test]
+fn our_own_and_break_glass_identities_are_never_touched() {
+    let own = user("worker", "acme", 1);
+    let glass = role("glass", false);
+    let protected = Protected {
+        own: BTreeSet::from([own.arn.clone()]),
+        break_glass: BTreeSet::from([glass.arn.clone()]),
+    };
+    let matched = found(SelectorTarget::Zone("acme".into()), vec![own, glass]);
+    let planned = plan_with(&protected, 100, &case(Trigger::CompromiseNotice), &[matched]);
+    assert_eq!(planned.tasks.len(), 2);
+    for task in planned.tasks {
+        assert_eq!(task.state, TaskState::Blocked { reason: BlockReason::Protected });
+    }
+}
+
+#[test]
+fn what_cannot_be_touched_is_blocked_and_says_why() {
+    let linked = found(SelectorTarget::Role("r".into()), vec![role("r", true)]);
+    let mut ended = found(SelectorTarget::User("nobody".into()), vec![]);
+    let missing = plan(&case(Trigger::CompromiseNotice), &[linked, ended.clone()]);
+    let reasons: Vec<_> = missing.tasks.iter().map(|t| t.state.clone()).collect();
+    let blocked = |reason| TaskState::Blocked { reason };
+    assert!(reasons.contains(&blocked(BlockReason::ServiceLinkedRole)));
+    assert!(reasons.contains(&blocked(BlockReason::NotFound)));
+    ended.refused = Some(BlockReason::RootKey);
+    let root = plan(&case(Trigger::CompromiseNotice), &[ended]);
+    assert_eq!(root.tasks[0].state, blocked(BlockReason::RootKey));
+}
+
+#[test]
+fn a_zone_without_a_mode_is_only_observed() {
+    let known = found(SelectorTarget::User("a".into()), vec![user("a", "acme", 1)]);
+    let unknown = found(SelectorTarget::User("b".into()), vec![user("b", "elsewhere", 1)]);
+    let planned = plan(&case(Trigger::CompromiseNotice), &[known, unknown]);
+    for task in &planned.tasks {
+        let enforced = task.binding.zone.as_str() == "acme";
+        assert_eq!(task.mode == Mode::Enforce, enforced, "{}", task.binding.zone);
+    }
+}
+
+#[test]
+fn two_zones_on_one_identity_are_reported_and_never_guessed_at() {
+    let both = found(SelectorTarget::User("a".into()), vec![user("a", "acme globex", 1)]);
+    let planned = plan(&case(Trigger::CompromiseNotice), &[both]);
+    let TaskState::Blocked { reason } = &planned.tasks[0].state else { panic!("not blocked") };
+    assert!(matches!(reason, BlockReason::FlattenedBoundary { .. }));
+    assert!(matches!(planned.findings[0], Finding::FlattenedBoundary { .. }));
+}
+
+#[test]
+fn the_zone_of_the_tags_holds_and_another_in_the_event_is_told() {
+    let elsewhere = found(SelectorTarget::Contract("acme-1".into()), vec![user("a", "globex", 1)]);
+    let planned = plan(&case(Trigger::ContractEnd), &[elsewhere]);
+    assert_eq!(planned.tasks[0].binding.zone.as_str(), "globex");
+    assert_eq!(planned.tasks[0].mode, Mode::Observe);
+    assert!(matches!(planned.findings[0], Finding::ZoneMismatch { .. }));
+}
+
+#[test]
+fn more_credentials_than_the_limit_are_held() {
+    let matched = |credentials| {
+        vec![found(SelectorTarget::User("a".into()), vec![user("a", "acme", credentials)])]
+    };
+    let none = Protected::default();
+    let notice = case(Trigger::CompromiseNotice);
+    assert!(!plan_with(&none, 5, &notice, &matched(5)).held);
+    assert!(plan_with(&none, 5, &notice, &matched(6)).held);
+}
+
+#[test]
+fn a_contracts_users_leave_the_trust_of_its_roles_but_a_compromise_takes_nobody_along() {
+    let matched = || {
+        let identities = vec![user("a", "acme", 1), role("r", false)];
+        vec![found(SelectorTarget::Contract("acme-1".into()), identities)]
+    };
+    let of_role = |planned: Planned| {
+        planned.tasks.into_iter().find(|t| matches!(t.target, Target::Role { .. })).unwrap()
+    };
+    let ended = of_role(plan(&case(Trigger::ContractEnd), &matched()));
+    assert!(ended.leaving.contains("arn:aws:iam::111122223333:user/a"));
+    assert!(ended.leaving.contains("IDa"));
+    assert!(of_role(plan(&case(Trigger::CompromiseNotice), &matched())).leaving.is_empty());
+}
+
+#[test]
+fn lane_deadline_and_policy_follow_the_trigger_and_severity() {
+    use severance_lifecycle::policy::RoleSessions;
+    let matched = vec![found(SelectorTarget::User("a".into()), vec![user("a", "acme", 1)])];
+    let notice = plan(&case(Trigger::CompromiseNotice), &matched).tasks.remove(0);
+    let end = plan(&case(Trigger::ContractEnd), &matched).tasks.remove(0);
+    assert_eq!((notice.lane, end.lane), (Lane::Compromise, Lane::ContractEnd));
+    assert!(notice.deadline < end.deadline);
+    let zones = Zones::default();
+    let policy = |task| zones.policy(task, Holds::default());
+    assert_eq!(policy(&notice).assumable_roles, RoleSessions::Cut);
+    assert_eq!(policy(&end).assumable_roles, RoleSessions::List);
+    let mut low = notice.clone();
+    low.severity = Some(Severity::Low);
+    assert_eq!(policy(&low).assumable_roles, RoleSessions::List);
+}
+
+#[test]
+fn planning_again_gives_the_same_tasks() {
+    let matched = vec![
+        found(SelectorTarget::User("a".into()), vec![user("a", "acme", 1)]),
+        found(SelectorTarget::User("nobody".into()), vec![]),
+    ];
+    let reversed: Vec<_> = matched.iter().rev().cloned().collect();
+    let notice = case(Trigger::CompromiseNotice);
+    assert_eq!(plan(&notice, &matched).tasks, plan(&notice, &reversed).tasks);
+}
