@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Payload, Severity, Trigger};
+use crate::finding::Finding;
 use crate::ids::{CaseId, ContractName, EventKey, ZoneName};
 
 /// What one accepted event opened.
@@ -149,9 +150,55 @@ impl Case {
     }
 }
 
+/// Times of an event that lie after its record's timestamp. They are clamped to it by [`Case::open`],
+/// since a clock that runs ahead must not make a revocation look faster than it was.
+pub fn clamped_times(event: &Event, record_time: DateTime<Utc>) -> Vec<Finding> {
+    let discovered = match &event.payload {
+        Payload::CompromiseNotice(notice) => Some(notice.discovered_at),
+        // An end that lies ahead is a timer, not a mistake.
+        Payload::ContractEnd(_) => None,
+    };
+    [("time", event.time), ("data.discovered_at", discovered)]
+        .into_iter()
+        .filter(|(_, time)| time.is_some_and(|time| time > record_time))
+        .map(|(field, _)| Finding::ClampedTime { field: field.to_owned() })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn notice(time: Option<i64>, discovered: i64) -> Event {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+        let notice = crate::event::CompromiseNotice {
+            credentials: Vec::new(),
+            discovered_at: at(discovered),
+            severity: Severity::High,
+            reporter: String::new(),
+            reason: String::new(),
+            ticket: None,
+            evidence_url: None,
+        };
+        Event {
+            key: EventKey { source: "/s".into(), id: "1".into() },
+            time: time.map(at),
+            payload: Payload::CompromiseNotice(notice),
+            digest: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_clock_starts_at_the_earliest_and_never_in_the_future() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+        let noticed = |event: &Event| Case::open(event, at(100), at(200)).noticed_at;
+        assert_eq!(noticed(&notice(Some(50), 70)), at(50));
+        assert_eq!(noticed(&notice(Some(90), 70)), at(70));
+        assert_eq!(noticed(&notice(None, 500)), at(100), "the record stands in for `time`");
+        assert_eq!(noticed(&notice(Some(900), 500)), at(100));
+        assert_eq!(clamped_times(&notice(Some(900), 500), at(100)).len(), 2);
+        assert!(clamped_times(&notice(Some(100), 70), at(100)).is_empty());
+    }
 
     #[test]
     fn a_case_closes_only_when_nothing_is_open_or_blocked() {
