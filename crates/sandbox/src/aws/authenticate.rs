@@ -18,10 +18,7 @@ pub(crate) fn authenticate(
     request: &Incoming,
     at: &Moment,
 ) -> Result<Caller, AwsError> {
-    let authorization = request
-        .authorization
-        .as_ref()
-        .ok_or_else(|| missing(request))?;
+    let authorization = request.authorization.as_ref().ok_or_else(|| missing(request))?;
     if authorization.scope.service != request.service.name() {
         let message = format!(
             "Credential should be scoped to correct service: '{}'.",
@@ -32,10 +29,7 @@ pub(crate) fn authenticate(
     if !world.settings.regions.contains(&authorization.scope.region) {
         return Err(unknown_key(request.service));
     }
-    let token = request
-        .headers
-        .get("x-amz-security-token")
-        .and_then(|it| it.to_str().ok());
+    let token = request.headers.get("x-amz-security-token").and_then(|it| it.to_str().ok());
     let caller = match token {
         None => by_key(world, request, authorization, at),
         Some(token) => by_session(world, request, authorization, token, at),
@@ -51,10 +45,7 @@ fn by_key(
     at: &Moment,
 ) -> Result<Caller, AwsError> {
     let unknown = || unknown_key(request.service);
-    let key = world
-        .keys
-        .get_mut(&authorization.key_id)
-        .ok_or_else(unknown)?;
+    let key = world.keys.get_mut(&authorization.key_id).ok_or_else(unknown)?;
     if *key.status.holding(at) != KeyStatus::Active {
         return Err(unknown());
     }
@@ -80,10 +71,7 @@ fn by_session(
     at: &Moment,
 ) -> Result<Caller, AwsError> {
     let unknown = || unknown_key(request.service);
-    let session = world
-        .sessions
-        .get(&authorization.key_id)
-        .ok_or_else(unknown)?;
+    let session = world.sessions.get(&authorization.key_id).ok_or_else(unknown)?;
     if session.token != token {
         return Err(unknown());
     }
@@ -92,16 +80,8 @@ fn by_session(
         return Err(expired(request.service));
     }
     let identity = session_identity(world, session, at).ok_or_else(unknown)?;
-    let facts = SessionFacts {
-        issued_at: session.issued_at,
-        mfa: session.mfa,
-    };
-    Ok(caller(
-        session.account.clone(),
-        authorization,
-        identity,
-        Some(facts),
-    ))
+    let facts = SessionFacts { issued_at: session.issued_at, mfa: session.mfa };
+    Ok(caller(session.account.clone(), authorization, identity, Some(facts)))
 }
 
 fn caller(
@@ -132,24 +112,12 @@ fn session_identity(world: &World, session: &Session, at: &Moment) -> Option<Ide
     match &session.kind {
         SessionKind::Root => Some(Identity::Root),
         SessionKind::User { user } => user_identity(world, &session.account, user, at),
-        SessionKind::Federated {
-            user,
-            name,
-            policies,
-        } => {
+        SessionKind::Federated { user, name, policies } => {
             user_identity(world, &session.account, user, at)?;
             let (user, name, policies) = (user.clone(), name.clone(), policies.clone());
-            Some(Identity::Federated {
-                user,
-                name,
-                policies,
-            })
+            Some(Identity::Federated { user, name, policies })
         }
-        SessionKind::Role {
-            role,
-            name,
-            policies,
-        } => {
+        SessionKind::Role { role, name, policies } => {
             let role = world.accounts.get(&session.account)?.roles.with_id(role)?;
             (!role.deleted.holding(at)).then(|| Identity::Role {
                 id: role.id.clone(),
@@ -213,21 +181,13 @@ fn missing(request: &Incoming) -> AwsError {
             Service::SecretsManager => "IncompleteSignatureException",
             _ => "IncompleteSignature",
         };
-        return AwsError::new(
-            400,
-            code,
-            "Authorization header is not of Signature Version 4",
-        );
+        return AwsError::new(400, code, "Authorization header is not of Signature Version 4");
     }
     let code = match request.service {
         Service::SecretsManager => "MissingAuthenticationTokenException",
         _ => "MissingAuthenticationToken",
     };
-    let status = if request.service == Service::SecretsManager {
-        400
-    } else {
-        403
-    };
+    let status = if request.service == Service::SecretsManager { 400 } else { 403 };
     AwsError::new(status, code, "Request is missing Authentication Token")
 }
 

@@ -37,11 +37,9 @@ impl Bounds {
     /// for the identity's own allow.
     pub(crate) fn decide_with(&self, question: &Question<'_>, granted_elsewhere: bool) -> Decision {
         let mut decision = Decision::Allowed;
-        for (set, stood_in) in [
-            (&self.identity, granted_elsewhere),
-            (&self.boundary, false),
-            (&self.session, false),
-        ] {
+        for (set, stood_in) in
+            [(&self.identity, granted_elsewhere), (&self.boundary, false), (&self.session, false)]
+        {
             let Some(documents) = set else { continue };
             match judge(documents.iter().map(AsRef::as_ref), question) {
                 Verdict::Denied => return Decision::ExplicitDeny,
@@ -100,22 +98,13 @@ pub(crate) fn bounds_of_user(world: &World, account: &str, id: &str, seen: Seen<
         Seen::Enforced(at) => user.boundary.holding(at),
         Seen::Latest => user.boundary.latest(),
     };
-    let boundary = boundary
-        .as_deref()
-        .map(|arn| boundary_documents(world, account, arn, seen));
-    Bounds {
-        identity: Some(identity),
-        boundary,
-        session: None,
-    }
+    let boundary = boundary.as_deref().map(|arn| boundary_documents(world, account, arn, seen));
+    Bounds { identity: Some(identity), boundary, session: None }
 }
 
 /// The bounds of a role, by unique id.
 pub(crate) fn bounds_of_role(world: &World, account: &str, id: &str, seen: Seen<'_>) -> Bounds {
-    let role = world
-        .accounts
-        .get(account)
-        .and_then(|home| home.roles.with_id(id));
+    let role = world.accounts.get(account).and_then(|home| home.roles.with_id(id));
     let Some(role) = role else {
         return Bounds::none();
     };
@@ -125,23 +114,14 @@ pub(crate) fn bounds_of_role(world: &World, account: &str, id: &str, seen: Seen<
         Seen::Enforced(at) => role.boundary.holding(at),
         Seen::Latest => role.boundary.latest(),
     };
-    let boundary = boundary
-        .as_deref()
-        .map(|arn| boundary_documents(world, account, arn, seen));
-    Bounds {
-        identity: Some(identity),
-        boundary,
-        session: None,
-    }
+    let boundary = boundary.as_deref().map(|arn| boundary_documents(world, account, arn, seen));
+    Bounds { identity: Some(identity), boundary, session: None }
 }
 
 impl Bounds {
     /// Nothing is allowed.
     fn none() -> Self {
-        Self {
-            identity: Some(Vec::new()),
-            ..Self::default()
-        }
+        Self { identity: Some(Vec::new()), ..Self::default() }
     }
 }
 
@@ -169,9 +149,7 @@ fn boundary_documents(
     arn: &str,
     seen: Seen<'_>,
 ) -> Vec<Arc<Document>> {
-    managed_document(world, account, arn, seen)
-        .into_iter()
-        .collect()
+    managed_document(world, account, arn, seen).into_iter().collect()
 }
 
 fn managed_document(
@@ -212,8 +190,7 @@ pub(crate) fn context_of(world: &World, caller: &Caller, at: &Moment) -> Context
             context.put("aws:PrincipalType", "User");
             context.put("aws:PrincipalArn", arn);
             context.put("aws:username", name);
-            home.and_then(|home| home.users.with_id(id))
-                .map(|user| &user.tags)
+            home.and_then(|home| home.users.with_id(id)).map(|user| &user.tags)
         }
         Identity::Federated { .. } => {
             context.put("aws:PrincipalType", "FederatedUser");
@@ -223,8 +200,7 @@ pub(crate) fn context_of(world: &World, caller: &Caller, at: &Moment) -> Context
         Identity::Role { id, arn, .. } => {
             context.put("aws:PrincipalType", "AssumedRole");
             context.put("aws:PrincipalArn", arn);
-            home.and_then(|home| home.roles.with_id(id))
-                .map(|role| &role.tags)
+            home.and_then(|home| home.roles.with_id(id)).map(|role| &role.tags)
         }
     };
     for (key, value) in tags.into_iter().flatten() {

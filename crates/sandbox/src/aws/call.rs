@@ -72,13 +72,7 @@ impl Operation {
         params: &'static [&'static str],
         run: Run,
     ) -> Self {
-        Self {
-            name,
-            mutates: false,
-            target,
-            params,
-            run,
-        }
+        Self { name, mutates: false, target, params, run }
     }
 
     pub(crate) const fn write(
@@ -87,13 +81,7 @@ impl Operation {
         params: &'static [&'static str],
         run: Run,
     ) -> Self {
-        Self {
-            name,
-            mutates: true,
-            target,
-            params,
-            run,
-        }
+        Self { name, mutates: true, target, params, run }
     }
 
     /// The ARN (or `*`) that a call acts on.
@@ -121,10 +109,9 @@ impl Operation {
             }
             Target::Policy => params.get("PolicyArn").unwrap_or("*").to_owned(),
             Target::NewPolicy => made("policy", params.get("PolicyName").unwrap_or("*")),
-            Target::InstanceProfile => made(
-                "instance-profile",
-                params.get("InstanceProfileName").unwrap_or("*"),
-            ),
+            Target::InstanceProfile => {
+                made("instance-profile", params.get("InstanceProfileName").unwrap_or("*"))
+            }
             Target::Mfa => match params.get("SerialNumber") {
                 Some(serial) => serial.to_owned(),
                 None => made("mfa", params.get("VirtualMFADeviceName").unwrap_or("*")),

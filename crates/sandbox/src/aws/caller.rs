@@ -26,23 +26,9 @@ pub(crate) struct SessionFacts {
 #[derive(Debug, Clone)]
 pub(crate) enum Identity {
     Root,
-    User {
-        id: String,
-        name: String,
-        arn: String,
-    },
-    Federated {
-        user: String,
-        name: String,
-        policies: Vec<Arc<Document>>,
-    },
-    Role {
-        id: String,
-        name: String,
-        arn: String,
-        session: String,
-        policies: Vec<Arc<Document>>,
-    },
+    User { id: String, name: String, arn: String },
+    Federated { user: String, name: String, policies: Vec<Arc<Document>> },
+    Role { id: String, name: String, arn: String, session: String, policies: Vec<Arc<Document>> },
 }
 
 impl Caller {

@@ -35,10 +35,7 @@ impl Default for SandboxConfig {
             accounts: vec!["111111111111".to_owned()],
             spread_delay: Duration::ZERO,
             page_size: 100,
-            regions: DEFAULT_REGIONS
-                .iter()
-                .map(|&region| region.to_owned())
-                .collect(),
+            regions: DEFAULT_REGIONS.iter().map(|&region| region.to_owned()).collect(),
             throttles: Vec::new(),
             latency: Duration::ZERO,
             log_capacity: 200_000,

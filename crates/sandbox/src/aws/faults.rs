@@ -100,18 +100,10 @@ impl FaultRule {
     }
 
     fn covers(&self, call: &Struck<'_>) -> bool {
-        self.account
-            .as_deref()
-            .is_none_or(|it| Some(it) == call.account)
+        self.account.as_deref().is_none_or(|it| Some(it) == call.account)
             && self.service.is_none_or(|it| it == call.service)
-            && self
-                .operation
-                .as_deref()
-                .is_none_or(|it| it == call.operation)
-            && self
-                .access_key_id
-                .as_deref()
-                .is_none_or(|it| it == call.key)
+            && self.operation.as_deref().is_none_or(|it| it == call.operation)
+            && self.access_key_id.as_deref().is_none_or(|it| it == call.key)
     }
 }
 
@@ -156,11 +148,7 @@ struct Inner {
 
 impl Faults {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(Mutex::new(Inner {
-            rules: Vec::new(),
-            next_id: 1,
-            rng: StdRng::seed_from_u64(seed),
-        }))
+        Self(Mutex::new(Inner { rules: Vec::new(), next_id: 1, rng: StdRng::seed_from_u64(seed) }))
     }
 
     /// Puts a fault in force and returns its id.
@@ -168,11 +156,7 @@ impl Faults {
         let mut inner = self.lock();
         let id = inner.next_id;
         inner.next_id += 1;
-        inner.rules.push(FaultStatus {
-            id,
-            rule,
-            struck: 0,
-        });
+        inner.rules.push(FaultStatus { id, rule, struck: 0 });
         id
     }
 
@@ -196,11 +180,7 @@ impl Faults {
 
     /// How many calls the rule has struck, if it is in force.
     pub fn struck(&self, id: u64) -> Option<u64> {
-        self.lock()
-            .rules
-            .iter()
-            .find(|it| it.id == id)
-            .map(|it| it.struck)
+        self.lock().rules.iter().find(|it| it.id == id).map(|it| it.struck)
     }
 
     pub(crate) fn plan(&self, call: &Struck<'_>) -> Plan {
@@ -234,10 +214,7 @@ impl FaultStatus {
             self.rule.skip -= 1;
             return false;
         }
-        let lucky = self
-            .rule
-            .probability
-            .is_some_and(|chance| rng.random::<f64>() >= chance);
+        let lucky = self.rule.probability.is_some_and(|chance| rng.random::<f64>() >= chance);
         self.struck += u64::from(!lucky);
         !lucky
     }
@@ -249,21 +226,14 @@ mod tests {
 
     fn plan(faults: &Faults, operation: &str) -> Plan {
         let service = Service::Iam;
-        faults.plan(&Struck {
-            account: Some("1"),
-            service,
-            operation,
-            key: "AKIA",
-        })
+        faults.plan(&Struck { account: Some("1"), service, operation, key: "AKIA" })
     }
 
     #[test]
     fn a_fault_strikes_as_often_as_it_says_and_only_where_it_says() {
         let faults = Faults::new(1);
-        let id = faults.add(FaultRule {
-            skip: 1,
-            ..FaultRule::new(Fault::Refuse).on("A").times(2)
-        });
+        let id =
+            faults.add(FaultRule { skip: 1, ..FaultRule::new(Fault::Refuse).on("A").times(2) });
         assert_eq!(plan(&faults, "B").fault, None);
         let struck: Vec<_> = (0..4).map(|_| plan(&faults, "A").fault.is_some()).collect();
         assert_eq!(struck, [false, true, true, false]);
@@ -276,10 +246,7 @@ mod tests {
         faults.add(FaultRule::new(Fault::Delay { millis: 10 }));
         faults.add(FaultRule::new(Fault::Hang).in_account("1"));
         faults.add(FaultRule::new(Fault::Delay { millis: 5 }));
-        let expected = Plan {
-            delay: Duration::from_millis(15),
-            fault: Some(Fault::Hang),
-        };
+        let expected = Plan { delay: Duration::from_millis(15), fault: Some(Fault::Hang) };
         assert_eq!(plan(&faults, "A"), expected);
         faults.clear();
         assert_eq!(plan(&faults, "A"), Plan::default());
@@ -288,10 +255,7 @@ mod tests {
     #[test]
     fn a_chance_of_a_half_strikes_some_and_spares_some() {
         let faults = Faults::new(7);
-        let rule = FaultRule {
-            probability: Some(0.5),
-            ..FaultRule::new(Fault::Throttle)
-        };
+        let rule = FaultRule { probability: Some(0.5), ..FaultRule::new(Fault::Throttle) };
         let id = faults.add(rule);
         for _ in 0..1000 {
             plan(&faults, "A");

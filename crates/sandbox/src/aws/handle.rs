@@ -50,9 +50,7 @@ pub struct SandboxHandle {
 
 impl std::fmt::Debug for SandboxHandle {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("SandboxHandle")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        out.debug_struct("SandboxHandle").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
@@ -86,11 +84,7 @@ impl Sandbox {
         let address = listener.local_addr().map_err(listen)?;
         let shared = Arc::new(Shared::new(&config));
         let server = tokio::spawn(serve(listener, shared.clone()));
-        Ok(SandboxHandle {
-            shared,
-            address,
-            server,
-        })
+        Ok(SandboxHandle { shared, address, server })
     }
 }
 

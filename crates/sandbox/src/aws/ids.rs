@@ -31,9 +31,7 @@ pub(crate) fn access_key_id(rng: &mut StdRng, prefix: &str, account: &str) -> St
 
 /// The account that an access key id was made in, or `None` when the id is not of that shape.
 pub(crate) fn account_of_key(key_id: &str) -> Option<String> {
-    let body = key_id
-        .strip_prefix("AKIA")
-        .or_else(|| key_id.strip_prefix("ASIA"))?;
+    let body = key_id.strip_prefix("AKIA").or_else(|| key_id.strip_prefix("ASIA"))?;
     if body.len() != 16 {
         return None;
     }
@@ -69,20 +67,11 @@ pub(crate) fn uuid(rng: &mut StdRng) -> String {
     bytes[6] = (bytes[6] & 0x0f) | 0x40;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
     let hex = hex::encode(bytes);
-    format!(
-        "{}-{}-{}-{}-{}",
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..]
-    )
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
 fn draw(rng: &mut StdRng, alphabet: &[u8], length: usize) -> String {
-    (0..length)
-        .map(|_| char::from(alphabet[rng.random_range(0..alphabet.len())]))
-        .collect()
+    (0..length).map(|_| char::from(alphabet[rng.random_range(0..alphabet.len())])).collect()
 }
 
 #[cfg(test)]

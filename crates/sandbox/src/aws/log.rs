@@ -62,12 +62,7 @@ struct Inner {
 
 impl CallLog {
     pub(crate) fn new(capacity: usize) -> Self {
-        let inner = Inner {
-            capacity,
-            next: 1,
-            calls: VecDeque::new(),
-            changes: VecDeque::new(),
-        };
+        let inner = Inner { capacity, next: 1, calls: VecDeque::new(), changes: VecDeque::new() };
         Self(Mutex::new(inner))
     }
 
@@ -105,15 +100,7 @@ impl CallLog {
 
     pub(crate) fn page(&self, changes_only: bool, after: u64, limit: usize) -> Vec<CallRecord> {
         let inner = self.lock();
-        newer(
-            if changes_only {
-                &inner.changes
-            } else {
-                &inner.calls
-            },
-            after,
-            limit,
-        )
+        newer(if changes_only { &inner.changes } else { &inner.calls }, after, limit)
     }
 
     pub(crate) fn push(&self, mut record: CallRecord) {

@@ -86,10 +86,7 @@ fn encode(key: &str) -> String {
 
 /// The key in a marker.
 pub(crate) fn decode(marker: &str) -> Result<String, AwsError> {
-    let key = URL_SAFE_NO_PAD
-        .decode(marker)
-        .ok()
-        .and_then(|key| String::from_utf8(key).ok());
+    let key = URL_SAFE_NO_PAD.decode(marker).ok().and_then(|key| String::from_utf8(key).ok());
     key.ok_or_else(|| AwsError::validation(format!("Invalid Marker: {marker}")))
 }
 

@@ -6,6 +6,9 @@ use percent_encoding::percent_decode_str;
 
 use super::error::AwsError;
 
+/// The longest list that is read; AWS's own limits are far lower.
+const MOST_MEMBERS: usize = 100_000;
+
 /// A call's form parameters, by name.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Params(BTreeMap<String, String>);
@@ -25,21 +28,18 @@ impl Params {
     }
 
     pub(crate) fn required(&self, name: &str) -> Result<&str, AwsError> {
-        self.get(name)
-            .filter(|value| !value.is_empty())
-            .ok_or_else(|| {
-                AwsError::validation(format!(
-                    "1 validation error detected: Value null at '{}' failed to satisfy constraint: \
+        self.get(name).filter(|value| !value.is_empty()).ok_or_else(|| {
+            AwsError::validation(format!(
+                "1 validation error detected: Value null at '{}' failed to satisfy constraint: \
                  Member must not be null",
-                    lower_first(name)
-                ))
-            })
+                lower_first(name)
+            ))
+        })
     }
 
     /// A boolean parameter, `false` when absent.
     pub(crate) fn flag(&self, name: &str) -> bool {
-        self.get(name)
-            .is_some_and(|value| value.eq_ignore_ascii_case("true"))
+        self.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
     pub(crate) fn number(&self, name: &str) -> Result<Option<i64>, AwsError> {
@@ -53,14 +53,12 @@ impl Params {
 
     /// The values of `name.member.1`, `name.member.2`, ….
     pub(crate) fn list(&self, name: &str) -> Vec<&str> {
-        (1..)
-            .map_while(|place| self.get(&format!("{name}.member.{place}")))
-            .collect()
+        (1..).map_while(|place| self.get(&format!("{name}.member.{place}"))).collect()
     }
 
     /// The members of a list of structures, each as the parameters under it.
     pub(crate) fn structs(&self, name: &str) -> Vec<Params> {
-        (1..)
+        (1..=MOST_MEMBERS)
             .map(|place| self.under(&format!("{name}.member.{place}.")))
             .take_while(|inner| !inner.0.is_empty())
             .collect()

@@ -29,23 +29,12 @@ pub(crate) fn error(service: Service, error: &AwsError, request_id: &str) -> Str
     }
     let mut xml = Xml::default();
     xml.nest("Error", |xml| {
-        xml.text(
-            "Type",
-            if error.status.is_server_error() {
-                "Receiver"
-            } else {
-                "Sender"
-            },
-        );
+        xml.text("Type", if error.status.is_server_error() { "Receiver" } else { "Sender" });
         xml.text("Code", error.code);
         xml.text("Message", &error.message);
     });
     xml.text("RequestId", request_id);
-    format!(
-        "<ErrorResponse xmlns=\"{}\">{}</ErrorResponse>",
-        namespace(service),
-        xml.into_string()
-    )
+    format!("<ErrorResponse xmlns=\"{}\">{}</ErrorResponse>", namespace(service), xml.into_string())
 }
 
 pub(crate) fn content_type(service: Service) -> &'static str {

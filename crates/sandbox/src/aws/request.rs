@@ -68,13 +68,8 @@ pub(crate) enum Input {
 impl Incoming {
     pub(crate) fn read(parts: Parts, body: Bytes) -> Self {
         let authorization = Authorization::read(&parts.headers);
-        let scope = authorization
-            .as_ref()
-            .and_then(|it| Service::from_name(&it.scope.service));
-        let target = parts
-            .headers
-            .get("x-amz-target")
-            .and_then(|it| it.to_str().ok());
+        let scope = authorization.as_ref().and_then(|it| Service::from_name(&it.scope.service));
+        let target = parts.headers.get("x-amz-target").and_then(|it| it.to_str().ok());
         let (service, operation, input) = if let Some(target) = target {
             let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
             let value = serde_json::from_slice(&body).ok().filter(Value::is_object);
@@ -93,29 +88,13 @@ impl Incoming {
             let operation = params.get("Action").unwrap_or_default().to_owned();
             (scope.unwrap_or(by_version), operation, Input::Query(params))
         };
-        let Parts {
-            method,
-            uri,
-            headers,
-            ..
-        } = parts;
-        Self {
-            method,
-            uri,
-            headers,
-            body,
-            service,
-            operation,
-            input,
-            authorization,
-        }
+        let Parts { method, uri, headers, .. } = parts;
+        Self { method, uri, headers, body, service, operation, input, authorization }
     }
 
     /// The id of the key that the request claims to be signed with.
     pub(crate) fn key_id(&self) -> &str {
-        self.authorization
-            .as_ref()
-            .map_or("", |it| it.key_id.as_str())
+        self.authorization.as_ref().map_or("", |it| it.key_id.as_str())
     }
 
     /// The id of the thing that the call is about, for the log.
@@ -131,23 +110,18 @@ impl Incoming {
             "RoleSessionName",
         ];
         match &self.input {
-            Input::Query(params) => NAMES
-                .iter()
-                .find_map(|name| params.get(name))
-                .map(str::to_owned),
+            Input::Query(params) => {
+                NAMES.iter().find_map(|name| params.get(name)).map(str::to_owned)
+            }
             Input::Json(value) => {
-                let version = value
-                    .as_ref()?
-                    .get("VersionId")
-                    .or(value.as_ref()?.get("ClientRequestToken"));
+                let version =
+                    value.as_ref()?.get("VersionId").or(value.as_ref()?.get("ClientRequestToken"));
                 version?.as_str().map(str::to_owned)
             }
         }
     }
 
     pub(crate) fn region(&self) -> &str {
-        self.authorization
-            .as_ref()
-            .map_or("", |it| it.scope.region.as_str())
+        self.authorization.as_ref().map_or("", |it| it.scope.region.as_str())
     }
 }

@@ -54,10 +54,7 @@ pub struct Seeder<'s> {
 
 impl<'s> Seeder<'s> {
     pub(crate) fn new(shared: &'s Shared, account: &str) -> Result<Self, SeedError> {
-        let seeder = Self {
-            shared,
-            account: account.to_owned(),
-        };
+        let seeder = Self { shared, account: account.to_owned() };
         let known = shared.world().account(account).map(|_| ());
         known.map_err(|error| seeder.error(error))?;
         Ok(seeder)
@@ -100,11 +97,7 @@ impl<'s> Seeder<'s> {
         self.change(|world, at| {
             let owner = world.account(&self.account)?.user(user)?.id.clone();
             let id = world.make_key(&self.account, KeyOwner::User(owner), at);
-            world
-                .account_mut(&self.account)?
-                .user_mut(user)?
-                .keys
-                .push(id.clone());
+            world.account_mut(&self.account)?.user_mut(user)?.keys.push(id.clone());
             Ok(pair(world, &id))
         })
     }
@@ -232,11 +225,8 @@ impl<'s> Seeder<'s> {
     /// When there is no such user.
     pub fn login_profile(&self, user: &str, password: &str) -> Result<(), SeedError> {
         self.on_user(user, |user, _, now| {
-            let login = Login {
-                password: password.to_owned(),
-                created: now,
-                reset_required: false,
-            };
+            let login =
+                Login { password: password.to_owned(), created: now, reset_required: false };
             user.login = Spread::settled(Some(login));
         })
     }
@@ -267,11 +257,7 @@ impl<'s> Seeder<'s> {
         self.on_user(user, |user, rng, now| {
             let id = super::iam::certificate_id(rng);
             let status = Spread::settled(KeyStatus::Active);
-            let certificate = Certificate {
-                body: body.to_owned(),
-                uploaded: now,
-                status,
-            };
+            let certificate = Certificate { body: body.to_owned(), uploaded: now, status };
             user.certificates.insert(id.clone(), certificate);
             id
         })
@@ -342,10 +328,7 @@ impl<'s> Seeder<'s> {
             );
             secret.tags = tags_of(tags);
             let arn = secret.arn.clone();
-            world
-                .account_mut(&self.account)?
-                .secrets
-                .insert(place, secret);
+            world.account_mut(&self.account)?.secrets.insert(place, secret);
             Ok(arn)
         })
     }
@@ -359,9 +342,7 @@ impl<'s> Seeder<'s> {
     ) -> Result<(), SeedError> {
         self.change(|world, at| {
             let document = Arc::new(Document::parse(document, Kind::Identity)?);
-            let grants = world
-                .account_mut(&self.account)?
-                .grants_mut(holder, holder_name)?;
+            let grants = world.account_mut(&self.account)?.grants_mut(holder, holder_name)?;
             grants.change_inline(at, |inline| {
                 inline.insert(name.to_owned(), document);
             });
@@ -375,11 +356,9 @@ impl<'s> Seeder<'s> {
                 return Err(AwsError::no_such("policy", arn));
             }
             let account = world.account_mut(&self.account)?;
-            account
-                .grants_mut(holder, name)?
-                .change_attached(at, |attached| {
-                    attached.insert(arn.to_owned());
-                });
+            account.grants_mut(holder, name)?.change_attached(at, |attached| {
+                attached.insert(arn.to_owned());
+            });
             account.note_attachment(holder, name, None, Some(arn));
             Ok(())
         })
@@ -418,15 +397,8 @@ impl<'s> Seeder<'s> {
 }
 
 fn pair(world: &World, id: &str) -> KeyPair {
-    let secret = world
-        .keys
-        .get(id)
-        .map(|key| key.secret.clone())
-        .unwrap_or_default();
-    KeyPair {
-        access_key_id: id.to_owned(),
-        secret_access_key: secret,
-    }
+    let secret = world.keys.get(id).map(|key| key.secret.clone()).unwrap_or_default();
+    KeyPair { access_key_id: id.to_owned(), secret_access_key: secret }
 }
 
 fn tags_of(tags: &[(&str, &str)]) -> Tags {

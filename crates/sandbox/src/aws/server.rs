@@ -91,10 +91,8 @@ impl std::error::Error for ClosedOnPurpose {}
 
 /// Accepts connections until it is dropped; then they all end.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
-    let router = Router::new()
-        .nest("/_sandbox", control::router())
-        .fallback(answer)
-        .with_state(shared);
+    let router =
+        Router::new().nest("/_sandbox", control::router()).fallback(answer).with_state(shared);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -119,9 +117,7 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, router: Router) {
     let guarded = service_fn(move |request: http::Request<HyperBody>| {
         let answer = hyper::service::Service::call(&service, request);
         async move {
-            let response = answer
-                .await
-                .unwrap_or_else(|never: Infallible| match never {});
+            let response = answer.await.unwrap_or_else(|never: Infallible| match never {});
             if response.extensions().get::<CloseUnanswered>().is_some() {
                 return Err(ClosedOnPurpose);
             }
@@ -149,33 +145,18 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
-    let before = plan
-        .fault
-        .and_then(|fault| strike_before(fault, request.service));
+    let before = plan.fault.and_then(|fault| strike_before(fault, request.service));
     let now = shared.clock.now();
     let outcome = match before {
         Some(error) => struck_outcome(&shared, &request, &request_id, &error),
-        None => run(
-            &mut shared.world(),
-            &shared.throttles,
-            &request,
-            &request_id,
-            now,
-        ),
+        None => run(&mut shared.world(), &shared.throttles, &request, &request_id, now),
     };
     let answered = !matches!(
         plan.fault,
         Some(Fault::Refuse | Fault::Hang | Fault::AppliedUnanswered | Fault::AppliedHang)
     );
     let finished = shared.clock.now();
-    shared.log.push(record(
-        &request,
-        &outcome,
-        &plan,
-        &request_id,
-        (started, finished),
-        answered,
-    ));
+    shared.log.push(record(&request, &outcome, &plan, &request_id, (started, finished), answered));
     match plan.fault {
         Some(Fault::Hang | Fault::AppliedHang) => std::future::pending().await,
         Some(Fault::Refuse | Fault::AppliedUnanswered) => {
@@ -203,9 +184,7 @@ fn prepare(shared: &Shared, request: &Incoming) -> (String, Plan) {
 /// The account of the key that a request claims to be signed with.
 fn claimed_account(world: &World, key: &str) -> Option<String> {
     let by_key = world.keys.get(key).map(|it| &it.account);
-    by_key
-        .or_else(|| world.sessions.get(key).map(|it| &it.account))
-        .cloned()
+    by_key.or_else(|| world.sessions.get(key).map(|it| &it.account)).cloned()
 }
 
 /// The error that stands for a fault which keeps a call from being carried out.
@@ -273,10 +252,7 @@ fn respond(service: Service, outcome: Outcome, request_id: &str, now: DateTime<U
     let mut response = Response::new(Body::from(outcome.body));
     *response.status_mut() = outcome.status;
     let headers = response.headers_mut();
-    headers.insert(
-        "content-type",
-        HeaderValue::from_static(render::content_type(service)),
-    );
+    headers.insert("content-type", HeaderValue::from_static(render::content_type(service)));
     if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert("x-amzn-requestid", id);
     }

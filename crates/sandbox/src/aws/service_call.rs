@@ -48,11 +48,7 @@ pub(crate) fn run(
     let result = attempt(world, throttles, request, request_id, now, &mut trace);
     let (code, status, body) = match &result {
         Ok(body) => ("Success", StatusCode::OK, body.clone()),
-        Err(error) => (
-            error.code,
-            error.status,
-            render::error(request.service, error, request_id),
-        ),
+        Err(error) => (error.code, error.status, render::error(request.service, error, request_id)),
     };
     Outcome {
         account: trace.account,
@@ -78,13 +74,7 @@ fn attempt(
     trace.account.clone_from(&caller.account);
     trace.caller = caller.arn();
     let (service, operation) = (request.service, request.operation.as_str());
-    if !throttles.admit(
-        &caller.account,
-        &caller.key_id,
-        service,
-        operation,
-        monotonic(),
-    ) {
+    if !throttles.admit(&caller.account, &caller.key_id, service, operation, monotonic()) {
         return Err(throttled(service));
     }
     match (&request.input, service) {
@@ -97,11 +87,9 @@ fn attempt(
             query(world, &caller, at, (service, found), params, trace)
                 .map(|xml| render::success(service, found.name, &xml, request_id))
         }
-        _ => Err(AwsError::new(
-            400,
-            "InvalidAction",
-            "the request is not of its service's protocol",
-        )),
+        _ => {
+            Err(AwsError::new(400, "InvalidAction", "the request is not of its service's protocol"))
+        }
     }
 }
 
@@ -146,12 +134,7 @@ fn query(
         let action = format!("{}:{}", service.name(), operation.name);
         permit(world, caller, &at, service, &action, &trace.resource)?;
     }
-    (operation.run)(&mut Call {
-        world,
-        caller,
-        at,
-        params,
-    })
+    (operation.run)(&mut Call { world, caller, at, params })
 }
 
 /// Refuses a call that the caller's policies do not allow.
@@ -164,11 +147,7 @@ pub(crate) fn permit(
     resource: &str,
 ) -> Result<(), AwsError> {
     let context = context_of(world, caller, at);
-    let question = Question {
-        action,
-        resource,
-        context: &context,
-    };
+    let question = Question { action, resource, context: &context };
     match bounds_of(world, caller, at).decide(&question) {
         Decision::Allowed => Ok(()),
         refused => Err(denial(service, caller, action, resource, refused)),

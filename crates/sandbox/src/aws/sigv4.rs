@@ -38,9 +38,7 @@ impl Authorization {
         let text = headers.get("authorization")?.to_str().ok()?;
         let fields = text.strip_prefix("AWS4-HMAC-SHA256")?;
         let field = |name: &str| {
-            fields
-                .split(',')
-                .find_map(|it| it.trim().strip_prefix(name)?.strip_prefix('='))
+            fields.split(',').find_map(|it| it.trim().strip_prefix(name)?.strip_prefix('='))
         };
         let mut credential = field("Credential")?.split('/');
         let key_id = credential.next()?.to_owned();
@@ -52,16 +50,8 @@ impl Authorization {
         if credential.next() != Some("aws4_request") || credential.next().is_some() {
             return None;
         }
-        let signed_headers = field("SignedHeaders")?
-            .split(';')
-            .map(str::to_owned)
-            .collect();
-        Some(Self {
-            key_id,
-            scope,
-            signed_headers,
-            signature: field("Signature")?.to_owned(),
-        })
+        let signed_headers = field("SignedHeaders")?.split(';').map(str::to_owned).collect();
+        Some(Self { key_id, scope, signed_headers, signature: field("Signature")?.to_owned() })
     }
 }
 
@@ -104,10 +94,7 @@ pub(crate) fn check(
     now: DateTime<Utc>,
 ) -> Result<(), Flaw> {
     require_signed(request.headers, authorization)?;
-    let date = request
-        .headers
-        .get("x-amz-date")
-        .and_then(|it| it.to_str().ok());
+    let date = request.headers.get("x-amz-date").and_then(|it| it.to_str().ok());
     let date = date.ok_or(Flaw::NoDate)?;
     let time = NaiveDateTime::parse_from_str(date, "%Y%m%dT%H%M%SZ").map_err(|_| Flaw::NoDate)?;
     let time = time.and_utc();
@@ -173,10 +160,7 @@ fn signature(
         .map(|name| Some((name.as_str(), request.headers.get(name)?.to_str().ok()?)))
         .collect::<Option<Vec<_>>>()?;
     let host = request.headers.get("host")?.to_str().ok()?;
-    let path = request
-        .uri
-        .path_and_query()
-        .map_or("/", http::uri::PathAndQuery::as_str);
+    let path = request.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let signable = SignableRequest::new(
         request.method.as_str(),
         format!("http://{host}{path}"),
@@ -191,11 +175,7 @@ fn signature(
 /// Compares without telling by its duration where the difference is.
 fn same(left: &[u8], right: &[u8]) -> bool {
     left.len() == right.len()
-        && left
-            .iter()
-            .zip(right)
-            .fold(0, |difference, (a, b)| difference | (a ^ b))
-            == 0
+        && left.iter().zip(right).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
 
 #[cfg(test)]
@@ -209,10 +189,7 @@ mod tests {
     fn aws_example() -> (Method, Uri, HeaderMap, Bytes) {
         let mut headers = HeaderMap::new();
         for (name, value) in [
-            (
-                "content-type",
-                "application/x-www-form-urlencoded; charset=utf-8",
-            ),
+            ("content-type", "application/x-www-form-urlencoded; charset=utf-8"),
             ("host", "iam.amazonaws.com"),
             ("x-amz-date", "20150830T123600Z"),
             (
@@ -239,17 +216,7 @@ mod tests {
         let authorization = Authorization::read(headers).unwrap();
         let signed = NaiveDateTime::parse_from_str("20150830T123600Z", "%Y%m%dT%H%M%SZ").unwrap();
         let now = signed.and_utc() + chrono::TimeDelta::seconds(seconds_later);
-        check(
-            &Signed {
-                method,
-                uri,
-                headers,
-                body,
-            },
-            &authorization,
-            secret,
-            now,
-        )
+        check(&Signed { method, uri, headers, body }, &authorization, secret, now)
     }
 
     #[test]
@@ -260,18 +227,12 @@ mod tests {
     #[test]
     fn a_changed_request_or_another_secret_is_refused() {
         assert_eq!(verdict(|_| {}, "another", 0), Err(Flaw::Mismatch));
-        assert_eq!(
-            verdict(|it| it.0 = Method::POST, SECRET, 0),
-            Err(Flaw::Mismatch)
-        );
+        assert_eq!(verdict(|it| it.0 = Method::POST, SECRET, 0), Err(Flaw::Mismatch));
         assert_eq!(
             verdict(|it| it.1 = "/?Action=X".parse().unwrap(), SECRET, 0),
             Err(Flaw::Mismatch)
         );
-        assert_eq!(
-            verdict(|it| it.3 = Bytes::from("x"), SECRET, 0),
-            Err(Flaw::Mismatch)
-        );
+        assert_eq!(verdict(|it| it.3 = Bytes::from("x"), SECRET, 0), Err(Flaw::Mismatch));
         let other_host = |it: &mut (Method, Uri, HeaderMap, Bytes)| {
             it.2.insert("host", "sts.amazonaws.com".parse().unwrap());
         };
@@ -280,14 +241,8 @@ mod tests {
 
     #[test]
     fn a_stale_or_future_signature_is_refused() {
-        assert!(matches!(
-            verdict(|_| {}, SECRET, 301),
-            Err(Flaw::Expired(..))
-        ));
-        assert!(matches!(
-            verdict(|_| {}, SECRET, -301),
-            Err(Flaw::NotYetCurrent(..))
-        ));
+        assert!(matches!(verdict(|_| {}, SECRET, 301), Err(Flaw::Expired(..))));
+        assert!(matches!(verdict(|_| {}, SECRET, -301), Err(Flaw::NotYetCurrent(..))));
     }
 
     #[test]

@@ -73,10 +73,7 @@ struct Bucket {
 
 impl Throttles {
     pub(crate) fn set(&self, rules: Vec<ThrottleRule>) {
-        *self.lock() = Inner {
-            rules,
-            buckets: HashMap::new(),
-        };
+        *self.lock() = Inner { rules, buckets: HashMap::new() };
     }
 
     /// Takes a token from every bucket that counts this call, or from none and says no.
@@ -98,12 +95,11 @@ impl Throttles {
             let name = if rule.per_operation { operation } else { "" };
             let place = (place, account.to_owned(), name.to_owned());
             let burst = rule.burst.max(1.0);
-            let bucket = buckets.entry(place.clone()).or_insert_with(|| Bucket {
-                tokens: burst,
-                filled: now,
-            });
-            let waited = now.saturating_duration_since(bucket.filled).as_secs_f64();
-            bucket.tokens = (bucket.tokens + waited * rule.rate).min(burst);
+            let bucket = buckets
+                .entry(place.clone())
+                .or_insert_with(|| Bucket { tokens: burst, filled: now });
+            let since = now.saturating_duration_since(bucket.filled).as_secs_f64();
+            bucket.tokens = (bucket.tokens + since * rule.rate).min(burst);
             bucket.filled = now;
             if bucket.tokens < 1.0 {
                 return false;
@@ -147,14 +143,8 @@ mod tests {
     #[test]
     fn an_operation_has_its_own_bucket_where_the_rule_says_so() {
         let throttles = Throttles::default();
-        let rule = ThrottleRule {
-            per_operation: true,
-            ..ThrottleRule::per_account(1.0, 1.0)
-        };
-        throttles.set(vec![ThrottleRule {
-            exempt_keys: vec!["FREE".to_owned()],
-            ..rule
-        }]);
+        let rule = ThrottleRule { per_operation: true, ..ThrottleRule::per_account(1.0, 1.0) };
+        throttles.set(vec![ThrottleRule { exempt_keys: vec!["FREE".to_owned()], ..rule }]);
         let now = monotonic();
         let admit = |key, operation| throttles.admit("1", key, Service::Iam, operation, now);
         assert!(admit("K", "GetUser"));

@@ -86,20 +86,13 @@ pub struct Verdict {
 
 impl Verdict {
     fn refused(reason: &str) -> Self {
-        Self {
-            accepted: false,
-            authenticated: false,
-            reason: reason.to_owned(),
-        }
+        Self { accepted: false, authenticated: false, reason: reason.to_owned() }
     }
 }
 
 pub(crate) fn attempt(world: &World, at: &Moment, what: &Attempt) -> Verdict {
     let (account, name) = what.whose();
-    let user = world
-        .accounts
-        .get(account)
-        .and_then(|it| it.users.named(name));
+    let user = world.accounts.get(account).and_then(|it| it.users.named(name));
     let Some(user) = user.filter(|user| !user.deleted.holding(at)) else {
         return Verdict::refused("there is no such user");
     };
@@ -145,15 +138,10 @@ fn recognised(user: &User, at: &Moment, what: &Attempt) -> Result<(), &'static s
             Some(_) => Ok(()),
         },
         Attempt::Ssh { key_id, .. } => in_force(user.ssh_keys.get(key_id).map(|it| &it.status), at),
-        Attempt::SigningCertificate { certificate_id, .. } => in_force(
-            user.certificates.get(certificate_id).map(|it| &it.status),
-            at,
-        ),
-        Attempt::ServiceSpecific {
-            credential_id,
-            password,
-            ..
-        } => {
+        Attempt::SigningCertificate { certificate_id, .. } => {
+            in_force(user.certificates.get(certificate_id).map(|it| &it.status), at)
+        }
+        Attempt::ServiceSpecific { credential_id, password, .. } => {
             let credential = user.service_credentials.get(credential_id);
             in_force(credential.map(|it| &it.status), at)?;
             match credential {
@@ -163,11 +151,7 @@ fn recognised(user: &User, at: &Moment, what: &Attempt) -> Result<(), &'static s
         }
         Attempt::Mfa { serial, .. } => {
             let enabled = user.mfa.holding(at).contains_key(serial);
-            if enabled {
-                Ok(())
-            } else {
-                Err("the device is not enabled for the user")
-            }
+            if enabled { Ok(()) } else { Err("the device is not enabled for the user") }
         }
     }
 }
@@ -195,31 +179,17 @@ fn allowed(world: &World, user: &User, at: &Moment, action: Option<&str>) -> Ver
     };
     let Some(action) = action else {
         // `*` as the action is matched by a statement on everything only.
-        let everything = Question {
-            action: "*",
-            resource: "*",
-            context: &context,
-        };
-        let denied = [&bounds.identity, &bounds.boundary]
-            .into_iter()
-            .flatten()
-            .any(|documents| {
-                judge(documents.iter().map(AsRef::as_ref), &everything) == PolicyVerdict::Denied
-            });
+        let everything = Question { action: "*", resource: "*", context: &context };
+        let denied = [&bounds.identity, &bounds.boundary].into_iter().flatten().any(|documents| {
+            judge(documents.iter().map(AsRef::as_ref), &everything) == PolicyVerdict::Denied
+        });
         return if denied {
-            verdict(
-                false,
-                "an explicit deny covers everything the user could do",
-            )
+            verdict(false, "an explicit deny covers everything the user could do")
         } else {
             verdict(true, "the credential is in force")
         };
     };
-    let question = Question {
-        action,
-        resource: "*",
-        context: &context,
-    };
+    let question = Question { action, resource: "*", context: &context };
     match bounds.decide(&question) {
         super::authorize::Decision::Allowed => verdict(true, "the action is allowed"),
         super::authorize::Decision::ExplicitDeny => {

@@ -25,6 +25,7 @@ impl Xml {
         self.text(name, if value { "true" } else { "false" })
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "numbers are cheaper to copy")]
     pub(crate) fn number(&mut self, name: &str, value: impl ToString) -> &mut Self {
         self.text(name, value.to_string())
     }

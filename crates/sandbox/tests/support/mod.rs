@@ -61,13 +61,7 @@ pub(crate) fn clients_in(
 }
 
 pub(crate) fn long_term(key: &KeyPair) -> Credentials {
-    Credentials::new(
-        &key.access_key_id,
-        &key.secret_access_key,
-        None,
-        None,
-        "test",
-    )
+    Credentials::new(&key.access_key_id, &key.secret_access_key, None, None, "test")
 }
 
 pub(crate) fn root(sandbox: &SandboxHandle) -> Clients {
@@ -83,9 +77,7 @@ pub(crate) fn refusal<T, E>(result: Result<T, aws_sdk_iam::error::SdkError<E>>) 
 where
     E: ProvideErrorMetadata + std::fmt::Debug,
 {
-    let Err(error) = result else {
-        panic!("the call was accepted")
-    };
+    let Err(error) = result else { panic!("the call was accepted") };
     let status = error.raw_response().map_or(0, |it| it.status().as_u16());
     (error.code().unwrap_or("no code").to_owned(), status)
 }
@@ -94,3 +86,25 @@ pub(crate) const ALLOW_ALL: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
 pub(crate) const DENY_ALL: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}"#;
+
+/// Asserts a refusal's code and HTTP status.
+#[track_caller]
+pub(crate) fn is(found: &(String, u16), expected: (&str, u16)) {
+    assert_eq!((found.0.as_str(), found.1), expected);
+}
+
+/// A user of `ACCOUNT` with one key and this inline policy, as SDK clients.
+pub(crate) fn user_with(sandbox: &SandboxHandle, name: &str, policy: &str) -> (KeyPair, Clients) {
+    let seed = sandbox.seed(ACCOUNT).unwrap();
+    seed.user(name, &[]).unwrap();
+    seed.user_policy(name, "p", policy).unwrap();
+    let key = seed.access_key(name).unwrap();
+    let clients = clients(sandbox, &long_term(&key));
+    (key, clients)
+}
+
+/// The credentials that STS returned.
+pub(crate) fn issued(credentials: Option<&aws_sdk_sts::types::Credentials>) -> Credentials {
+    let it = credentials.unwrap();
+    session(it.access_key_id(), it.secret_access_key(), it.session_token())
+}

@@ -71,9 +71,7 @@ async fn accounts(State(shared): Controls) -> Json<Value> {
 }
 
 fn account(shared: &Shared, id: &str) -> Value {
-    let root = Seeder::new(shared, id)
-        .and_then(|seeder| seeder.root_key())
-        .ok();
+    let root = Seeder::new(shared, id).and_then(|seeder| seeder.root_key()).ok();
     json!({
         "account": id,
         "root_access_key_id": root.as_ref().map(|key| &key.access_key_id),
@@ -92,10 +90,7 @@ async fn add_account(
     Json(new): Json<NewAccount>,
 ) -> Result<Json<Value>, Refusal> {
     if new.account.len() != 12 || !new.account.bytes().all(|it| it.is_ascii_digit()) {
-        return Err(refusal(
-            StatusCode::BAD_REQUEST,
-            "an account number has 12 digits",
-        ));
+        return Err(refusal(StatusCode::BAD_REQUEST, "an account number has 12 digits"));
     }
     let now = shared.clock.now();
     shared.world().add_account(&new.account, now);
@@ -125,10 +120,7 @@ async fn remove_fault(State(shared): Controls, Path(id): Path<u64>) -> Result<St
     if shared.faults.remove(id) {
         Ok(StatusCode::NO_CONTENT)
     } else {
-        Err(refusal(
-            StatusCode::NOT_FOUND,
-            format!("there is no fault {id}"),
-        ))
+        Err(refusal(StatusCode::NOT_FOUND, format!("there is no fault {id}")))
     }
 }
 
@@ -164,12 +156,7 @@ async fn key_state(
     State(shared): Controls,
     Path(id): Path<String>,
 ) -> Result<Json<KeyState>, Refusal> {
-    let unknown = || {
-        refusal(
-            StatusCode::NOT_FOUND,
-            format!("no key {id} was ever made here"),
-        )
-    };
+    let unknown = || refusal(StatusCode::NOT_FOUND, format!("no key {id} was ever made here"));
     shared.key_state(&id).map(Json).ok_or_else(unknown)
 }
 
@@ -180,13 +167,7 @@ struct KeyQuery {
 }
 
 async fn key_states(State(shared): Controls, Json(query): Json<KeyQuery>) -> Json<Vec<KeyState>> {
-    Json(
-        query
-            .ids
-            .iter()
-            .filter_map(|id| shared.key_state(id))
-            .collect(),
-    )
+    Json(query.ids.iter().filter_map(|id| shared.key_state(id)).collect())
 }
 
 async fn try_one(State(shared): Controls, Json(what): Json<Attempt>) -> Json<Verdict> {

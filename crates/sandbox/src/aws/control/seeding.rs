@@ -82,11 +82,8 @@ pub(super) async fn seed(
 }
 
 fn seed_user(seeder: &Seeder<'_>, user: &UserSeed) -> Result<SeededUser, SeedError> {
-    let tags: Vec<(&str, &str)> = user
-        .tags
-        .iter()
-        .map(|(key, value)| (key.as_str(), value.as_str()))
-        .collect();
+    let tags: Vec<(&str, &str)> =
+        user.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     let id = seeder.user(&user.name, &tags)?;
     for arn in &user.policies {
         seeder.attach_user_policy(&user.name, arn)?;
@@ -106,10 +103,5 @@ fn seed_user(seeder: &Seeder<'_>, user: &UserSeed) -> Result<SeededUser, SeedErr
         }
         _ => None,
     };
-    Ok(SeededUser {
-        name: user.name.clone(),
-        id,
-        access_keys,
-        secret_arn,
-    })
+    Ok(SeededUser { name: user.name.clone(), id, access_keys, secret_arn })
 }

@@ -11,30 +11,15 @@ const MOST_KEYS: usize = 2;
 
 pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::write("CreateAccessKey", Target::User, &["UserName"], create),
-    Operation::read(
-        "ListAccessKeys",
-        Target::User,
-        &["UserName", "Marker", "MaxItems"],
-        list,
-    ),
+    Operation::read("ListAccessKeys", Target::User, &["UserName", "Marker", "MaxItems"], list),
     Operation::write(
         "UpdateAccessKey",
         Target::User,
         &["UserName", "AccessKeyId", "Status"],
         update,
     ),
-    Operation::write(
-        "DeleteAccessKey",
-        Target::User,
-        &["UserName", "AccessKeyId"],
-        delete,
-    ),
-    Operation::read(
-        "GetAccessKeyLastUsed",
-        Target::Any,
-        &["AccessKeyId"],
-        last_used,
-    ),
+    Operation::write("DeleteAccessKey", Target::User, &["UserName", "AccessKeyId"], delete),
+    Operation::read("GetAccessKeyLastUsed", Target::Any, &["AccessKeyId"], last_used),
 ];
 
 /// Whose keys a call is about: the named user's, or the caller's own (root's too).
@@ -48,9 +33,7 @@ fn owner(call: &Call<'_>) -> Result<Owner, AwsError> {
     if is_root && call.params.get("UserName").is_none() {
         return Ok(Owner::Root);
     }
-    Ok(Owner::User(
-        call.account()?.user(call.user_name()?)?.name.clone(),
-    ))
+    Ok(Owner::User(call.account()?.user(call.user_name()?)?.name.clone()))
 }
 
 fn key_ids<'c>(call: &'c mut Call<'_>, owner: &Owner) -> Result<&'c mut Vec<String>, AwsError> {
@@ -72,9 +55,7 @@ fn shown(owner: &Owner) -> &str {
 fn create(call: &mut Call<'_>) -> Result<Xml, AwsError> {
     let owner = owner(call)?;
     if key_ids(call, &owner)?.len() >= MOST_KEYS {
-        return Err(AwsError::limit(
-            "Cannot exceed quota for AccessKeysPerUser: 2",
-        ));
+        return Err(AwsError::limit("Cannot exceed quota for AccessKeysPerUser: 2"));
     }
     let belongs = match &owner {
         Owner::Root => KeyOwner::Root,
@@ -86,11 +67,8 @@ fn create(call: &mut Call<'_>) -> Result<Xml, AwsError> {
     let key = &call.world.keys[&id];
     let mut xml = Xml::default();
     xml.nest("AccessKey", |xml| {
-        xml.text("UserName", shown(&owner))
-            .text("AccessKeyId", &key.id)
-            .text("Status", "Active");
-        xml.text("SecretAccessKey", &key.secret)
-            .time("CreateDate", key.created);
+        xml.text("UserName", shown(&owner)).text("AccessKeyId", &key.id).text("Status", "Active");
+        xml.text("SecretAccessKey", &key.secret).time("CreateDate", key.created);
     });
     Ok(xml)
 }
@@ -104,10 +82,8 @@ fn list(call: &mut Call<'_>) -> Result<Xml, AwsError> {
     let page = page_of(call.params, call.world.settings.page_size, keys.into_iter())?;
     let mut xml = Xml::default();
     xml.list("AccessKeyMetadata", &page.items, |xml, key| {
-        xml.text("UserName", shown(&owner))
-            .text("AccessKeyId", &key.id);
-        xml.text("Status", key.status.latest().word())
-            .time("CreateDate", key.created);
+        xml.text("UserName", shown(&owner)).text("AccessKeyId", &key.id);
+        xml.text("Status", key.status.latest().word()).time("CreateDate", key.created);
     });
     page.close(&mut xml);
     Ok(xml)
@@ -163,20 +139,16 @@ fn last_used(call: &mut Call<'_>) -> Result<Xml, AwsError> {
     }
     let user = match &key.owner {
         KeyOwner::Root => "<root_account>",
-        KeyOwner::User(user) => call
-            .account()?
-            .users
-            .with_id(user)
-            .map(|it| it.name.as_str())
-            .ok_or_else(denied)?,
+        KeyOwner::User(user) => {
+            call.account()?.users.with_id(user).map(|it| it.name.as_str()).ok_or_else(denied)?
+        }
     };
     let mut xml = Xml::default();
     xml.text("UserName", user);
     xml.nest("AccessKeyLastUsed", |xml| match &key.last_used {
-        Some(used) => {
-            xml.time("LastUsedDate", used.at);
-            xml.text("ServiceName", &used.service)
-                .text("Region", &used.region);
+        Some(last) => {
+            xml.time("LastUsedDate", last.at);
+            xml.text("ServiceName", &last.service).text("Region", &last.region);
         }
         None => {
             xml.text("ServiceName", "N/A").text("Region", "N/A");

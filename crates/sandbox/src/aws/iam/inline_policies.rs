@@ -18,60 +18,30 @@ const LIST_ROLE: &[&str] = &["RoleName", "Marker", "MaxItems"];
 const LIST_GROUP: &[&str] = &["GroupName", "Marker", "MaxItems"];
 
 pub(crate) const OPERATIONS: &[Operation] = &[
-    Operation::write("PutUserPolicy", Target::User, PUT_USER, |it| {
-        put(it, Holder::User)
+    Operation::write("PutUserPolicy", Target::User, PUT_USER, |it| put(it, Holder::User)),
+    Operation::write("PutRolePolicy", Target::Role, PUT_ROLE, |it| put(it, Holder::Role)),
+    Operation::write("PutGroupPolicy", Target::Group, PUT_GROUP, |it| put(it, Holder::Group)),
+    Operation::read("GetUserPolicy", Target::User, &["UserName", "PolicyName"], |it| {
+        get(it, Holder::User)
     }),
-    Operation::write("PutRolePolicy", Target::Role, PUT_ROLE, |it| {
-        put(it, Holder::Role)
+    Operation::read("GetRolePolicy", Target::Role, &["RoleName", "PolicyName"], |it| {
+        get(it, Holder::Role)
     }),
-    Operation::write("PutGroupPolicy", Target::Group, PUT_GROUP, |it| {
-        put(it, Holder::Group)
+    Operation::read("GetGroupPolicy", Target::Group, &["GroupName", "PolicyName"], |it| {
+        get(it, Holder::Group)
     }),
-    Operation::read(
-        "GetUserPolicy",
-        Target::User,
-        &["UserName", "PolicyName"],
-        |it| get(it, Holder::User),
-    ),
-    Operation::read(
-        "GetRolePolicy",
-        Target::Role,
-        &["RoleName", "PolicyName"],
-        |it| get(it, Holder::Role),
-    ),
-    Operation::read(
-        "GetGroupPolicy",
-        Target::Group,
-        &["GroupName", "PolicyName"],
-        |it| get(it, Holder::Group),
-    ),
-    Operation::read("ListUserPolicies", Target::User, LIST_USER, |it| {
-        list(it, Holder::User)
+    Operation::read("ListUserPolicies", Target::User, LIST_USER, |it| list(it, Holder::User)),
+    Operation::read("ListRolePolicies", Target::Role, LIST_ROLE, |it| list(it, Holder::Role)),
+    Operation::read("ListGroupPolicies", Target::Group, LIST_GROUP, |it| list(it, Holder::Group)),
+    Operation::write("DeleteUserPolicy", Target::User, &["UserName", "PolicyName"], |it| {
+        delete(it, Holder::User)
     }),
-    Operation::read("ListRolePolicies", Target::Role, LIST_ROLE, |it| {
-        list(it, Holder::Role)
+    Operation::write("DeleteRolePolicy", Target::Role, &["RoleName", "PolicyName"], |it| {
+        delete(it, Holder::Role)
     }),
-    Operation::read("ListGroupPolicies", Target::Group, LIST_GROUP, |it| {
-        list(it, Holder::Group)
+    Operation::write("DeleteGroupPolicy", Target::Group, &["GroupName", "PolicyName"], |it| {
+        delete(it, Holder::Group)
     }),
-    Operation::write(
-        "DeleteUserPolicy",
-        Target::User,
-        &["UserName", "PolicyName"],
-        |it| delete(it, Holder::User),
-    ),
-    Operation::write(
-        "DeleteRolePolicy",
-        Target::Role,
-        &["RoleName", "PolicyName"],
-        |it| delete(it, Holder::Role),
-    ),
-    Operation::write(
-        "DeleteGroupPolicy",
-        Target::Group,
-        &["GroupName", "PolicyName"],
-        |it| delete(it, Holder::Group),
-    ),
 ];
 
 fn put(call: &mut Call<'_>, holder: Holder) -> Result<Xml, AwsError> {
@@ -86,11 +56,7 @@ fn put(call: &mut Call<'_>, holder: Holder) -> Result<Xml, AwsError> {
     }
     let grants = account.grants_mut(holder, name)?;
     let document = Document::parse(text, Kind::Identity)?;
-    let others = grants
-        .inline
-        .latest()
-        .iter()
-        .filter(|(it, _)| **it != policy);
+    let others = grants.inline.latest().iter().filter(|(it, _)| **it != policy);
     let size: usize = others.map(|(_, it)| Document::counted_size(&it.text)).sum();
     let quota = holder.inline_quota();
     if size + Document::counted_size(text) > quota {
@@ -110,20 +76,14 @@ fn get(call: &mut Call<'_>, holder: Holder) -> Result<Xml, AwsError> {
     let inline = call.account()?.grants(holder, name)?.inline.latest();
     let document = inline.get(policy).ok_or_else(|| missing(holder, policy))?;
     let mut xml = Xml::default();
-    xml.text(holder.parameter(), name)
-        .text("PolicyName", policy);
+    xml.text(holder.parameter(), name).text("PolicyName", policy);
     xml.text("PolicyDocument", encoded(&document.text));
     Ok(xml)
 }
 
 fn list(call: &mut Call<'_>, holder: Holder) -> Result<Xml, AwsError> {
     let name = call.params.required(holder.parameter())?;
-    let inline = call
-        .account()?
-        .grants(holder, name)?
-        .inline
-        .latest()
-        .clone();
+    let inline = call.account()?.grants(holder, name)?.inline.latest().clone();
     let names = inline.keys().map(|name| (name.clone(), name));
     let page = page_of(call.params, call.world.settings.page_size, names)?;
     let mut xml = Xml::default();
@@ -152,7 +112,5 @@ fn delete(call: &mut Call<'_>, holder: Holder) -> Result<Xml, AwsError> {
 
 fn missing(holder: Holder, policy: &str) -> AwsError {
     let holder = holder.word().to_ascii_lowercase();
-    AwsError::no_such_entity(format!(
-        "The {holder} policy with name {policy} cannot be found."
-    ))
+    AwsError::no_such_entity(format!("The {holder} policy with name {policy} cannot be found."))
 }

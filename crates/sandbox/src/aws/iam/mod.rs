@@ -1,9 +1,22 @@
 //! IAM, Query API of 2010-05-08.
 
 mod access_keys;
+mod attached_policies;
 mod boundaries;
+mod certificates;
+mod details;
+mod groups;
 mod inline_policies;
+mod instance_profiles;
+mod login_profiles;
+mod managed_policies;
+mod mfa;
+mod overview;
+mod policy_versions;
 mod roles;
+mod service_credentials;
+mod simulate;
+mod ssh_keys;
 mod tags;
 pub(crate) mod trust;
 mod users;
@@ -17,9 +30,22 @@ use super::error::AwsError;
 static OPERATIONS: LazyLock<HashMap<&'static str, &'static Operation>> = LazyLock::new(|| {
     [
         access_keys::OPERATIONS,
+        attached_policies::OPERATIONS,
         boundaries::OPERATIONS,
+        certificates::OPERATIONS,
+        details::OPERATIONS,
+        groups::OPERATIONS,
         inline_policies::OPERATIONS,
+        instance_profiles::OPERATIONS,
+        login_profiles::OPERATIONS,
+        managed_policies::OPERATIONS,
+        mfa::OPERATIONS,
+        overview::OPERATIONS,
+        policy_versions::OPERATIONS,
         roles::OPERATIONS,
+        service_credentials::OPERATIONS,
+        simulate::OPERATIONS,
+        ssh_keys::OPERATIONS,
         tags::OPERATIONS,
         users::OPERATIONS,
     ]
@@ -60,11 +86,8 @@ pub(crate) fn check_path(path: Option<&str>) -> Result<String, AwsError> {
 
 /// The document as IAM returns it: percent-encoded (RFC 3986).
 pub(crate) fn encoded(document: &str) -> String {
-    const UNRESERVED: percent_encoding::AsciiSet = percent_encoding::NON_ALPHANUMERIC
-        .remove(b'-')
-        .remove(b'.')
-        .remove(b'_')
-        .remove(b'~');
+    const UNRESERVED: percent_encoding::AsciiSet =
+        percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
     percent_encoding::utf8_percent_encode(document, &UNRESERVED).to_string()
 }
 
@@ -72,11 +95,7 @@ pub(crate) fn encoded(document: &str) -> String {
 pub(crate) fn ssh_fingerprint(body: &str) -> String {
     use sha2::{Digest as _, Sha256};
     let digest = Sha256::digest(body.as_bytes());
-    let pairs: Vec<String> = digest
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let pairs: Vec<String> = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     pairs.join(":")
 }
 

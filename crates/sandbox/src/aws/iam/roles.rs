@@ -35,12 +35,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         create_service_linked,
     ),
     Operation::read("GetRole", Target::Role, &["RoleName"], get),
-    Operation::read(
-        "ListRoles",
-        Target::Any,
-        &["PathPrefix", "Marker", "MaxItems"],
-        list,
-    ),
+    Operation::read("ListRoles", Target::Any, &["PathPrefix", "Marker", "MaxItems"], list),
     Operation::write("UpdateRole", Target::Role, UPDATE, update),
     Operation::write(
         "UpdateAssumeRolePolicy",
@@ -58,10 +53,7 @@ fn create(call: &mut Call<'_>) -> Result<Xml, AwsError> {
     if call.account()?.roles.contains(&name) {
         return Err(AwsError::exists("Role", &name));
     }
-    let trust = trust::tie(
-        call.world,
-        call.params.required("AssumeRolePolicyDocument")?,
-    )?;
+    let trust = trust::tie(call.world, call.params.required("AssumeRolePolicyDocument")?)?;
     let boundary = super::boundaries::wanted(call)?;
     let role = Role {
         id: ids::unique_id(&mut call.world.rng, "AROA"),
@@ -79,31 +71,19 @@ fn create(call: &mut Call<'_>) -> Result<Xml, AwsError> {
         last_used: None,
         name,
     };
-    call.account_mut()?
-        .note_boundary(Holder::Role, &role.name, None, boundary.as_deref());
+    call.account_mut()?.note_boundary(Holder::Role, &role.name, None, boundary.as_deref());
     keep(call, role)
 }
 
 fn create_service_linked(call: &mut Call<'_>) -> Result<Xml, AwsError> {
     let service = call.params.required("AWSServiceName")?.to_owned();
     let (stem, _) = service.split_once('.').ok_or_else(|| {
-        AwsError::new(
-            400,
-            "InvalidInput",
-            format!("{service} is not an AWS service"),
-        )
+        AwsError::new(400, "InvalidInput", format!("{service} is not an AWS service"))
     })?;
-    let suffix = call
-        .params
-        .get("CustomSuffix")
-        .map_or(String::new(), |it| format!("_{it}"));
+    let suffix = call.params.get("CustomSuffix").map_or(String::new(), |it| format!("_{it}"));
     let mut letters = stem.chars();
-    let stem: String = letters
-        .next()
-        .map(|it| it.to_ascii_uppercase())
-        .into_iter()
-        .chain(letters)
-        .collect();
+    let stem: String =
+        letters.next().map(|it| it.to_ascii_uppercase()).into_iter().chain(letters).collect();
     let name = format!("AWSServiceRoleFor{stem}{suffix}");
     if call.account()?.roles.contains(&name) {
         let message = format!(
@@ -152,15 +132,12 @@ fn list(call: &mut Call<'_>) -> Result<Xml, AwsError> {
     let prefix = call.params.get("PathPrefix").unwrap_or("/");
     let account = call.account()?;
     let page = page(call.params, call.world.settings.page_size, |after| {
-        let roles = account
-            .roles
-            .after(after)
-            .filter(|role| role.path.starts_with(prefix));
+        let roles = account.roles.after(after).filter(|role| role.path.starts_with(prefix));
         roles.map(|role| (role.name.to_ascii_lowercase(), role))
     })?;
     let mut xml = Xml::default();
     xml.list("Roles", &page.items, |xml, role| {
-        write(xml, call.world, role, false)
+        write(xml, call.world, role, false);
     });
     page.close(&mut xml);
     Ok(xml)
@@ -187,10 +164,7 @@ fn update_trust(call: &mut Call<'_>) -> Result<Xml, AwsError> {
         return Err(AwsError::limit(message));
     }
     let at = call.at;
-    call.account_mut()?
-        .role_mut(name)?
-        .trust
-        .set(Some(Arc::new(trust)), &at);
+    call.account_mut()?.role_mut(name)?.trust.set(Some(Arc::new(trust)), &at);
     Ok(Xml::default())
 }
 
@@ -205,19 +179,13 @@ fn delete(call: &mut Call<'_>) -> Result<Xml, AwsError> {
         Some("must delete policies first")
     } else if !role.grants.attached.latest().is_empty() {
         Some("must detach all policies first")
-    } else if account
-        .instance_profiles
-        .values()
-        .any(|it| it.roles.contains(&name))
-    {
+    } else if account.instance_profiles.values().any(|it| it.roles.contains(&name)) {
         Some("must remove roles from instance profile first")
     } else {
         None
     };
     if let Some(obstacle) = obstacle {
-        return Err(AwsError::delete_conflict(format!(
-            "Cannot delete entity, {obstacle}."
-        )));
+        return Err(AwsError::delete_conflict(format!("Cannot delete entity, {obstacle}.")));
     }
     account.note_boundary(Holder::Role, &name, boundary.as_deref(), None);
     if let Some(role) = account.roles.remove(&name) {
@@ -250,15 +218,10 @@ fn max_session(call: &Call<'_>) -> Result<Option<i64>, AwsError> {
 }
 
 pub(super) fn write(xml: &mut Xml, world: &World, role: &Role, whole: bool) {
-    xml.text("Path", &role.path)
-        .text("RoleName", &role.name)
-        .text("RoleId", &role.id);
+    xml.text("Path", &role.path).text("RoleName", &role.name).text("RoleId", &role.id);
     xml.text("Arn", role.arn()).time("CreateDate", role.created);
     if let Some(trust) = role.trust.latest() {
-        xml.text(
-            "AssumeRolePolicyDocument",
-            encoded(&trust::shown(world, trust)),
-        );
+        xml.text("AssumeRolePolicyDocument", encoded(&trust::shown(world, trust)));
     }
     xml.maybe("Description", role.description.as_deref());
     xml.number("MaxSessionDuration", role.max_session);

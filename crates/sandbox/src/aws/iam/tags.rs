@@ -13,33 +13,21 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::write("TagUser", Target::User, &["UserName", "Tags"], |call| {
         tag(call, Holder::User)
     }),
-    Operation::write(
-        "UntagUser",
-        Target::User,
-        &["UserName", "TagKeys"],
-        |call| untag(call, Holder::User),
-    ),
-    Operation::read(
-        "ListUserTags",
-        Target::User,
-        &["UserName", "Marker", "MaxItems"],
-        |call| list(call, Holder::User),
-    ),
+    Operation::write("UntagUser", Target::User, &["UserName", "TagKeys"], |call| {
+        untag(call, Holder::User)
+    }),
+    Operation::read("ListUserTags", Target::User, &["UserName", "Marker", "MaxItems"], |call| {
+        list(call, Holder::User)
+    }),
     Operation::write("TagRole", Target::Role, &["RoleName", "Tags"], |call| {
         tag(call, Holder::Role)
     }),
-    Operation::write(
-        "UntagRole",
-        Target::Role,
-        &["RoleName", "TagKeys"],
-        |call| untag(call, Holder::Role),
-    ),
-    Operation::read(
-        "ListRoleTags",
-        Target::Role,
-        &["RoleName", "Marker", "MaxItems"],
-        |call| list(call, Holder::Role),
-    ),
+    Operation::write("UntagRole", Target::Role, &["RoleName", "TagKeys"], |call| {
+        untag(call, Holder::Role)
+    }),
+    Operation::read("ListRoleTags", Target::Role, &["RoleName", "Marker", "MaxItems"], |call| {
+        list(call, Holder::Role)
+    }),
 ];
 
 fn tag(call: &mut Call<'_>, holder: Holder) -> Result<Xml, AwsError> {
@@ -72,8 +60,7 @@ fn list(call: &mut Call<'_>, holder: Holder) -> Result<Xml, AwsError> {
     let page = page_of(
         call.params,
         call.world.settings.page_size,
-        tags.into_iter()
-            .map(|(key, value)| (key.clone(), (key, value))),
+        tags.into_iter().map(|(key, value)| (key.clone(), (key, value))),
     )?;
     let mut xml = Xml::default();
     xml.list("Tags", &page.items, |xml, (key, value)| {

@@ -18,11 +18,7 @@ pub(crate) fn tie(world: &World, text: &str) -> Result<Trust, AwsError> {
     let text = rewrite(text, |name| canonical(world, name));
     let mut document = Document::parse(&text, Kind::Trust)?;
     let mut bindings = Vec::new();
-    for principal in document
-        .statements
-        .iter_mut()
-        .flat_map(|it| &mut it.principals)
-    {
+    for principal in document.statements.iter_mut().flat_map(|it| &mut it.principals) {
         match principal {
             Principal::Arn(arn) if arn.contains(":iam:") => {
                 let id = id_of(world, arn)?;
@@ -41,11 +37,8 @@ pub(crate) fn tie(world: &World, text: &str) -> Result<Trust, AwsError> {
 
 /// The trust policy as IAM shows it now: whoever was deleted appears by id.
 pub(crate) fn shown(world: &World, trust: &Trust) -> String {
-    let stale: Vec<_> = trust
-        .bindings
-        .iter()
-        .filter(|(_, id)| arn_of(world, id).is_none())
-        .collect();
+    let stale: Vec<_> =
+        trust.bindings.iter().filter(|(_, id)| arn_of(world, id).is_none()).collect();
     let moved = trust.bindings.iter().filter_map(|(arn, id)| {
         let now = arn_of(world, id)?;
         (now != *arn).then_some((arn, now))
@@ -55,16 +48,8 @@ pub(crate) fn shown(world: &World, trust: &Trust) -> String {
         return trust.document.text.clone();
     }
     rewrite(&trust.document.text, |name| {
-        let gone = stale
-            .iter()
-            .find(|(arn, _)| arn == name)
-            .map(|(_, id)| id.clone());
-        gone.or_else(|| {
-            moved
-                .iter()
-                .find(|(arn, _)| *arn == name)
-                .map(|(_, now)| now.clone())
-        })
+        let gone = stale.iter().find(|(arn, _)| arn == name).map(|(_, id)| id.clone());
+        gone.or_else(|| moved.iter().find(|(arn, _)| *arn == name).map(|(_, now)| now.clone()))
     })
 }
 
@@ -82,20 +67,11 @@ fn id_of(world: &World, arn: &str) -> Result<String, AwsError> {
     let resource = parts.next().unwrap_or_default();
     let name = resource.rsplit('/').next().unwrap_or_default();
     let found = account.and_then(|account| match resource.split('/').next() {
-        Some("user") => account
-            .users
-            .named(name)
-            .map(|it| (it.arn(), it.id.clone())),
-        Some("role") => account
-            .roles
-            .named(name)
-            .map(|it| (it.arn(), it.id.clone())),
+        Some("user") => account.users.named(name).map(|it| (it.arn(), it.id.clone())),
+        Some("role") => account.roles.named(name).map(|it| (it.arn(), it.id.clone())),
         _ => None,
     });
-    found
-        .filter(|(found, _)| found == arn)
-        .map(|(_, id)| id)
-        .ok_or_else(|| invalid(arn))
+    found.filter(|(found, _)| found == arn).map(|(_, id)| id).ok_or_else(|| invalid(arn))
 }
 
 /// The ARN of a user or role that is still there.
@@ -134,18 +110,11 @@ fn rewrite(text: &str, change: impl Fn(&str) -> Option<String>) -> String {
         None => return text.to_owned(),
     };
     for statement in statements {
-        match statement
-            .get_mut("Principal")
-            .and_then(|it| it.get_mut("AWS"))
-        {
+        match statement.get_mut("Principal").and_then(|it| it.get_mut("AWS")) {
             Some(Value::Array(items)) => items.iter_mut().for_each(&mut swap),
             Some(single) => swap(single),
             None => {}
         }
     }
-    if changed {
-        value.to_string()
-    } else {
-        text.to_owned()
-    }
+    if changed { value.to_string() } else { text.to_owned() }
 }

@@ -17,18 +17,8 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         create,
     ),
     Operation::read("GetUser", Target::User, &["UserName"], get),
-    Operation::read(
-        "ListUsers",
-        Target::Any,
-        &["PathPrefix", "Marker", "MaxItems"],
-        list,
-    ),
-    Operation::write(
-        "UpdateUser",
-        Target::User,
-        &["UserName", "NewPath", "NewUserName"],
-        update,
-    ),
+    Operation::read("ListUsers", Target::Any, &["PathPrefix", "Marker", "MaxItems"], list),
+    Operation::write("UpdateUser", Target::User, &["UserName", "NewPath", "NewUserName"], update),
     Operation::write("DeleteUser", Target::User, &["UserName"], delete),
 ];
 
@@ -74,10 +64,7 @@ fn list(call: &mut Call<'_>) -> Result<Xml, AwsError> {
     let prefix = call.params.get("PathPrefix").unwrap_or("/");
     let account = call.account()?;
     let page = page(call.params, call.world.settings.page_size, |after| {
-        let users = account
-            .users
-            .after(after)
-            .filter(|user| user.path.starts_with(prefix));
+        let users = account.users.after(after).filter(|user| user.path.starts_with(prefix));
         users.map(|user| (user.name.to_ascii_lowercase(), user))
     })?;
     let mut xml = Xml::default();
@@ -89,11 +76,7 @@ fn list(call: &mut Call<'_>) -> Result<Xml, AwsError> {
 
 fn update(call: &mut Call<'_>) -> Result<Xml, AwsError> {
     let name = call.params.required("UserName")?;
-    let new_path = call
-        .params
-        .get("NewPath")
-        .map(|path| check_path(Some(path)))
-        .transpose()?;
+    let new_path = call.params.get("NewPath").map(|path| check_path(Some(path))).transpose()?;
     let new_name = call.params.get("NewUserName");
     if let Some(new_name) = new_name {
         check_name("newUserName", new_name, 64)?;
@@ -106,10 +89,7 @@ fn update(call: &mut Call<'_>) -> Result<Xml, AwsError> {
         return Err(AwsError::exists("User", to));
     }
     let to = new_name.unwrap_or(name);
-    let user = account
-        .users
-        .rename(name, to)
-        .ok_or_else(|| AwsError::no_such("user", name))?;
+    let user = account.users.rename(name, to).ok_or_else(|| AwsError::no_such("user", name))?;
     to.clone_into(&mut user.name);
     if let Some(path) = new_path {
         user.path = path;
@@ -124,9 +104,7 @@ fn delete(call: &mut Call<'_>) -> Result<Xml, AwsError> {
     let account = call.account_mut()?;
     let user = account.user(name)?;
     if let Some(obstacle) = user.obstacle() {
-        return Err(AwsError::delete_conflict(format!(
-            "Cannot delete entity, {obstacle}."
-        )));
+        return Err(AwsError::delete_conflict(format!("Cannot delete entity, {obstacle}.")));
     }
     let (name, boundary) = (user.name().to_owned(), user.boundary.latest().clone());
     account.note_boundary(Holder::User, &name, boundary.as_deref(), None);
@@ -137,9 +115,7 @@ fn delete(call: &mut Call<'_>) -> Result<Xml, AwsError> {
 }
 
 pub(super) fn write(xml: &mut Xml, user: &User, whole: bool) {
-    xml.text("Path", &user.path)
-        .text("UserName", &user.name)
-        .text("UserId", &user.id);
+    xml.text("Path", &user.path).text("UserName", &user.name).text("UserId", &user.id);
     xml.text("Arn", user.arn()).time("CreateDate", user.created);
     if whole {
         if let Some(boundary) = user.boundary.latest() {

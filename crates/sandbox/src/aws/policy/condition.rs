@@ -16,10 +16,7 @@ pub(crate) struct Context(BTreeMap<String, Vec<String>>);
 
 impl Context {
     pub(crate) fn put(&mut self, key: &str, value: impl Into<String>) {
-        self.0
-            .entry(key.to_ascii_lowercase())
-            .or_default()
-            .push(value.into());
+        self.0.entry(key.to_ascii_lowercase()).or_default().push(value.into());
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&[String]> {
@@ -40,12 +37,9 @@ impl Context {
                 rest = after;
                 continue;
             };
-            match self
-                .get(&name.to_ascii_lowercase())
-                .and_then(<[String]>::first)
-            {
+            match self.get(&name.to_ascii_lowercase()).and_then(<[String]>::first) {
                 Some(value) => filled.push_str(value),
-                None => filled.push_str(&format!("${{{name}}}")),
+                None => filled.extend(["${", name, "}"]),
             }
             rest = tail;
         }
@@ -99,14 +93,10 @@ impl Condition {
         let Some(value) = value else {
             return Ok(Vec::new());
         };
-        let operators = value
-            .as_object()
-            .ok_or_else(|| malformed("Syntax errors in policy."))?;
+        let operators = value.as_object().ok_or_else(|| malformed("Syntax errors in policy."))?;
         let mut conditions = Vec::new();
         for (operator, keys) in operators {
-            let keys = keys
-                .as_object()
-                .ok_or_else(|| malformed("Syntax errors in policy."))?;
+            let keys = keys.as_object().ok_or_else(|| malformed("Syntax errors in policy."))?;
             for (key, values) in keys {
                 conditions.push(Self::parse(operator, key, values)?);
             }
@@ -116,9 +106,7 @@ impl Condition {
 
     fn parse(operator: &str, key: &str, values: &Value) -> Result<Self, AwsError> {
         if !key.contains(':') {
-            return Err(malformed(format!(
-                "Condition key {key} must be prefaced by a vendor"
-            )));
+            return Err(malformed(format!("Condition key {key} must be prefaced by a vendor")));
         }
         let (quantifier, name) = match operator.split_once(':') {
             Some(("ForAnyValue", name)) => (Quantifier::AnyValue, name),
@@ -130,32 +118,20 @@ impl Condition {
             None => (name, false),
         };
         let (test, negated) = operator_named(name).ok_or_else(|| {
-            malformed(format!(
-                "the sandbox does not evaluate the condition operator {operator}"
-            ))
+            malformed(format!("the sandbox does not evaluate the condition operator {operator}"))
         })?;
         let values = scalars(values)?;
         if let Some(bad) = values.iter().find(|value| !test.accepts(value)) {
             return Err(malformed(format!("Invalid value {bad} for {operator}")));
         }
         let key = key.to_ascii_lowercase();
-        Ok(Self {
-            test,
-            negated,
-            if_exists,
-            quantifier,
-            key,
-            values,
-        })
+        Ok(Self { test, negated, if_exists, quantifier, key, values })
     }
 
     pub(crate) fn holds(&self, context: &Context) -> bool {
         let found = context.get(&self.key);
         if self.test == Test::Null {
-            let wanted = self
-                .values
-                .iter()
-                .any(|value| value.eq_ignore_ascii_case("true"));
+            let wanted = self.values.iter().any(|value| value.eq_ignore_ascii_case("true"));
             return found.is_none() == wanted;
         }
         let Some(found) = found else {
@@ -258,9 +234,7 @@ fn time(text: &str) -> Option<DateTime<Utc>> {
     if let Ok(seconds) = text.parse::<i64>() {
         return DateTime::from_timestamp(seconds, 0);
     }
-    DateTime::parse_from_rfc3339(text)
-        .ok()
-        .map(|time| time.with_timezone(&Utc))
+    DateTime::parse_from_rfc3339(text).ok().map(|time| time.with_timezone(&Utc))
 }
 
 /// Condition values may be strings, numbers or booleans.
@@ -290,32 +264,17 @@ mod tests {
         for (key, value) in facts {
             context.put(key, *value);
         }
-        Condition::parse_all(Some(&value))
-            .unwrap()
-            .iter()
-            .all(|it| it.holds(&context))
+        Condition::parse_all(Some(&value)).unwrap().iter().all(|it| it.holds(&context))
     }
 
     #[test]
     fn operators_compare_as_their_names_say() {
         let user = [("aws:username", "eve")];
-        assert!(holds(
-            r#"{"StringEquals":{"aws:UserName":["bob","eve"]}}"#,
-            &user
-        ));
-        assert!(!holds(
-            r#"{"StringNotEquals":{"aws:username":["bob","eve"]}}"#,
-            &user
-        ));
+        assert!(holds(r#"{"StringEquals":{"aws:UserName":["bob","eve"]}}"#, &user));
+        assert!(!holds(r#"{"StringNotEquals":{"aws:username":["bob","eve"]}}"#, &user));
         assert!(holds(r#"{"StringLike":{"aws:username":"e*"}}"#, &user));
-        assert!(holds(
-            r#"{"NumericLessThan":{"s:n":"10"}}"#,
-            &[("s:n", "9")]
-        ));
-        assert!(!holds(
-            r#"{"NumericLessThan":{"s:n":10}}"#,
-            &[("s:n", "10")]
-        ));
+        assert!(holds(r#"{"NumericLessThan":{"s:n":"10"}}"#, &[("s:n", "9")]));
+        assert!(!holds(r#"{"NumericLessThan":{"s:n":10}}"#, &[("s:n", "10")]));
         assert!(holds(
             r#"{"Bool":{"aws:SecureTransport":false}}"#,
             &[("aws:securetransport", "false")]
@@ -329,10 +288,7 @@ mod tests {
         assert!(holds(r#"{"StringEqualsIfExists":{"a:b":"c"}}"#, &[]));
         assert!(holds(r#"{"Null":{"a:b":"true"}}"#, &[]));
         assert!(!holds(r#"{"Null":{"a:b":"false"}}"#, &[]));
-        assert!(!holds(
-            r#"{"DateLessThan":{"aws:TokenIssueTime":"2026-01-01T00:00:00Z"}}"#,
-            &[]
-        ));
+        assert!(!holds(r#"{"DateLessThan":{"aws:TokenIssueTime":"2026-01-01T00:00:00Z"}}"#, &[]));
     }
 
     #[test]

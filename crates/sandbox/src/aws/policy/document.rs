@@ -49,9 +49,7 @@ impl Document {
     pub(crate) fn parse(text: &str, kind: Kind) -> Result<Self, AwsError> {
         let value: Value = serde_json::from_str(text)
             .map_err(|_| malformed("This policy contains invalid Json"))?;
-        let object = value
-            .as_object()
-            .ok_or_else(|| malformed("Syntax errors in policy."))?;
+        let object = value.as_object().ok_or_else(|| malformed("Syntax errors in policy."))?;
         known_keys(object, &["Version", "Id", "Statement"])?;
         if let Some(version) = object.get("Version")
             && !matches!(version.as_str(), Some("2012-10-17" | "2008-10-17"))
@@ -71,25 +69,18 @@ impl Document {
             .map(|statement| Statement::parse(statement, kind))
             .collect::<Result<Vec<_>, _>>()?;
         refuse_repeated_sids(&statements)?;
-        Ok(Self {
-            text: text.to_owned(),
-            statements,
-        })
+        Ok(Self { text: text.to_owned(), statements })
     }
 
     /// The document's length as IAM's quotas count it: characters that are not white space.
     pub(crate) fn counted_size(text: &str) -> usize {
-        text.chars()
-            .filter(|letter| !letter.is_whitespace())
-            .count()
+        text.chars().filter(|letter| !letter.is_whitespace()).count()
     }
 }
 
 impl Statement {
     fn parse(value: &Value, kind: Kind) -> Result<Self, AwsError> {
-        let object = value
-            .as_object()
-            .ok_or_else(|| malformed("Syntax errors in policy."))?;
+        let object = value.as_object().ok_or_else(|| malformed("Syntax errors in policy."))?;
         known_keys(
             object,
             &[
@@ -112,10 +103,7 @@ impl Statement {
         };
         let actions = Patterns::parse(object, "Action", "NotAction")?
             .ok_or_else(|| malformed("Missing required field Action"))?;
-        actions
-            .patterns
-            .iter()
-            .try_for_each(|action| check_action(action))?;
+        actions.patterns.iter().try_for_each(|action| check_action(action))?;
         Ok(Self {
             sid: object.get("Sid").and_then(Value::as_str).map(str::to_owned),
             effect,
@@ -129,10 +117,7 @@ impl Statement {
 
 impl Patterns {
     fn anything() -> Self {
-        Self {
-            negated: false,
-            patterns: vec!["*".to_owned()],
-        }
+        Self { negated: false, patterns: vec!["*".to_owned()] }
     }
 
     fn parse(
@@ -142,9 +127,7 @@ impl Patterns {
     ) -> Result<Option<Self>, AwsError> {
         let (value, negated) = match (object.get(plain), object.get(negated)) {
             (Some(_), Some(_)) => {
-                return Err(malformed(format!(
-                    "Statement has both {plain} and {negated}"
-                )));
+                return Err(malformed(format!("Statement has both {plain} and {negated}")));
             }
             (Some(value), None) => (value, false),
             (None, Some(value)) => (value, true),
@@ -178,14 +161,11 @@ fn parse_resources(object: &Map<String, Value>, kind: Kind) -> Result<Patterns, 
         (None, Kind::Trust) => Ok(Patterns::anything()),
         (None, Kind::Identity) => Err(malformed("Policy statement must contain resources.")),
         (Some(resources), Kind::Identity) => {
-            let bad = resources
-                .patterns
-                .iter()
-                .find(|it| *it != "*" && !it.starts_with("arn:"));
+            let bad = resources.patterns.iter().find(|it| *it != "*" && !it.starts_with("arn:"));
             match bad {
-                Some(bad) => Err(malformed(format!(
-                    "Resource {bad} must be in ARN format or \"*\"."
-                ))),
+                Some(bad) => {
+                    Err(malformed(format!("Resource {bad} must be in ARN format or \"*\".")))
+                }
                 None => Ok(resources),
             }
         }
@@ -197,9 +177,7 @@ fn check_action(action: &str) -> Result<(), AwsError> {
         || action.split_once(':').is_some_and(|(vendor, name)| {
             !vendor.is_empty()
                 && !name.is_empty()
-                && vendor
-                    .chars()
-                    .all(|it| it.is_ascii_alphanumeric() || it == '-')
+                && vendor.chars().all(|it| it.is_ascii_alphanumeric() || it == '-')
         });
     if well_formed {
         Ok(())
@@ -210,17 +188,12 @@ fn check_action(action: &str) -> Result<(), AwsError> {
 }
 
 fn refuse_repeated_sids(statements: &[Statement]) -> Result<(), AwsError> {
-    let mut sids: Vec<_> = statements
-        .iter()
-        .filter_map(|it| it.sid.as_deref())
-        .collect();
+    let mut sids: Vec<_> = statements.iter().filter_map(|it| it.sid.as_deref()).collect();
     sids.sort_unstable();
     match sids.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => {
-            let message = format!(
-                "Statement IDs (SID) in a single policy must be unique: {}",
-                pair[0]
-            );
+            let message =
+                format!("Statement IDs (SID) in a single policy must be unique: {}", pair[0]);
             Err(malformed(message))
         }
         None => Ok(()),
@@ -229,9 +202,9 @@ fn refuse_repeated_sids(statements: &[Statement]) -> Result<(), AwsError> {
 
 fn known_keys(object: &Map<String, Value>, known: &[&str]) -> Result<(), AwsError> {
     match object.keys().find(|key| !known.contains(&key.as_str())) {
-        Some(unknown) => Err(malformed(format!(
-            "Syntax errors in policy: unknown field {unknown}."
-        ))),
+        Some(unknown) => {
+            Err(malformed(format!("Syntax errors in policy: unknown field {unknown}.")))
+        }
         None => Ok(()),
     }
 }
@@ -239,10 +212,7 @@ fn known_keys(object: &Map<String, Value>, known: &[&str]) -> Result<(), AwsErro
 /// A string, or a list of strings.
 pub(super) fn strings(value: &Value) -> Result<Vec<String>, AwsError> {
     let one = |value: &Value| {
-        value
-            .as_str()
-            .map(str::to_owned)
-            .ok_or_else(|| malformed("Syntax errors in policy."))
+        value.as_str().map(str::to_owned).ok_or_else(|| malformed("Syntax errors in policy."))
     };
     match value {
         Value::Array(items) => items.iter().map(one).collect(),
@@ -269,27 +239,15 @@ mod tests {
         use Kind::{Identity, Trust};
         refused("not json", Identity);
         refused(r#"{"Statement":[]}"#, Identity);
-        refused(
-            r#"{"Statement":{"Effect":"Allow","Action":"GetUser","Resource":"*"}}"#,
-            Identity,
-        );
-        refused(
-            r#"{"Statement":{"Effect":"Maybe","Action":"*","Resource":"*"}}"#,
-            Identity,
-        );
+        refused(r#"{"Statement":{"Effect":"Allow","Action":"GetUser","Resource":"*"}}"#, Identity);
+        refused(r#"{"Statement":{"Effect":"Maybe","Action":"*","Resource":"*"}}"#, Identity);
         refused(r#"{"Statement":{"Effect":"Allow","Action":"*"}}"#, Identity);
-        refused(
-            r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"bucket"}}"#,
-            Identity,
-        );
+        refused(r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"bucket"}}"#, Identity);
         refused(
             r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*","Principal":"*"}}"#,
             Identity,
         );
-        refused(
-            r#"{"Statement":{"Effect":"Allow","Action":"sts:AssumeRole"}}"#,
-            Trust,
-        );
+        refused(r#"{"Statement":{"Effect":"Allow","Action":"sts:AssumeRole"}}"#, Trust);
         refused(
             r#"{"Statement":{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{"AWS":[]}}}"#,
             Trust,

@@ -29,10 +29,7 @@ pub(crate) fn judge<'a>(
     question: &Question<'_>,
 ) -> Verdict {
     let mut verdict = Verdict::Silent;
-    for statement in documents
-        .into_iter()
-        .flat_map(|document| &document.statements)
-    {
+    for statement in documents.into_iter().flat_map(|document| &document.statements) {
         if !statement.speaks_of(question) {
             continue;
         }
@@ -48,19 +45,13 @@ impl Statement {
     fn speaks_of(&self, question: &Question<'_>) -> bool {
         self.actions.speak_of_action(question.action)
             && self.resources.speak_of_resource(question)
-            && self
-                .conditions
-                .iter()
-                .all(|condition| condition.holds(question.context))
+            && self.conditions.iter().all(|condition| condition.holds(question.context))
     }
 }
 
 impl Patterns {
     pub(super) fn speak_of_action(&self, action: &str) -> bool {
-        let hit = self
-            .patterns
-            .iter()
-            .any(|it| pattern::matches_ignoring_case(it, action));
+        let hit = self.patterns.iter().any(|it| pattern::matches_ignoring_case(it, action));
         hit != self.negated
     }
 
@@ -81,14 +72,7 @@ mod tests {
     fn ask(statements: &str, action: &str, resource: &str, context: &Context) -> Verdict {
         let text = format!(r#"{{"Version":"2012-10-17","Statement":{statements}}}"#);
         let document = Document::parse(&text, Kind::Identity).unwrap();
-        judge(
-            [&document],
-            &Question {
-                action,
-                resource,
-                context,
-            },
-        )
+        judge([&document], &Question { action, resource, context })
     }
 
     #[test]
@@ -106,18 +90,9 @@ mod tests {
         let policy = r#"{"Effect":"Allow","NotAction":"iam:*","Resource":"arn:aws:s3:::a/${aws:username}/*"}"#;
         let mut context = Context::default();
         context.put("aws:username", "eve");
-        assert_eq!(
-            ask(policy, "s3:GetObject", "arn:aws:s3:::a/eve/x", &context),
-            Verdict::Allowed
-        );
-        assert_eq!(
-            ask(policy, "s3:GetObject", "arn:aws:s3:::a/bob/x", &context),
-            Verdict::Silent
-        );
-        assert_eq!(
-            ask(policy, "iam:GetUser", "arn:aws:s3:::a/eve/x", &context),
-            Verdict::Silent
-        );
+        assert_eq!(ask(policy, "s3:GetObject", "arn:aws:s3:::a/eve/x", &context), Verdict::Allowed);
+        assert_eq!(ask(policy, "s3:GetObject", "arn:aws:s3:::a/bob/x", &context), Verdict::Silent);
+        assert_eq!(ask(policy, "iam:GetUser", "arn:aws:s3:::a/eve/x", &context), Verdict::Silent);
     }
 
     #[test]
@@ -132,9 +107,6 @@ mod tests {
         };
         assert_eq!(at("2026-01-01T00:00:09Z"), Verdict::Denied);
         assert_eq!(at("2026-01-01T00:00:10Z"), Verdict::Allowed);
-        assert_eq!(
-            ask(policy, "iam:GetUser", "*", &Context::default()),
-            Verdict::Allowed
-        );
+        assert_eq!(ask(policy, "iam:GetUser", "*", &Context::default()), Verdict::Allowed);
     }
 }

@@ -44,11 +44,7 @@ impl Principal {
     }
 
     fn parse(kind: &str, name: &str) -> Result<Self, AwsError> {
-        let invalid = || {
-            malformed(format!(
-                "Invalid principal in policy: \"{kind}\":\"{name}\""
-            ))
-        };
+        let invalid = || malformed(format!("Invalid principal in policy: \"{kind}\":\"{name}\""));
         match kind {
             "Service" if name.contains('.') => Ok(Self::Service(name.to_owned())),
             "Federated" if !name.is_empty() => Ok(Self::Federated(name.to_owned())),
@@ -119,18 +115,13 @@ pub(crate) fn admits(
     let mut admission = Admission::Unmentioned;
     for statement in &document.statements {
         let speaks = statement.actions.speak_of_action(action)
-            && statement
-                .conditions
-                .iter()
-                .all(|condition| condition.holds(context));
+            && statement.conditions.iter().all(|condition| condition.holds(context));
         if !speaks {
             continue;
         }
         let by_name = statement.principals.iter().any(|it| names(it, asker));
-        let by_account = statement
-            .principals
-            .iter()
-            .any(|it| *it == Principal::Account(asker.account.clone()));
+        let by_account =
+            statement.principals.iter().any(|it| *it == Principal::Account(asker.account.clone()));
         match (statement.effect, by_name, by_account) {
             (Effect::Deny, true, _) | (Effect::Deny, _, true) => return Admission::Denied,
             (Effect::Allow, true, _) => admission = Admission::ByName,
@@ -177,31 +168,13 @@ mod tests {
     fn principals_let_in_by_name_or_by_account() {
         assert_eq!(ask(r#""*""#), Admission::ByName);
         assert_eq!(ask(r#"{"AWS":"*"}"#), Admission::ByName);
-        assert_eq!(
-            ask(r#"{"AWS":"arn:aws:iam::111111111111:user/eve"}"#),
-            Admission::ByName
-        );
-        assert_eq!(
-            ask(r#"{"AWS":"arn:aws:iam::111111111111:user/bob"}"#),
-            Admission::Unmentioned
-        );
+        assert_eq!(ask(r#"{"AWS":"arn:aws:iam::111111111111:user/eve"}"#), Admission::ByName);
+        assert_eq!(ask(r#"{"AWS":"arn:aws:iam::111111111111:user/bob"}"#), Admission::Unmentioned);
         assert_eq!(ask(r#"{"AWS":"AIDAEVE"}"#), Admission::ByName);
-        assert_eq!(
-            ask(r#"{"AWS":["AIDAGONE","111111111111"]}"#),
-            Admission::ByAccount
-        );
-        assert_eq!(
-            ask(r#"{"AWS":"arn:aws:iam::111111111111:root"}"#),
-            Admission::ByAccount
-        );
-        assert_eq!(
-            ask(r#"{"AWS":"arn:aws:iam::222222222222:root"}"#),
-            Admission::Unmentioned
-        );
-        assert_eq!(
-            ask(r#"{"Service":"ec2.amazonaws.com"}"#),
-            Admission::Unmentioned
-        );
+        assert_eq!(ask(r#"{"AWS":["AIDAGONE","111111111111"]}"#), Admission::ByAccount);
+        assert_eq!(ask(r#"{"AWS":"arn:aws:iam::111111111111:root"}"#), Admission::ByAccount);
+        assert_eq!(ask(r#"{"AWS":"arn:aws:iam::222222222222:root"}"#), Admission::Unmentioned);
+        assert_eq!(ask(r#"{"Service":"ec2.amazonaws.com"}"#), Admission::Unmentioned);
     }
 
     #[test]

@@ -20,10 +20,8 @@ pub(super) fn create(call: &mut SmCall<'_>) -> Result<Value, AwsError> {
     let name = call.input.required("Name")?;
     check_name(name)?;
     let (region, account) = (call.caller.region.clone(), call.caller.account.clone());
-    call.permit(&format!(
-        "arn:aws:secretsmanager:{region}:{account}:secret:{name}"
-    ))?;
-    let value = value_of(&call.input)?;
+    call.permit(&format!("arn:aws:secretsmanager:{region}:{account}:secret:{name}"))?;
+    let value = value_of(call.input)?;
     let tags = call.input.tags()?;
     let token = call.input.text("ClientRequestToken")?;
     let place = (region.clone(), name.to_owned());
@@ -31,22 +29,12 @@ pub(super) fn create(call: &mut SmCall<'_>) -> Result<Value, AwsError> {
         return repeated(present, token, value.as_ref());
     }
     let now = call.at.now;
-    let mut secret = new_secret(
-        &mut call.world.rng,
-        &account,
-        (&region, name),
-        now,
-        value,
-        token,
-    );
+    let mut secret = new_secret(&mut call.world.rng, &account, (&region, name), now, value, token);
     secret.tags = tags;
     secret.description = call.input.text("Description")?.map(str::to_owned);
     secret.kms_key = call.input.text("KmsKeyId")?.map(str::to_owned);
     let reply = answer(&secret);
-    call.world
-        .account_mut(&account)?
-        .secrets
-        .insert(place, secret);
+    call.world.account_mut(&account)?.secrets.insert(place, secret);
     Ok(reply)
 }
 
@@ -63,19 +51,11 @@ pub(crate) fn new_secret(
     let version = version.map_or_else(|| ids::uuid(rng), str::to_owned);
     let versions = value.map(|value| {
         let stages = BTreeSet::from(["AWSCURRENT".to_owned()]);
-        (
-            version,
-            SecretVersion {
-                value,
-                created: now,
-                stages,
-            },
-        )
+        (version, SecretVersion { value, created: now, stages })
     });
     Secret {
         arn: format!("arn:aws:secretsmanager:{region}:{account}:secret:{name}-{end}"),
         name: name.to_owned(),
-        region: region.to_owned(),
         description: None,
         kms_key: None,
         created: now,
@@ -96,10 +76,8 @@ fn repeated(
     if version.is_some_and(|version| Some(&version.value) == value) {
         return Ok(answer(present));
     }
-    let message = format!(
-        "The operation failed because the secret {} already exists.",
-        present.name
-    );
+    let message =
+        format!("The operation failed because the secret {} already exists.", present.name);
     Err(AwsError::new(400, "ResourceExistsException", message))
 }
 
@@ -108,7 +86,7 @@ fn answer(secret: &Secret) -> Value {
     json!({ "ARN": secret.arn, "Name": secret.name, "VersionId": version })
 }
 
-fn value_of(input: &Input<'_>) -> Result<Option<SecretValue>, AwsError> {
+fn value_of(input: Input<'_>) -> Result<Option<SecretValue>, AwsError> {
     let value = match (input.text("SecretString")?, input.text("SecretBinary")?) {
         (Some(_), Some(_)) => {
             return Err(invalid(
@@ -120,9 +98,7 @@ fn value_of(input: &Input<'_>) -> Result<Option<SecretValue>, AwsError> {
         (None, None) => return Ok(None),
     };
     if value.0 > LARGEST_VALUE {
-        return Err(invalid(format!(
-            "The secret value must have at most {LARGEST_VALUE} bytes"
-        )));
+        return Err(invalid(format!("The secret value must have at most {LARGEST_VALUE} bytes")));
     }
     Ok(Some(value.1))
 }

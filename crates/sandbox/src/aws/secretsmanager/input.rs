@@ -14,7 +14,7 @@ impl<'a> Input<'a> {
         Self(value)
     }
 
-    pub(super) fn text(&self, field: &str) -> Result<Option<&'a str>, AwsError> {
+    pub(super) fn text(self, field: &str) -> Result<Option<&'a str>, AwsError> {
         match self.0.get(field) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -22,23 +22,19 @@ impl<'a> Input<'a> {
         }
     }
 
-    pub(super) fn required(&self, field: &str) -> Result<&'a str, AwsError> {
-        self.text(field)?
-            .ok_or_else(|| invalid(format!("You must provide a value for {field}")))
+    pub(super) fn required(self, field: &str) -> Result<&'a str, AwsError> {
+        self.text(field)?.ok_or_else(|| invalid(format!("You must provide a value for {field}")))
     }
 
-    pub(super) fn number(&self, field: &str) -> Option<u64> {
+    pub(super) fn number(self, field: &str) -> Option<u64> {
         self.0.get(field).and_then(Value::as_u64)
     }
 
-    pub(super) fn list(&self, field: &str) -> &'a [Value] {
-        self.0
-            .get(field)
-            .and_then(Value::as_array)
-            .map_or(&[], Vec::as_slice)
+    pub(super) fn list(self, field: &str) -> &'a [Value] {
+        self.0.get(field).and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 
-    pub(super) fn tags(&self) -> Result<Tags, AwsError> {
+    pub(super) fn tags(self) -> Result<Tags, AwsError> {
         self.list("Tags")
             .iter()
             .map(|tag| {
@@ -50,12 +46,8 @@ impl<'a> Input<'a> {
     }
 
     /// The first field that is not in `known`.
-    pub(super) fn unknown(&self, known: &[&str]) -> Option<&'a str> {
-        self.0
-            .as_object()?
-            .keys()
-            .map(String::as_str)
-            .find(|field| !known.contains(field))
+    pub(super) fn unknown(self, known: &[&str]) -> Option<&'a str> {
+        self.0.as_object()?.keys().map(String::as_str).find(|field| !known.contains(field))
     }
 }
 

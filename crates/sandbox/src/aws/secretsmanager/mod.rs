@@ -56,13 +56,7 @@ const OPERATIONS: &[Operation] = &[
     Operation {
         name: "ListSecrets",
         mutates: false,
-        fields: &[
-            "MaxResults",
-            "NextToken",
-            "Filters",
-            "SortOrder",
-            "IncludePlannedDeletion",
-        ],
+        fields: &["MaxResults", "NextToken", "Filters", "SortOrder", "IncludePlannedDeletion"],
         run: list::list,
     },
     Operation {
@@ -77,12 +71,7 @@ const OPERATIONS: &[Operation] = &[
         fields: &["SecretId", "VersionId", "VersionStage"],
         run: read::value,
     },
-    Operation {
-        name: "TagResource",
-        mutates: true,
-        fields: &["SecretId", "Tags"],
-        run: tag::tag,
-    },
+    Operation { name: "TagResource", mutates: true, fields: &["SecretId", "Tags"], run: tag::tag },
     Operation {
         name: "UntagResource",
         mutates: true,
@@ -100,13 +89,10 @@ pub(crate) fn handle(
     body: Option<&Value>,
     trace: &mut Trace,
 ) -> Result<Value, AwsError> {
-    let found = OPERATIONS
-        .iter()
-        .find(|it| it.name == operation)
-        .ok_or_else(|| {
-            let message = format!("the sandbox's secretsmanager has no operation {operation}");
-            AwsError::new(400, "InvalidAction", message)
-        })?;
+    let found = OPERATIONS.iter().find(|it| it.name == operation).ok_or_else(|| {
+        let message = format!("the sandbox's secretsmanager has no operation {operation}");
+        AwsError::new(400, "InvalidAction", message)
+    })?;
     let body = body
         .ok_or_else(|| AwsError::new(400, "SerializationException", "a JSON object is needed"))?;
     let input = Input::new(body);
@@ -115,14 +101,7 @@ pub(crate) fn handle(
         return Err(AwsError::new(400, "InvalidParameterException", message));
     }
     trace.mutates = found.mutates;
-    let mut call = SmCall {
-        world,
-        caller,
-        at,
-        input,
-        operation: found.name,
-        trace,
-    };
+    let mut call = SmCall { world, caller, at, input, operation: found.name, trace };
     (found.run)(&mut call)
 }
 
@@ -131,14 +110,7 @@ impl SmCall<'_> {
     fn permit(&mut self, resource: &str) -> Result<(), AwsError> {
         resource.clone_into(&mut self.trace.resource);
         let action = format!("secretsmanager:{}", self.operation);
-        permit(
-            self.world,
-            self.caller,
-            &self.at,
-            Service::SecretsManager,
-            &action,
-            resource,
-        )
+        permit(self.world, self.caller, &self.at, Service::SecretsManager, &action, resource)
     }
 
     /// The secret of `SecretId` (an ARN, whole or without its random end, or a name), permitted.
@@ -167,11 +139,7 @@ impl SmCall<'_> {
         self.permit(&arn)?;
         let (_, name) = found.ok_or_else(missing)?;
         let place = (self.caller.region.clone(), name);
-        self.world
-            .account_mut(&self.caller.account)?
-            .secrets
-            .get_mut(&place)
-            .ok_or_else(missing)
+        self.world.account_mut(&self.caller.account)?.secrets.get_mut(&place).ok_or_else(missing)
     }
 }
 

@@ -12,18 +12,12 @@ pub(super) fn describe(call: &mut SmCall<'_>) -> Result<Value, AwsError> {
     let secret = call.secret()?;
     let mut reply = entry(secret);
     let stages = reply.remove("SecretVersionsToStages");
-    reply.insert(
-        "VersionIdsToStages".to_owned(),
-        stages.unwrap_or(Value::Null),
-    );
+    reply.insert("VersionIdsToStages".to_owned(), stages.unwrap_or(Value::Null));
     Ok(Value::Object(reply))
 }
 
 pub(super) fn value(call: &mut SmCall<'_>) -> Result<Value, AwsError> {
-    let (version, stage) = (
-        call.input.text("VersionId")?,
-        call.input.text("VersionStage")?,
-    );
+    let (version, stage) = (call.input.text("VersionId")?, call.input.text("VersionStage")?);
     let now = call.at.now;
     let secret = call.secret()?;
     secret.accessed = Some(now);
@@ -65,11 +59,8 @@ pub(super) fn entry(secret: &Secret) -> Map<String, Value> {
         .filter(|(_, version)| !version.stages.is_empty())
         .map(|(id, version)| (id.clone(), json!(version.stages)))
         .collect();
-    let tags: Vec<Value> = secret
-        .tags
-        .iter()
-        .map(|(key, value)| json!({ "Key": key, "Value": value }))
-        .collect();
+    let tags: Vec<Value> =
+        secret.tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
     let mut entry = Map::new();
     entry.insert("ARN".to_owned(), json!(secret.arn));
     entry.insert("Name".to_owned(), json!(secret.name));
@@ -77,10 +68,7 @@ pub(super) fn entry(secret: &Secret) -> Map<String, Value> {
     entry.insert("LastChangedDate".to_owned(), seconds(secret.changed));
     entry.insert("Tags".to_owned(), Value::Array(tags));
     entry.insert("SecretVersionsToStages".to_owned(), Value::Object(stages));
-    let optional = [
-        ("Description", &secret.description),
-        ("KmsKeyId", &secret.kms_key),
-    ];
+    let optional = [("Description", &secret.description), ("KmsKeyId", &secret.kms_key)];
     for (field, value) in optional {
         if let Some(value) = value {
             entry.insert(field.to_owned(), json!(value));
@@ -94,10 +82,7 @@ pub(super) fn entry(secret: &Secret) -> Map<String, Value> {
 
 /// JSON 1.1 writes times as seconds since 1970.
 fn seconds(time: DateTime<Utc>) -> Value {
-    #[allow(
-        clippy::cast_precision_loss,
-        reason = "milliseconds since 1970 fit an f64 exactly"
-    )]
+    #[allow(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit an f64 exactly")]
     let seconds = time.timestamp_millis() as f64 / 1_000.0;
     json!(seconds)
 }

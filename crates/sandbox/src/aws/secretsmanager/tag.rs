@@ -12,14 +12,7 @@ pub(super) fn tag(call: &mut SmCall<'_>) -> Result<Value, AwsError> {
 }
 
 pub(super) fn untag(call: &mut SmCall<'_>) -> Result<Value, AwsError> {
-    let keys: Vec<&str> = call
-        .input
-        .list("TagKeys")
-        .iter()
-        .filter_map(Value::as_str)
-        .collect();
-    call.secret()?
-        .tags
-        .retain(|key, _| !keys.contains(&key.as_str()));
+    let keys: Vec<&str> = call.input.list("TagKeys").iter().filter_map(Value::as_str).collect();
+    call.secret()?.tags.retain(|key, _| !keys.contains(&key.as_str()));
     Ok(json!({}))
 }

@@ -56,46 +56,31 @@ pub(crate) struct InstanceProfile {
 
 impl Account {
     pub(crate) fn new(id: &str) -> Self {
-        Self {
-            id: id.to_owned(),
-            ..Self::default()
-        }
+        Self { id: id.to_owned(), ..Self::default() }
     }
 
     pub(crate) fn user(&self, name: &str) -> Result<&User, AwsError> {
-        self.users
-            .named(name)
-            .ok_or_else(|| AwsError::no_such("user", name))
+        self.users.named(name).ok_or_else(|| AwsError::no_such("user", name))
     }
 
     pub(crate) fn user_mut(&mut self, name: &str) -> Result<&mut User, AwsError> {
-        self.users
-            .named_mut(name)
-            .ok_or_else(|| AwsError::no_such("user", name))
+        self.users.named_mut(name).ok_or_else(|| AwsError::no_such("user", name))
     }
 
     pub(crate) fn role(&self, name: &str) -> Result<&Role, AwsError> {
-        self.roles
-            .named(name)
-            .ok_or_else(|| AwsError::no_such("role", name))
+        self.roles.named(name).ok_or_else(|| AwsError::no_such("role", name))
     }
 
     pub(crate) fn role_mut(&mut self, name: &str) -> Result<&mut Role, AwsError> {
-        self.roles
-            .named_mut(name)
-            .ok_or_else(|| AwsError::no_such("role", name))
+        self.roles.named_mut(name).ok_or_else(|| AwsError::no_such("role", name))
     }
 
     pub(crate) fn group(&self, name: &str) -> Result<&Group, AwsError> {
-        self.groups
-            .named(name)
-            .ok_or_else(|| AwsError::no_such("group", name))
+        self.groups.named(name).ok_or_else(|| AwsError::no_such("group", name))
     }
 
     pub(crate) fn group_mut(&mut self, name: &str) -> Result<&mut Group, AwsError> {
-        self.groups
-            .named_mut(name)
-            .ok_or_else(|| AwsError::no_such("group", name))
+        self.groups.named_mut(name).ok_or_else(|| AwsError::no_such("group", name))
     }
 
     pub(crate) fn grants(&self, holder: Holder, name: &str) -> Result<&Grants, AwsError> {
@@ -120,10 +105,7 @@ impl Account {
 
     /// Puts a user into a group.
     pub(crate) fn join(&mut self, group: &str, user: &str, at: &Moment) -> Result<(), AwsError> {
-        let (group, user) = (
-            self.group(group)?.name.clone(),
-            self.user(user)?.name.clone(),
-        );
+        let (group, user) = (self.group(group)?.name.clone(), self.user(user)?.name.clone());
         self.group_mut(&group)?.members.insert(user.clone());
         let groups = &mut self.user_mut(&user)?.groups;
         let mut next = groups.latest().as_ref().clone();
@@ -135,10 +117,7 @@ impl Account {
 
     /// Takes a user out of a group.
     pub(crate) fn leave(&mut self, group: &str, user: &str, at: &Moment) -> Result<(), AwsError> {
-        let (group, user) = (
-            self.group(group)?.name.clone(),
-            self.user(user)?.name.clone(),
-        );
+        let (group, user) = (self.group(group)?.name.clone(), self.user(user)?.name.clone());
         if !self.group_mut(&group)?.members.remove(&user) {
             let message = format!("The user with name {user} cannot be found in group {group}.");
             return Err(AwsError::no_such_entity(message));
@@ -160,20 +139,13 @@ impl Account {
         let user = self.user_mut(user)?;
         let mut next = user.mfa.latest().as_ref().clone();
         if next.len() >= MFA_QUOTA {
-            return Err(AwsError::limit(
-                "Cannot exceed quota for MFADevicesPerUser: 8",
-            ));
+            return Err(AwsError::limit("Cannot exceed quota for MFADevicesPerUser: 8"));
         }
         next.insert(serial.to_owned(), at.now);
         user.mfa.set(Arc::new(next), at);
         let enabled = Some((user.name.clone(), at.now));
-        self.mfa_devices.insert(
-            serial.to_owned(),
-            MfaDevice {
-                serial: serial.to_owned(),
-                enabled,
-            },
-        );
+        self.mfa_devices
+            .insert(serial.to_owned(), MfaDevice { serial: serial.to_owned(), enabled });
         Ok(())
     }
 
@@ -209,14 +181,19 @@ impl Account {
         self.boundaries.get(arn).map_or(0, BTreeSet::len)
     }
 
+    /// The unique id of an identity that is there.
+    pub(crate) fn id_of(&self, holder: Holder, name: &str) -> Option<&str> {
+        match holder {
+            Holder::User => self.users.named(name).map(|it| it.id.as_str()),
+            Holder::Role => self.roles.named(name).map(|it| it.id.as_str()),
+            Holder::Group => self.groups.named(name).map(|it| it.id.as_str()),
+        }
+    }
+
     /// Carries a user's new name to wherever its old one was kept.
     pub(crate) fn user_renamed(&mut self, from: &str, to: &str) {
         let old = (Holder::User, from.to_owned());
-        for holders in self
-            .attachments
-            .values_mut()
-            .chain(self.boundaries.values_mut())
-        {
+        for holders in self.attachments.values_mut().chain(self.boundaries.values_mut()) {
             if holders.remove(&old) {
                 holders.insert((Holder::User, to.to_owned()));
             }

@@ -58,10 +58,7 @@ pub(crate) struct Grants {
 
 impl Default for Grants {
     fn default() -> Self {
-        Self {
-            inline: Spread::settled(Arc::default()),
-            attached: Spread::settled(Arc::default()),
-        }
+        Self { inline: Spread::settled(Arc::default()), attached: Spread::settled(Arc::default()) }
     }
 }
 

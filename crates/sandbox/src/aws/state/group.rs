@@ -21,10 +21,7 @@ pub(crate) struct Group {
 
 impl Group {
     pub(crate) fn arn(&self) -> String {
-        format!(
-            "arn:aws:iam::{}:group{}{}",
-            self.account, self.path, self.name
-        )
+        format!("arn:aws:iam::{}:group{}{}", self.account, self.path, self.name)
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct ManagedPolicy {
     pub(crate) tags: Tags,
     pub(crate) versions: BTreeMap<u32, Version>,
     pub(crate) default_version: u32,
+    /// Version numbers are never used again.
+    pub(crate) next_version: u32,
     /// The default version's document, as it spreads.
     pub(crate) document: Spread<Arc<Document>>,
 }
@@ -64,10 +66,7 @@ pub(crate) fn aws_managed(created: DateTime<Utc>) -> BTreeMap<String, ManagedPol
         .filter_map(|(place, (name, text))| {
             let document = Arc::new(Document::parse(text, Kind::Identity).ok()?);
             let arn = format!("arn:aws:iam::aws:policy/{name}");
-            let version = Version {
-                document: document.clone(),
-                created,
-            };
+            let version = Version { document: document.clone(), created };
             let policy = ManagedPolicy {
                 id: format!("ANPAAWSMANAGED{place:07}"),
                 arn: arn.clone(),
@@ -79,6 +78,7 @@ pub(crate) fn aws_managed(created: DateTime<Utc>) -> BTreeMap<String, ManagedPol
                 tags: Tags::new(),
                 versions: BTreeMap::from([(1, version)]),
                 default_version: 1,
+                next_version: 2,
                 document: Spread::settled(document),
             };
             Some((arn, policy))

@@ -20,18 +20,14 @@ pub(crate) struct Named<T> {
 
 impl<T> Default for Named<T> {
     fn default() -> Self {
-        Self {
-            by_id: HashMap::new(),
-            ids: BTreeMap::new(),
-        }
+        Self { by_id: HashMap::new(), ids: BTreeMap::new() }
     }
 }
 
 impl<T: HasName> Named<T> {
     pub(crate) fn insert(&mut self, entity: T) {
         let id = entity.id().to_owned();
-        self.ids
-            .insert(entity.name().to_ascii_lowercase(), id.clone());
+        self.ids.insert(entity.name().to_ascii_lowercase(), id.clone());
         self.by_id.insert(id, entity);
     }
 
@@ -44,8 +40,7 @@ impl<T: HasName> Named<T> {
     }
 
     pub(crate) fn named_mut(&mut self, name: &str) -> Option<&mut T> {
-        self.by_id
-            .get_mut(self.ids.get(&name.to_ascii_lowercase())?)
+        self.by_id.get_mut(self.ids.get(&name.to_ascii_lowercase())?)
     }
 
     /// The entity of this id, present or removed.
@@ -60,9 +55,7 @@ impl<T: HasName> Named<T> {
     /// Whether the entity of this id still has its name.
     pub(crate) fn is_present(&self, id: &str) -> bool {
         self.by_id.get(id).is_some_and(|entity| {
-            self.ids
-                .get(&entity.name().to_ascii_lowercase())
-                .is_some_and(|now| now == id)
+            self.ids.get(&entity.name().to_ascii_lowercase()).is_some_and(|now| now == id)
         })
     }
 
@@ -93,11 +86,8 @@ impl<T: HasName> Named<T> {
         &'a self,
         after: Option<&str>,
     ) -> impl Iterator<Item = &'a T> + use<'a, T> {
-        let from = after.map_or(Bound::Unbounded, |name| {
-            Bound::Excluded(name.to_ascii_lowercase())
-        });
-        self.ids
-            .range((from, Bound::Unbounded))
-            .filter_map(|(_, id)| self.by_id.get(id))
+        let from =
+            after.map_or(Bound::Unbounded, |name| Bound::Excluded(name.to_ascii_lowercase()));
+        self.ids.range((from, Bound::Unbounded)).filter_map(|(_, id)| self.by_id.get(id))
     }
 }

@@ -40,17 +40,11 @@ pub(crate) struct Trust {
 
 impl Role {
     pub(crate) fn arn(&self) -> String {
-        format!(
-            "arn:aws:iam::{}:role{}{}",
-            self.account, self.path, self.name
-        )
+        format!("arn:aws:iam::{}:role{}{}", self.account, self.path, self.name)
     }
 
     pub(crate) fn session_arn(&self, session: &str) -> String {
-        format!(
-            "arn:aws:sts::{}:assumed-role/{}/{session}",
-            self.account, self.name
-        )
+        format!("arn:aws:sts::{}:assumed-role/{}/{session}", self.account, self.name)
     }
 }
 

@@ -10,7 +10,6 @@ use super::Tags;
 pub(crate) struct Secret {
     pub(crate) arn: String,
     pub(crate) name: String,
-    pub(crate) region: String,
     pub(crate) description: Option<String>,
     pub(crate) kms_key: Option<String>,
     pub(crate) created: DateTime<Utc>,
@@ -45,8 +44,6 @@ impl std::fmt::Debug for SecretValue {
 impl Secret {
     /// The version that carries `stage`.
     pub(crate) fn staged(&self, stage: &str) -> Option<(&String, &SecretVersion)> {
-        self.versions
-            .iter()
-            .find(|(_, version)| version.stages.contains(stage))
+        self.versions.iter().find(|(_, version)| version.stages.contains(stage))
     }
 }

@@ -26,15 +26,7 @@ pub(crate) enum SessionKind {
     /// `GetSessionToken`: the user's own policies.
     User { user: String },
     /// `GetFederationToken`: the user's policies, cut to the session's own.
-    Federated {
-        user: String,
-        name: String,
-        policies: Vec<Arc<Document>>,
-    },
+    Federated { user: String, name: String, policies: Vec<Arc<Document>> },
     /// `AssumeRole`: the role's policies, cut to the session's own where it has any.
-    Role {
-        role: String,
-        name: String,
-        policies: Vec<Arc<Document>>,
-    },
+    Role { role: String, name: String, policies: Vec<Arc<Document>> },
 }

@@ -46,10 +46,7 @@ impl<T> Change<T> {
 impl<T> Spread<T> {
     /// A value that holds from the start.
     pub(crate) fn settled(value: T) -> Self {
-        Self {
-            settled: value,
-            pending: Vec::new(),
-        }
+        Self { settled: value, pending: Vec::new() }
     }
 
     /// A value that replaces `before` once it has spread.
@@ -61,9 +58,7 @@ impl<T> Spread<T> {
 
     /// What the control plane shows: the last value set.
     pub(crate) fn latest(&self) -> &T {
-        self.pending
-            .last()
-            .map_or(&self.settled, |change| &change.value)
+        self.pending.last().map_or(&self.settled, |change| &change.value)
     }
 
     /// What is enforced at `at`: the last value that has spread by then.
@@ -79,11 +74,7 @@ impl<T> Spread<T> {
             self.pending.clear();
             self.settled = value;
         } else {
-            self.pending.push(Change {
-                made_at: at.now,
-                holds_at: at.holds_at(),
-                value,
-            });
+            self.pending.push(Change { made_at: at.now, holds_at: at.holds_at(), value });
         }
     }
 
@@ -135,10 +126,7 @@ mod tests {
     fn settling_makes_earlier_changes_hold_at_once() {
         let mut value = Spread::settled(1);
         value.set(2, &moment(10, 3600));
-        let settled = Moment {
-            settled_until: moment(10, 0).now,
-            ..moment(11, 3600)
-        };
+        let settled = Moment { settled_until: moment(10, 0).now, ..moment(11, 3600) };
         assert_eq!(*value.holding(&settled), 2);
         value.set(3, &moment(12, 3600));
         assert_eq!(*value.holding(&settled), 2);

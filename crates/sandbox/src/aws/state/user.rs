@@ -91,10 +91,7 @@ impl User {
     }
 
     pub(crate) fn arn(&self) -> String {
-        format!(
-            "arn:aws:iam::{}:user{}{}",
-            self.account, self.path, self.name
-        )
+        format!("arn:aws:iam::{}:user{}{}", self.account, self.path, self.name)
     }
 
     /// What must go before the user can be deleted, if anything.

@@ -62,19 +62,12 @@ impl World {
 
     /// The moment of a call made at `now`.
     pub(crate) fn moment(&self, now: DateTime<Utc>) -> Moment {
-        Moment {
-            now,
-            delay: self.settings.spread_delay,
-            settled_until: self.settled_until,
-        }
+        Moment { now, delay: self.settings.spread_delay, settled_until: self.settled_until }
     }
 
     /// A moment whose changes hold at once, for seeding.
     pub(crate) fn undelayed(&self, now: DateTime<Utc>) -> Moment {
-        Moment {
-            delay: TimeDelta::zero(),
-            ..self.moment(now)
-        }
+        Moment { delay: TimeDelta::zero(), ..self.moment(now) }
     }
 
     /// Makes every change made up to `now` hold.
@@ -94,9 +87,7 @@ impl World {
 
     /// A managed policy of `account`, or of AWS.
     pub(crate) fn managed_policy(&self, account: &str, arn: &str) -> Option<&ManagedPolicy> {
-        self.aws_policies
-            .get(arn)
-            .or_else(|| self.accounts.get(account)?.policies.get(arn))
+        self.aws_policies.get(arn).or_else(|| self.accounts.get(account)?.policies.get(arn))
     }
 
     /// Adds an account with a root access key; one that exists is left as it is.
@@ -135,8 +126,7 @@ impl World {
         if self.issued_since_sweep >= SESSIONS_BETWEEN_SWEEPS {
             self.issued_since_sweep = 0;
             // A day's grace: an expired session is told that it expired, not that it is unknown.
-            self.sessions
-                .retain(|_, it| it.expires_at + TimeDelta::days(1) > now);
+            self.sessions.retain(|_, it| it.expires_at + TimeDelta::days(1) > now);
         }
         let id = ids::access_key_id(&mut self.rng, "ASIA", &session.account);
         self.sessions.insert(id.clone(), session);
@@ -151,9 +141,5 @@ pub(crate) fn bounded(delay: std::time::Duration) -> TimeDelta {
 }
 
 fn no_account(id: &str) -> AwsError {
-    AwsError::new(
-        500,
-        "ServiceFailure",
-        format!("the sandbox has no account {id}"),
-    )
+    AwsError::new(500, "ServiceFailure", format!("the sandbox has no account {id}"))
 }

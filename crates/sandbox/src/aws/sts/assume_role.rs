@@ -35,14 +35,10 @@ fn assume(call: &mut Call<'_>) -> Result<Xml, AwsError> {
     let arn = call.params.required("RoleArn")?.to_owned();
     let session = call.params.required("RoleSessionName")?.to_owned();
     if !(2..=64).contains(&session.len()) {
-        return Err(AwsError::validation(
-            "roleSessionName must have 2 to 64 characters",
-        ));
+        return Err(AwsError::validation("roleSessionName must have 2 to 64 characters"));
     }
     if matches!(call.caller.identity, Identity::Root) {
-        return Err(AwsError::access_denied(
-            "Roles may not be assumed by root accounts.",
-        ));
+        return Err(AwsError::access_denied("Roles may not be assumed by root accounts."));
     }
     let context = context(call, &session);
     let role = admitted(call, &arn, &context)?;
@@ -55,16 +51,11 @@ fn assume(call: &mut Call<'_>) -> Result<Xml, AwsError> {
     if let Some(role) = call.world.account_mut(&account)?.roles.with_id_mut(&id) {
         role.last_used = Some((now, region));
     }
-    let kind = SessionKind::Role {
-        role: id,
-        name: session,
-        policies,
-    };
+    let kind = SessionKind::Role { role: id, name: session, policies };
     let mut xml = Xml::default();
     issue(call, &account, kind, lasts, false, &mut xml);
     xml.nest("AssumedRoleUser", |xml| {
-        xml.text("AssumedRoleId", assumed_id)
-            .text("Arn", assumed_arn);
+        xml.text("AssumedRoleId", assumed_id).text("Arn", assumed_arn);
     });
     Ok(xml)
 }
@@ -72,10 +63,9 @@ fn assume(call: &mut Call<'_>) -> Result<Xml, AwsError> {
 fn context(call: &Call<'_>, session: &str) -> Context {
     let mut context = context_of(call.world, call.caller, &call.at);
     context.put("sts:RoleSessionName", session);
-    for (parameter, key) in [
-        ("ExternalId", "sts:ExternalId"),
-        ("SourceIdentity", "sts:SourceIdentity"),
-    ] {
+    for (parameter, key) in
+        [("ExternalId", "sts:ExternalId"), ("SourceIdentity", "sts:SourceIdentity")]
+    {
         if let Some(value) = call.params.get(parameter) {
             context.put(key, value);
         }
@@ -87,35 +77,26 @@ fn context(call: &Call<'_>, session: &str) -> Context {
 /// one that does not trust the caller the same thing.
 fn admitted<'c>(call: &'c Call<'_>, arn: &str, context: &Context) -> Result<&'c Role, AwsError> {
     let refused = |decision| denial(Service::Sts, call.caller, ACTION, arn, decision);
-    let account = arn
-        .split(':')
-        .nth(4)
-        .and_then(|id| call.world.accounts.get(id));
+    let account = arn.split(':').nth(4).and_then(|id| call.world.accounts.get(id));
     let name = arn.rsplit('/').next().unwrap_or_default();
     let role = account.and_then(|account| account.roles.named(name));
-    let role = role
-        .filter(|role| role.arn() == arn)
-        .ok_or_else(|| refused(Decision::ImplicitDeny))?;
+    let role =
+        role.filter(|role| role.arn() == arn).ok_or_else(|| refused(Decision::ImplicitDeny))?;
     let asker = Asker {
         account: call.caller.account.clone(),
         arn: call.caller.arn(),
         id: call.caller.principal_id().to_owned(),
     };
     let trust = role.trust.holding(&call.at).as_ref();
-    let admission = trust.map_or(Admission::Unmentioned, |trust| {
-        admits(&trust.document, &asker, ACTION, context)
-    });
+    let admission = trust
+        .map_or(Admission::Unmentioned, |trust| admits(&trust.document, &asker, ACTION, context));
     let by_name_at_home = admission == Admission::ByName && role.account == call.caller.account;
     match admission {
         Admission::Denied => return Err(refused(Decision::ExplicitDeny)),
         Admission::Unmentioned => return Err(refused(Decision::ImplicitDeny)),
         Admission::ByName | Admission::ByAccount => {}
     }
-    let question = Question {
-        action: ACTION,
-        resource: arn,
-        context,
-    };
+    let question = Question { action: ACTION, resource: arn, context };
     let bounds = bounds_of(call.world, call.caller, &call.at);
     match bounds.decide_with(&question, by_name_at_home) {
         Decision::Allowed => Ok(role),

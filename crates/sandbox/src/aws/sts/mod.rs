@@ -62,9 +62,7 @@ fn issue(
     };
     let id = call.world.keep_session(session, call.at.now);
     xml.nest("Credentials", |xml| {
-        xml.text("AccessKeyId", &id)
-            .text("SecretAccessKey", &secret);
-        xml.text("SessionToken", &token)
-            .time("Expiration", issued_at + lasts);
+        xml.text("AccessKeyId", &id).text("SecretAccessKey", &secret);
+        xml.text("SessionToken", &token).time("Expiration", issued_at + lasts);
     });
 }

@@ -12,7 +12,7 @@ use crate::aws::service_call::permit;
 use crate::aws::state::SessionKind;
 use crate::aws::xml::Xml;
 
-/// 36 hours. AWS: STS API Reference, GetSessionToken.
+/// 36 hours. AWS: STS API Reference, `GetSessionToken`.
 const LONGEST: i64 = 129_600;
 const DEFAULT: i64 = 43_200;
 
@@ -52,19 +52,10 @@ fn federation_token(call: &mut Call<'_>) -> Result<Xml, AwsError> {
     let name = call.params.required("Name")?.to_owned();
     let account = call.caller.account.clone();
     let resource = format!("arn:aws:sts::{account}:federated-user/{name}");
-    permit(
-        call.world,
-        call.caller,
-        &call.at,
-        Service::Sts,
-        "sts:GetFederationToken",
-        &resource,
-    )?;
+    permit(call.world, call.caller, &call.at, Service::Sts, "sts:GetFederationToken", &resource)?;
     let lasts = duration(call, DEFAULT, LONGEST)?;
     let Identity::User { id, .. } = &call.caller.identity else {
-        return Err(AwsError::access_denied(
-            "Cannot call GetFederationToken as the root user",
-        ));
+        return Err(AwsError::access_denied("Cannot call GetFederationToken as the root user"));
     };
     let kind = SessionKind::Federated {
         user: id.clone(),
@@ -74,8 +65,7 @@ fn federation_token(call: &mut Call<'_>) -> Result<Xml, AwsError> {
     let mut xml = Xml::default();
     issue(call, &account, kind, lasts, false, &mut xml);
     xml.nest("FederatedUser", |xml| {
-        xml.text("FederatedUserId", format!("{account}:{name}"))
-            .text("Arn", &resource);
+        xml.text("FederatedUserId", format!("{account}:{name}")).text("Arn", &resource);
     });
     xml.number("PackedPolicySize", 0);
     Ok(xml)

@@ -12,10 +12,10 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::read("GetAccessKeyInfo", Target::Free, &["AccessKeyId"], key_info),
 ];
 
+#[allow(clippy::unnecessary_wraps, reason = "operations have one signature")]
 fn identity(call: &mut Call<'_>) -> Result<Xml, AwsError> {
     let mut xml = Xml::default();
-    xml.text("Arn", call.caller.arn())
-        .text("UserId", call.caller.user_id());
+    xml.text("Arn", call.caller.arn()).text("UserId", call.caller.user_id());
     xml.text("Account", &call.caller.account);
     Ok(xml)
 }
