@@ -4,4 +4,31 @@
 //! records the intent, does it, records the outcome and looks again. Delivery is at least once and
 //! effects are idempotent: a crash anywhere is repaired by looking again.
 
+mod admission;
+mod announcing;
+mod backoff;
+mod call;
+mod config;
+mod decider;
+mod engine;
+mod guard;
+mod inventory;
+mod planning;
 pub mod ports;
+mod publishing;
+mod reach;
+mod resolve;
+mod scheduler;
+mod shared;
+mod steady;
+mod telling;
+mod urgency;
+mod worker;
+
+pub use admission::{AdmissionConfig, Gate, Rate};
+pub use announcing::AnnouncingInbox;
+pub use backoff::Growth;
+pub use config::{EngineConfig, Retries};
+pub use decider::{Decider, Lifecycle};
+pub use engine::{Engine, Parts};
+pub use urgency::{Hold, Presence, Urgency};

@@ -6,6 +6,7 @@ use severance_lifecycle::ids::{AccountId, CaseId};
 use severance_lifecycle::task::{Lane, Task, Verification};
 
 /// What happened in the engine or at an adapter.
+#[allow(missing_docs, reason = "the fields are named for what they are")]
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum EngineEvent<'a> {

@@ -46,6 +46,7 @@ pub struct Arrival {
 }
 
 /// What became of an arrival.
+#[allow(missing_docs, reason = "the fields are named for what they are")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Acceptance {
     /// It opened a case.
@@ -284,12 +285,7 @@ pub trait Ledger: Inbox {
     ///
     /// # Errors
     /// [`LedgerError`]
-    async fn defer(
-        &self,
-        id: i64,
-        again_at: DateTime<Utc>,
-        why: &str,
-    ) -> Result<(), LedgerError>;
+    async fn defer(&self, id: i64, again_at: DateTime<Utc>, why: &str) -> Result<(), LedgerError>;
 
     /// This message is too large for the broker: it stays in the ledger, spilled, and `announcement`
     /// takes its place in the outbox.
@@ -336,8 +332,12 @@ pub trait Ledger: Inbox {
     ///
     /// # Errors
     /// [`LedgerError`]
-    async fn note(&self, case: &CaseId, at: DateTime<Utc>, what: Happening)
-    -> Result<(), LedgerError>;
+    async fn note(
+        &self,
+        case: &CaseId,
+        at: DateTime<Utc>,
+        what: Happening,
+    ) -> Result<(), LedgerError>;
 }
 
 /// What is due.

@@ -13,13 +13,14 @@ pub use admission::{Admission, Permit};
 pub use clock::{Clock, Entropy};
 pub use events::{EngineEvent, Observer};
 pub use ledger::{
-    Acceptance, Agenda, Arrival, CaseLease, Claimed, ClaimRequest, ClaimedCase, Coordinates, Inbox, Ledger,
-    LedgerError, NewTask, PlanCommit, Release, Step, TaskLease,
+    Acceptance, Agenda, Arrival, CaseLease, ClaimRequest, Claimed, ClaimedCase, Coordinates, Inbox,
+    Ledger, LedgerError, NewTask, PlanCommit, Release, Step, TaskLease,
 };
 pub use message::{Headers, Message, OutboxEntry, SOURCE, Topic};
 pub use provider::{Applied, InventorySink, KeyLocation, Look, Provider};
 pub use publisher::{PublishError, Publisher};
 pub use queries::{
-    CaseDetail, CaseFilter, CaseSummary, Counts, Exposure, Journaled, Queries, TaskDetail, TaskFilter,
+    CaseDetail, CaseFilter, CaseSummary, Counts, Exposure, Journaled, Queries, TaskDetail,
+    TaskFilter,
 };
 pub use severance_lifecycle::policy::Holds;

@@ -41,6 +41,7 @@ pub struct Applied {
 }
 
 /// Where an access key id belongs.
+#[allow(missing_docs, reason = "the fields are named for what they are")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyLocation {
     /// A user of a configured account has it.

@@ -1,0 +1,214 @@
+//! One account's rate: configured at most, lowered where the provider throttles, and found again.
+//!
+//! The limits of IAM are not published, so the limit is searched for. `ceiling` is the rate at which
+//! the account last throttled. A throttle far from a known ceiling halves the rate; one near it takes
+//! off a few percent. Without throttles the rate closes in on the ceiling and then creeps past it,
+//! so that it stays within a few percent of a limit and finds out when that was raised.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use severance_lifecycle::task::Lane;
+use tokio::sync::Notify;
+
+use super::Rate;
+use crate::ports::Clock;
+use crate::steady::Steady;
+
+type Limiter = RateLimiter<NotKeyed, InMemoryState, Steady, NoOpMiddleware<Duration>>;
+
+/// A call costs this many units at the configured rate, and more where the rate is lowered: that is
+/// how one limiter, whose quota is fixed, serves a rate that changes.
+const UNITS: u32 = 64;
+/// Calls are never fewer than the configured rate divided by this.
+const MOST_LOWERED: f64 = 1_000.0;
+/// Throttles of one moment are one answer, not many.
+const SETTLING: Duration = Duration::from_millis(200);
+
+/// The gate of one account.
+pub(super) struct AccountGate {
+    all: Limiter,
+    lower: Limiter,
+    steady: Steady,
+    adapted: Mutex<Adapted>,
+    /// Compromise calls that wait for this account's rate: lower lanes take nothing meanwhile.
+    urgent_waiting: AtomicUsize,
+    urgent_served: Notify,
+    /// One caller of each lane polls the limiter; the others wait behind it in order.
+    turnstiles: [tokio::sync::Mutex<()>; Lane::ALL.len()],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Adapted {
+    most: f64,
+    rate: f64,
+    ceiling: Option<f64>,
+    lowered_at: Duration,
+    raised_at: Duration,
+}
+
+impl AccountGate {
+    pub(super) fn new(rate: Rate, reserved: f64, steady: Steady) -> Self {
+        let lower_share = 1.0 - reserved.clamp(0.0, 0.9);
+        let most = f64::from(rate.per_second.max(1));
+        let now = steady.elapsed();
+        Self {
+            all: limiter(rate, 1.0, &steady),
+            lower: limiter(rate, lower_share, &steady),
+            adapted: Mutex::new(Adapted {
+                most,
+                rate: most,
+                ceiling: None,
+                lowered_at: now,
+                raised_at: now,
+            }),
+            steady,
+            urgent_waiting: AtomicUsize::new(0),
+            urgent_served: Notify::new(),
+            turnstiles: Default::default(),
+        }
+    }
+
+    /// Waits until the rate allows a call.
+    pub(super) async fn take(&self, lane: Lane, clock: &dyn Clock) {
+        if lane == Lane::Compromise {
+            let _waiting = Waiting::new(self);
+            let _turn = self.turnstiles[usize::from(lane.rank())].lock().await;
+            self.spend(&self.all, clock).await;
+        } else {
+            let _turn = self.turnstiles[usize::from(lane.rank())].lock().await;
+            self.spend(&self.lower, clock).await;
+            self.no_urgent_waiting().await;
+            self.spend(&self.all, clock).await;
+        }
+    }
+
+    async fn spend(&self, limiter: &Limiter, clock: &dyn Clock) {
+        loop {
+            let wait = match limiter.check_n(self.cost()) {
+                // An error says that the cost is over the burst, which `limiter` rules out.
+                Ok(Ok(())) | Err(_) => return,
+                Ok(Err(not_until)) => not_until.wait_time_from(self.steady.elapsed()),
+            };
+            let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::seconds(1));
+            clock.sleep(wait.max(TimeDelta::milliseconds(1))).await;
+        }
+    }
+
+    async fn no_urgent_waiting(&self) {
+        loop {
+            let served = self.urgent_served.notified();
+            tokio::pin!(served);
+            served.as_mut().enable();
+            if self.urgent_waiting.load(SeqCst) == 0 {
+                return;
+            }
+            served.await;
+        }
+    }
+
+    fn cost(&self) -> NonZeroU32 {
+        let adapted = self.recovered();
+        let cost = (f64::from(UNITS) * adapted.most / adapted.rate).ceil();
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between UNITS and UNITS * MOST_LOWERED"
+        )]
+        let cost = cost as u32;
+        NonZeroU32::new(cost).unwrap_or(NonZeroU32::MIN)
+    }
+
+    /// The rate in force now.
+    pub(super) fn rate(&self) -> f64 {
+        self.recovered().rate
+    }
+
+    fn recovered(&self) -> Adapted {
+        let now = self.steady.elapsed();
+        let mut adapted = self.adapted.lock().unwrap_or_else(PoisonError::into_inner);
+        adapted.recover(now);
+        *adapted
+    }
+
+    /// The provider throttled a call.
+    pub(super) fn throttled(&self) {
+        let now = self.steady.elapsed();
+        let mut adapted = self.adapted.lock().unwrap_or_else(PoisonError::into_inner);
+        adapted.lower(now);
+    }
+}
+
+impl Adapted {
+    fn lower(&mut self, now: Duration) {
+        let first = self.ceiling.is_none();
+        if !first && now.saturating_sub(self.lowered_at) < SETTLING {
+            return;
+        }
+        let near = self.ceiling.is_some_and(|ceiling| self.rate > 0.9 * ceiling);
+        self.ceiling = Some(self.rate);
+        self.rate *= if near { 0.96 } else { 0.5 };
+        self.rate = self.rate.max(self.most / MOST_LOWERED);
+        self.lowered_at = now;
+        self.raised_at = now;
+    }
+
+    /// A quarter of a second at a time: a tenth of the way to the ceiling, and a creep.
+    fn recover(&mut self, now: Duration) {
+        const EVERY: Duration = Duration::from_millis(250);
+        let Some(ceiling) = self.ceiling else { return };
+        // After a long pause nothing of what was found out needs to hold any more.
+        if now.saturating_sub(self.raised_at) > Duration::from_mins(10) {
+            self.ceiling = None;
+            self.rate = self.most;
+            return;
+        }
+        while now.saturating_sub(self.raised_at) >= EVERY && self.rate < self.most {
+            self.raised_at += EVERY;
+            let gap = (ceiling - self.rate).max(0.0);
+            self.rate = (self.rate + gap * 0.1 + self.rate * 0.002).min(self.most);
+        }
+    }
+}
+
+/// The burst covers the dearest call, or a lowered rate could never spend.
+fn limiter(rate: Rate, share: f64, steady: &Steady) -> Limiter {
+    let units = |calls: u32, share: f64| {
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped to what a u32 holds"
+        )]
+        let units = (f64::from(calls.max(1)) * f64::from(UNITS) * share)
+            .clamp(1.0, f64::from(u32::MAX)) as u32;
+        NonZeroU32::new(units).unwrap_or(NonZeroU32::MIN)
+    };
+    let dearest = NonZeroU32::new(UNITS * 1_001).unwrap_or(NonZeroU32::MIN);
+    let quota = Quota::per_second(units(rate.per_second, share))
+        .allow_burst(units(rate.burst, share).max(dearest));
+    RateLimiter::direct_with_clock(quota, steady.clone())
+}
+
+/// Counts a compromise call that waits.
+struct Waiting<'a>(&'a AccountGate);
+
+impl<'a> Waiting<'a> {
+    fn new(gate: &'a AccountGate) -> Self {
+        gate.urgent_waiting.fetch_add(1, SeqCst);
+        Self(gate)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.0.urgent_waiting.fetch_sub(1, SeqCst) == 1 {
+            self.0.urgent_served.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Planning a reinstatement: what earlier cases of the contract changed is put back, task by task.
+
+use severance_lifecycle::case::{CaseState, Closing};
+use severance_lifecycle::ids::TaskId;
+use severance_lifecycle::journal::Happening;
+use severance_lifecycle::policy::Desired;
+use severance_lifecycle::record::Record;
+use severance_lifecycle::task::{Lane, Task, TaskState};
+
+use crate::ports::{ClaimedCase, NewTask, PlanCommit};
+use crate::shared::Shared;
+use crate::telling::Telling;
+
+/// One undoing task for every earlier task that changed something.
+pub(super) fn plan(shared: &Shared, claimed: &ClaimedCase) -> PlanCommit {
+    let now = shared.now();
+    let case = &claimed.case;
+    let tasks: Vec<NewTask> = claimed
+        .undo
+        .iter()
+        .filter(|task| task.desired == Desired::Revoked && !task.record.changes.is_empty())
+        .map(|task| NewTask { task: undoing(shared, claimed, task), next_at: now })
+        .collect();
+    let mut telling = Telling::default();
+    let planned = Happening::Planned { tasks: tasks.len(), credentials: tasks.len() };
+    telling.case(&case.id, now, planned);
+    let state = if tasks.is_empty() {
+        CaseState::Closed { how: Closing::NothingToDo }
+    } else {
+        CaseState::Open
+    };
+    PlanCommit {
+        state,
+        tasks,
+        resolved: Vec::new(),
+        journal: telling.journal,
+        messages: telling.messages,
+        again_at: None,
+    }
+}
+
+fn undoing(shared: &Shared, claimed: &ClaimedCase, undone: &Task) -> Task {
+    let case = &claimed.case;
+    let desired = Desired::Reinstated;
+    let now = shared.now();
+    // Two earlier cases may both have changed one target: each is undone by a task of its own.
+    let purpose = format!("{}/{}", desired.as_str(), undone.case);
+    Task {
+        id: TaskId::of(&case.id, &undone.target.key(), &purpose),
+        case: case.id.clone(),
+        desired,
+        trigger: case.trigger,
+        severity: case.severity,
+        lane: Lane::of(case.trigger, desired),
+        noticed_at: case.noticed_at,
+        received_at: case.received_at,
+        planned_at: now,
+        deadline: case.noticed_at
+            + shared.zones().get(&undone.binding.zone).objective(case.trigger),
+        counts: true,
+        undoes: Some(undone.case.clone()),
+        delete_after: None,
+        state: TaskState::Open,
+        record: Record { changes: undone.record.changes.clone(), ..Record::default() },
+        verified_at: None,
+        ..undone.clone()
+    }
+}

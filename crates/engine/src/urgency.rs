@@ -1,0 +1,223 @@
+//! Urgency: whether compromise work is runnable, which is what every call of a lower lane waits for.
+//!
+//! Compromise work is runnable from the moment *before* its event is committed until its call is in
+//! flight, it waits for a moment to come, or its account's rate holds it back. What is runnable is
+//! the sum of
+//! - notices that are being committed ([`AnnouncingInbox`](crate::announcing::AnnouncingInbox)),
+//! - work that may be due in the ledger and was not claimed yet (until a claim comes back short),
+//! - claimed work between its calls ([`Presence`]).
+
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Weak};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::Notify;
+
+tokio::task_local! {
+    /// The presence of the work that the current task drives, so that admission can tell whose call
+    /// it admits.
+    static CURRENT: Arc<Presence>;
+}
+
+/// The counter behind the gate, and the scheduler's bell.
+#[derive(Debug)]
+pub struct Urgency {
+    me: Weak<Urgency>,
+    /// Notices being committed, and claimed work between its calls.
+    runnable: AtomicUsize,
+    /// Raised whenever urgent work may have become due in the ledger.
+    raised: AtomicU64,
+    /// The value of `raised` up to which everything due was claimed.
+    settled: AtomicU64,
+    /// The next moment (milliseconds) at which urgent work may become due.
+    horizon: AtomicI64,
+    changed: Notify,
+    bell: Notify,
+    written: Notify,
+}
+
+impl Urgency {
+    /// Starts closed: until the scheduler has asked the ledger, urgent work may be due.
+    pub fn new() -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            runnable: AtomicUsize::new(0),
+            raised: AtomicU64::new(1),
+            settled: AtomicU64::new(0),
+            horizon: AtomicI64::new(i64::MAX),
+            changed: Notify::new(),
+            bell: Notify::new(),
+            written: Notify::new(),
+        })
+    }
+
+    /// Whether compromise work is runnable at `now`.
+    pub fn is_runnable(&self, now: DateTime<Utc>) -> bool {
+        self.runnable.load(SeqCst) > 0
+            || self.settled.load(SeqCst) < self.raised.load(SeqCst)
+            || self.horizon.load(SeqCst) <= now.timestamp_millis()
+    }
+
+    /// Completes when what is runnable may have changed since the future was made.
+    pub fn changed(&self) -> tokio::sync::futures::Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// Urgent work may have become due in the ledger.
+    pub fn raise(&self) {
+        self.raised.fetch_add(1, SeqCst);
+        self.ring();
+    }
+
+    /// Urgent work becomes due at this moment.
+    pub fn due_at(&self, at: DateTime<Utc>) {
+        self.horizon.fetch_min(at.timestamp_millis(), SeqCst);
+    }
+
+    /// A claim begins: what is raised from here on is not covered by it.
+    pub fn claim_begins(&self) -> u64 {
+        self.raised.load(SeqCst)
+    }
+
+    /// Everything urgent that was due when the claim began is claimed, and nothing becomes due before
+    /// `next_at`.
+    pub fn settle(&self, begun: u64, next_at: Option<DateTime<Utc>>) {
+        let next = next_at.map_or(i64::MAX, |at| at.timestamp_millis());
+        self.horizon.store(next, SeqCst);
+        self.settled.fetch_max(begun, SeqCst);
+        self.changed.notify_waiters();
+    }
+
+    /// Wakes the scheduler.
+    pub fn ring(&self) {
+        self.bell.notify_one();
+    }
+
+    /// Waits for the bell.
+    pub async fn bell(&self) {
+        self.bell.notified().await;
+    }
+
+    /// A message may have been written into the outbox.
+    pub fn written(&self) {
+        self.written.notify_one();
+    }
+
+    /// Waits until a message may have been written into the outbox.
+    pub async fn outbox(&self) {
+        self.written.notified().await;
+    }
+
+    /// Counts as runnable until it is dropped.
+    pub fn hold(&self) -> Hold {
+        self.runnable.fetch_add(1, SeqCst);
+        Hold(self.me.clone())
+    }
+
+    /// Enters claimed urgent work: runnable except while a call of it is in flight or held back.
+    pub fn enter(&self) -> Arc<Presence> {
+        Arc::new(Presence {
+            urgency: self.me.clone(),
+            busy: AtomicUsize::new(0),
+            hold: std::sync::Mutex::new(Some(self.hold())),
+        })
+    }
+}
+
+/// Runnable until dropped.
+#[derive(Debug)]
+pub struct Hold(Weak<Urgency>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Some(urgency) = self.0.upgrade()
+            && urgency.runnable.fetch_sub(1, SeqCst) == 1
+        {
+            urgency.changed.notify_waiters();
+        }
+    }
+}
+
+/// Claimed urgent work.
+#[derive(Debug)]
+pub struct Presence {
+    urgency: Weak<Urgency>,
+    busy: AtomicUsize,
+    hold: std::sync::Mutex<Option<Hold>>,
+}
+
+impl Presence {
+    /// Runs a future as this work's, so that calls inside it are known to be its own.
+    pub async fn scope<F: Future>(self: Arc<Self>, work: F) -> F::Output {
+        CURRENT.scope(self, work).await
+    }
+
+    /// The work that the current task drives, if it is urgent.
+    pub(crate) fn current() -> Option<Arc<Self>> {
+        CURRENT.try_with(Arc::clone).ok()
+    }
+
+    /// Not runnable until the answer is dropped: a call is in flight, or held back by its rate.
+    pub(crate) fn busy(self: &Arc<Self>) -> Busy {
+        if self.busy.fetch_add(1, SeqCst) == 0 {
+            self.set(None);
+        }
+        Busy(Arc::clone(self))
+    }
+
+    fn set(&self, hold: Option<Hold>) {
+        let mut place = self.hold.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *place = hold;
+    }
+}
+
+/// See [`Presence::busy`].
+#[derive(Debug)]
+pub(crate) struct Busy(Arc<Presence>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        if self.0.busy.fetch_sub(1, SeqCst) == 1 {
+            let hold = self.0.urgency.upgrade().map(|urgency| urgency.hold());
+            self.0.set(hold);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(ms).unwrap()
+    }
+
+    #[test]
+    fn urgent_work_is_runnable_until_a_claim_covers_it() {
+        let urgency = Urgency::new();
+        assert!(urgency.is_runnable(at(0)), "unknown until the ledger was asked");
+        let begun = urgency.claim_begins();
+        urgency.raise();
+        urgency.settle(begun, None);
+        assert!(urgency.is_runnable(at(0)), "raised after the claim began");
+        urgency.settle(urgency.claim_begins(), Some(at(50)));
+        assert!(!urgency.is_runnable(at(49)));
+        assert!(urgency.is_runnable(at(50)), "due again");
+    }
+
+    #[test]
+    fn claimed_work_is_runnable_between_its_calls_only() {
+        let urgency = Urgency::new();
+        urgency.settle(urgency.claim_begins(), None);
+        let work = urgency.enter();
+        assert!(urgency.is_runnable(at(0)));
+        let (one, two) = (work.busy(), work.busy());
+        assert!(!urgency.is_runnable(at(0)));
+        drop(one);
+        assert!(!urgency.is_runnable(at(0)), "another call of it is in flight");
+        drop(two);
+        assert!(urgency.is_runnable(at(0)));
+        drop(work);
+        assert!(!urgency.is_runnable(at(0)));
+    }
+}

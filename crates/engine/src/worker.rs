@@ -1,0 +1,274 @@
+//! Drives one claimed task: look, decide, record the intent, act, look again, until it waits, is done
+//! or is blocked. The outcome of one call and the intent of the next are stored in one step.
+
+mod ending;
+mod failing;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use severance_lifecycle::action::Action;
+use severance_lifecycle::decide::{self, Decision, Reason, Situation};
+use severance_lifecycle::failure::Failure;
+use severance_lifecycle::journal::Happening;
+use severance_lifecycle::observe::Observed;
+use severance_lifecycle::plan::Identity;
+use severance_lifecycle::policy::{Desired, Holds, Policy};
+use severance_lifecycle::task::{Mode, Task, TaskState};
+use tokio_util::sync::CancellationToken;
+
+use crate::call::{Stop, has_room, under_lease};
+use crate::guard::{self, Guarded};
+use crate::ports::{
+    Applied, Claimed, EngineEvent, LedgerError, Look, NewTask, Release, Step, TaskLease,
+};
+use crate::shared::Shared;
+use crate::telling::Telling;
+
+/// Calls in one claim; a task that needs more comes back in its turn, so that none can hold a slot
+/// for ever by a provider that never settles.
+const MOST_ROUNDS: u32 = 64;
+
+/// One task in hand.
+pub(crate) struct Worker {
+    shared: Arc<Shared>,
+    draining: CancellationToken,
+    lease: TaskLease,
+    task: Task,
+    attempts: u32,
+    telling: Telling,
+    follow_ups: Vec<NewTask>,
+    /// Disabling calls that were accepted in this claim.
+    blows: u32,
+    /// Looks that ended in "look again at once".
+    replans: u32,
+    known: Option<Identity>,
+}
+
+/// What one turn of the loop comes to.
+enum Turn {
+    /// Look again.
+    Again,
+    /// Give the lease back.
+    Release(Release),
+}
+
+impl Worker {
+    pub(crate) fn new(shared: Arc<Shared>, draining: CancellationToken, claimed: Claimed) -> Self {
+        Self {
+            shared,
+            draining,
+            lease: claimed.lease,
+            task: claimed.task,
+            attempts: claimed.attempts,
+            telling: Telling::default(),
+            follow_ups: Vec::new(),
+            blows: 0,
+            replans: 0,
+            known: None,
+        }
+    }
+
+    /// Drives the task until its lease is given back. Returns when something of it is due next.
+    pub(crate) async fn drive(mut self) -> Option<DateTime<Utc>> {
+        match self.run().await {
+            Ok(next_at) => next_at,
+            Err(Stop::Lost) => {
+                self.shared.observer.on(&EngineEvent::LeaseLost { task: &self.task });
+                None
+            }
+            Err(Stop::Ledger(error)) => {
+                self.shared.ledger_failed("store a step", &error);
+                Some(self.lease.until)
+            }
+        }
+    }
+
+    async fn run(&mut self) -> Result<Option<DateTime<Utc>>, Stop> {
+        let release = match guard::check(&self.shared, &mut self.task).await? {
+            Guarded::Clear => self.rounds().await?,
+            Guarded::Refused(reason) => self.blocked(&reason),
+            // Planning tries again by itself; see `PlanCommit::again_at`.
+            Guarded::Unresolved => Release { next_at: None, attempts: self.attempts },
+        };
+        let next = self.follow_ups.iter().map(|task| task.next_at).chain(release.next_at).min();
+        self.store(Some(release)).await?;
+        Ok(next)
+    }
+
+    async fn rounds(&mut self) -> Result<Release, Stop> {
+        self.known = match self.task.desired {
+            Desired::Revoked => guard::known(&self.shared, &self.task.target).await?,
+            Desired::Deleted | Desired::Reinstated => None,
+        };
+        for _ in 0..MOST_ROUNDS {
+            if self.draining.is_cancelled() {
+                break;
+            }
+            match self.round().await? {
+                Turn::Again => {}
+                Turn::Release(release) => return Ok(release),
+            }
+        }
+        Ok(Release { next_at: Some(self.shared.now()), attempts: self.attempts })
+    }
+
+    async fn round(&mut self) -> Result<Turn, Stop> {
+        let observed = match self.look().await? {
+            Ok(observed) => observed,
+            Err(failure) => return Ok(self.failed(None, &failure)),
+        };
+        let policy = self.policy().await?;
+        let decision = self.decide(&observed, &policy);
+        let disabling = matches!(&decision, Decision::Act(action, _) if action.disables());
+        if self.blows > 0 && !disabling {
+            self.blows = 0;
+            self.shared.observer.on(&EngineEvent::Accepted { task: &self.task });
+        }
+        let situation = self.situation(&observed, &policy);
+        if self.task.mode == Mode::Observe && !matches!(decision, Decision::Blocked(_)) {
+            let actions = self.shared.decider.plan(self.task.desired, &situation);
+            return Ok(Turn::Release(self.observed(actions)));
+        }
+        match decision {
+            Decision::Act(action, reason) => self.act(action, reason).await,
+            Decision::Wait(until, reason) => {
+                Ok(Turn::Release(self.waiting(until - observed.at, &reason)))
+            }
+            Decision::Done(verification) => {
+                let ways = decide::ways(&situation);
+                Ok(Turn::Release(self.done(verification, &ways, &observed, &policy)))
+            }
+            Decision::Blocked(reason) => Ok(Turn::Release(self.blocked(&reason))),
+        }
+    }
+
+    async fn look(&mut self) -> Result<Result<Observed, Failure>, Stop> {
+        let look = Look {
+            target: self.task.target.clone(),
+            // Undoing reads back the denies of the case that it undoes.
+            case: self.task.undoes.clone().unwrap_or_else(|| self.task.case.clone()),
+            assumable: self.task.assumable.clone(),
+            exposed_since: self.task.noticed_at,
+            known: self.known.clone(),
+            lane: self.task.lane,
+        };
+        under_lease(&self.shared, &mut self.lease, self.shared.provider.observe(&look)).await
+    }
+
+    async fn policy(&self) -> Result<Policy, LedgerError> {
+        let holds = match self.task.desired {
+            Desired::Reinstated => self.shared.ledger.holds(&self.task).await?,
+            Desired::Revoked | Desired::Deleted => Holds::default(),
+        };
+        Ok(self.shared.zones().policy(&self.task, holds))
+    }
+
+    fn decide(&mut self, observed: &Observed, policy: &Policy) -> Decision {
+        let decider = Arc::clone(&self.shared.decider);
+        decider.look(&mut self.task.record, &self.task.target, observed, policy);
+        let situation = self.situation(observed, policy);
+        let decision = decider.decide(self.task.desired, &situation, observed.at);
+        let found = decide::findings(self.task.desired, &situation);
+        let at = self.shared.now();
+        for finding in found {
+            if self.task.record.told.insert(finding.clone()) {
+                self.telling.finding(&self.task, at, finding);
+            }
+        }
+        let reason = match &decision {
+            Decision::Act(_, reason) | Decision::Wait(_, reason) => reason.to_string(),
+            Decision::Done(verification) => verification.as_str().to_owned(),
+            Decision::Blocked(reason) => reason.to_string(),
+        };
+        self.shared.observer.on(&EngineEvent::Decided {
+            task: &self.task,
+            decision: decision.kind(),
+            reason: &reason,
+        });
+        decision
+    }
+
+    fn situation<'a>(&'a self, observed: &'a Observed, policy: &'a Policy) -> Situation<'a> {
+        Situation { target: &self.task.target, observed, record: &self.task.record, policy }
+    }
+
+    async fn act(&mut self, action: Action, reason: Reason) -> Result<Turn, Stop> {
+        if let TaskState::Done { .. } = self.task.state {
+            return Ok(Turn::Release(self.reopened(&reason.0)));
+        }
+        self.task.state = TaskState::Open;
+        if action.changes_provider() {
+            self.intend(&action, reason).await?;
+        }
+        let shared = Arc::clone(&self.shared);
+        let call = shared.provider.act(&action, self.task.lane);
+        match under_lease(&shared, &mut self.lease, call).await? {
+            Ok(applied) => {
+                self.applied(action, applied);
+                Ok(Turn::Again)
+            }
+            Err(failure) => Ok(self.failed(Some(&action), &failure)),
+        }
+    }
+
+    /// Stores what is about to be called, with what it may change and the outcome of the last call.
+    async fn intend(&mut self, action: &Action, reason: Reason) -> Result<(), Stop> {
+        self.task.record.changes.extend(action.change());
+        let intent = Happening::Intent { action: action.clone(), reason: reason.0 };
+        self.telling.task(&self.task, self.shared.now(), intent);
+        self.store(None).await
+    }
+
+    fn applied(&mut self, action: Action, applied: Applied) {
+        self.attempts = 0;
+        let now = self.shared.now();
+        let happened =
+            if let (Action::Probe { key_id, .. }, Some(answer)) = (&action, applied.probe) {
+                self.task.record.probed(key_id, &answer, applied.at);
+                Happening::Probed { key_id: key_id.clone(), answer, request_id: applied.request_id }
+            } else {
+                if action.disables() {
+                    self.blows += 1;
+                }
+                if action.disables() || self.task.desired == Desired::Reinstated {
+                    self.task.record.accepted_at = Some(applied.at);
+                }
+                Happening::Applied { action, request_id: applied.request_id }
+            };
+        self.telling.task(&self.task, now, happened);
+    }
+
+    /// Stores a step; while the ledger fails, as often as the lease has room for.
+    async fn store(&mut self, release: Option<Release>) -> Result<(), Stop> {
+        let telling = std::mem::take(&mut self.telling);
+        let wrote = !telling.messages.is_empty();
+        let step = Step {
+            task: self.task.clone(),
+            journal: telling.journal,
+            messages: telling.messages,
+            follow_ups: std::mem::take(&mut self.follow_ups),
+            release,
+        };
+        let mut failures = 0;
+        let closed = loop {
+            match self.shared.ledger.step(&self.lease, self.shared.now(), step.clone()).await {
+                Ok(closed) => break closed,
+                Err(error @ LedgerError::Store { .. }) if has_room(&self.shared, &self.lease) => {
+                    self.shared.ledger_failed("store a step", &error);
+                    failures += 1;
+                    let delay = self.shared.delay(self.shared.config.retries.ledger, failures);
+                    self.shared.clock.sleep(delay.max(TimeDelta::milliseconds(1))).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        if closed {
+            self.shared.observer.on(&EngineEvent::CaseClosed { case: &self.task.case });
+        }
+        if closed || wrote {
+            self.shared.urgency.written();
+        }
+        Ok(())
+    }
+}
