@@ -1,0 +1,69 @@
+//! What every client of ours has in common: its log lines, its errors, its tokens.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::statistics::Statistics;
+use severance_engine::ports::Clock;
+
+use crate::config::KafkaConfig;
+use crate::oauth::{self, TokenSource};
+
+/// The context of a client.
+#[derive(Clone)]
+pub(crate) struct Context {
+    purpose: Arc<str>,
+    tokens: TokenSource,
+    clock: Arc<dyn Clock>,
+}
+
+impl Context {
+    pub(crate) fn new(purpose: &str, config: &KafkaConfig, clock: Arc<dyn Clock>) -> Self {
+        Self { purpose: purpose.into(), tokens: TokenSource::of(config), clock }
+    }
+}
+
+impl ClientContext for Context {
+    /// Asked for only where the mechanism is OAUTHBEARER.
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        let client = &*self.purpose;
+        match level {
+            // A broker that is away is told by `error` below; the library repeats it at each attempt.
+            _ if facility == "FAIL" => tracing::debug!(client, facility, "{line}"),
+            RDKafkaLogLevel::Emerg
+            | RDKafkaLogLevel::Alert
+            | RDKafkaLogLevel::Critical
+            | RDKafkaLogLevel::Error => tracing::error!(client, facility, "{line}"),
+            RDKafkaLogLevel::Warning => tracing::warn!(client, facility, "{line}"),
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+                tracing::info!(client, facility, "{line}");
+            }
+            RDKafkaLogLevel::Debug => tracing::debug!(client, facility, "{line}"),
+        }
+    }
+
+    fn stats(&self, _: Statistics) {}
+
+    fn stats_raw(&self, _: &[u8]) {}
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        // The end of a partition is reported as an error; it is none.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            tracing::warn!(client = &*self.purpose, %error, "Kafka: {reason}");
+        }
+    }
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        oauth::token(&self.tokens, config, self.clock.now())
+    }
+}
+
+/// For looking at the cluster without a group.
+impl ConsumerContext for Context {}
