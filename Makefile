@@ -37,7 +37,9 @@ fmt: ## Format
 
 deny: ## Licences, sources and advisories of all dependencies
 	@scripts/setup deny
-	$(CARGO) deny check
+	$(CARGO) deny check licenses bans sources
+	@# Needs the RustSec database, which cargo-deny fetches from GitHub.
+	$(CARGO) deny check advisories
 
 bench: setup ## The benchmarks of docs/PERFORMANCE.md
 	scripts/bench
