@@ -1,0 +1,230 @@
+//! Putting this case's deny on an identity and taking it off again.
+
+use serde_json::Value;
+use severance_lifecycle::action::{DenyHandle, DenyOrder, DenyPlace, DenyPurpose, DenyScope};
+use severance_lifecycle::credential::{RoleRef, UserRef};
+use severance_lifecycle::failure::{Failure, FailureClass};
+
+use super::managed::{self, Body};
+use super::{same_role, same_user};
+use crate::calls::Calls;
+use crate::deny;
+use crate::failure::{cannot, present};
+use crate::reads::Holder;
+
+pub(super) async fn put_on_user(
+    calls: &Calls<'_>,
+    user: &UserRef,
+    order: &DenyOrder,
+) -> Result<(), Failure> {
+    let found = same_user(calls, user).await?;
+    let document = deny::document(order.scope);
+    match order.handle.place {
+        DenyPlace::Inline => {
+            let request = calls.account.iam().put_user_policy().user_name(&user.name);
+            let request = request.policy_name(order.handle.policy_name());
+            let request = request.policy_document(document.to_string()).send();
+            calls.call("iam:PutUserPolicy", request).await.map(drop)
+        }
+        DenyPlace::Managed => {
+            put_managed(calls, &order.handle, Holder::User(&user.name), &user.id, &document).await
+        }
+        DenyPlace::Boundary => {
+            let whole = order.scope == DenyScope::Everything
+                && order.handle.purpose == DenyPurpose::Everything;
+            if !whole {
+                // A boundary cuts the good key too, so it is never the place for a sessions deny.
+                return Err(misplaced());
+            }
+            let now = found.permissions_boundary.and_then(|b| b.permissions_boundary_arn);
+            put_boundary(calls, user, &order.handle, now.as_deref()).await
+        }
+    }
+}
+
+pub(super) async fn put_on_role(
+    calls: &Calls<'_>,
+    role: &RoleRef,
+    order: &DenyOrder,
+) -> Result<(), Failure> {
+    same_role(calls, role).await?;
+    let document = deny::document(order.scope);
+    match order.handle.place {
+        DenyPlace::Inline => {
+            let request = calls.account.iam().put_role_policy().role_name(&role.name);
+            let request = request.policy_name(order.handle.policy_name());
+            let request = request.policy_document(document.to_string()).send();
+            calls.call("iam:PutRolePolicy", request).await.map(drop)
+        }
+        DenyPlace::Managed => {
+            put_managed(calls, &order.handle, Holder::Role(&role.name), &role.id, &document).await
+        }
+        DenyPlace::Boundary => Err(misplaced()),
+    }
+}
+
+pub(super) async fn take_off_user(
+    calls: &Calls<'_>,
+    user: &UserRef,
+    handle: &DenyHandle,
+) -> Result<(), Failure> {
+    let holder = Holder::User(&user.name);
+    match handle.place {
+        DenyPlace::Inline => {
+            let request = calls.account.iam().delete_user_policy().user_name(&user.name);
+            let request = request.policy_name(handle.policy_name()).send();
+            present(calls.call("iam:DeleteUserPolicy", request).await).map(drop)
+        }
+        DenyPlace::Managed => take_off_managed(calls, handle, holder, &user.id).await,
+        DenyPlace::Boundary => take_off_boundary(calls, user, handle).await,
+    }
+}
+
+pub(super) async fn take_off_role(
+    calls: &Calls<'_>,
+    role: &RoleRef,
+    handle: &DenyHandle,
+) -> Result<(), Failure> {
+    match handle.place {
+        DenyPlace::Inline => {
+            let request = calls.account.iam().delete_role_policy().role_name(&role.name);
+            let request = request.policy_name(handle.policy_name()).send();
+            present(calls.call("iam:DeleteRolePolicy", request).await).map(drop)
+        }
+        DenyPlace::Managed => {
+            take_off_managed(calls, handle, Holder::Role(&role.name), &role.id).await
+        }
+        DenyPlace::Boundary => Err(misplaced()),
+    }
+}
+
+async fn put_managed(
+    calls: &Calls<'_>,
+    handle: &DenyHandle,
+    holder: Holder<'_>,
+    unique_id: &str,
+    document: &Value,
+) -> Result<(), Failure> {
+    let name = deny::managed_name(handle, unique_id);
+    let description = format!("Severance: put by case {}.", handle.case);
+    managed::write(calls, &Body { name: &name, description: &description, document }).await?;
+    let attached = managed::attach(calls, holder, &calls.policy_arn(&name)).await;
+    if attached.as_ref().is_err_and(|failure| failure.class == FailureClass::Full) {
+        // Nothing is left behind; should this fail, undoing the case finds it by name.
+        let _ = managed::delete(calls, &calls.policy_arn(&name)).await;
+    }
+    attached
+}
+
+async fn take_off_managed(
+    calls: &Calls<'_>,
+    handle: &DenyHandle,
+    holder: Holder<'_>,
+    unique_id: &str,
+) -> Result<(), Failure> {
+    let arn = calls.policy_arn(&deny::managed_name(handle, unique_id));
+    managed::detach(calls, holder, &arn).await?;
+    managed::delete(calls, &arn).await
+}
+
+/// What the description of a boundary of ours says before the ARN of the one that it replaced. A
+/// description cannot be changed after the policy was made (AWS: IAM API reference, `CreatePolicy`),
+/// so neither a crash nor an edit loses what is to be restored.
+const REPLACED: &str = "Replaced boundary: ";
+const NONE: &str = "none";
+
+/// Replaces the user's boundary by one that says the same and denies everything besides.
+async fn put_boundary(
+    calls: &Calls<'_>,
+    user: &UserRef,
+    handle: &DenyHandle,
+    now: Option<&str>,
+) -> Result<(), Failure> {
+    let name = deny::managed_name(handle, &user.id);
+    let ours = calls.policy_arn(&name);
+    let written = calls.managed_policy(&ours).await?;
+    let recorded = written.as_ref().map(|policy| replaced(&policy.description));
+    let old = match (now, &recorded) {
+        // Ours is in place already; what it replaced is what it says.
+        (Some(now), Some(recorded)) if now == ours => recorded.as_deref(),
+        (now, Some(recorded)) if *recorded != now.map(str::to_owned) => {
+            // Left by an attempt that did not end, and the owner set another boundary since.
+            managed::delete(calls, &ours).await?;
+            now
+        }
+        (now, _) => now,
+    };
+    let document = match old {
+        None => deny::boundary(None),
+        Some(arn) => {
+            let Some(policy) = calls.managed_policy(arn).await? else {
+                let message = format!("the boundary {arn} cannot be read");
+                return Err(cannot("iam:GetPolicy", "NoSuchEntity", &message));
+            };
+            deny::boundary(Some(&policy.document))
+        }
+    };
+    let description =
+        format!("Severance: put by case {}. {REPLACED}{}", handle.case, old.unwrap_or(NONE));
+    let body = Body { name: &name, description: &description, document: &document };
+    managed::write(calls, &body).await?;
+    let request = calls.account.iam().put_user_permissions_boundary();
+    let request = request.user_name(&user.name).permissions_boundary(&ours).send();
+    calls.call("iam:PutUserPermissionsBoundary", request).await.map(drop)
+}
+
+/// Puts back the boundary that ours replaced. One that somebody else set meanwhile stays.
+async fn take_off_boundary(
+    calls: &Calls<'_>,
+    user: &UserRef,
+    handle: &DenyHandle,
+) -> Result<(), Failure> {
+    let ours = calls.policy_arn(&deny::managed_name(handle, &user.id));
+    let found = calls.user(&user.name).await?.filter(|found| found.user_id == user.id);
+    let now = found.and_then(|it| it.permissions_boundary).and_then(|b| b.permissions_boundary_arn);
+    if now.as_deref() == Some(ours.as_str()) {
+        let Some(policy) = calls.managed_policy(&ours).await? else {
+            return Err(cannot("iam:GetPolicy", "NoSuchEntity", "our boundary cannot be read"));
+        };
+        let iam = calls.account.iam();
+        if let Some(old) = replaced(&policy.description) {
+            let request = iam.put_user_permissions_boundary();
+            let request = request.user_name(&user.name).permissions_boundary(&old).send();
+            let put = calls.call("iam:PutUserPermissionsBoundary", request).await;
+            // Gone is not done here: the boundary that is to be restored does not exist any more.
+            put.map_err(|failure| match failure.class {
+                FailureClass::Gone => Failure { class: FailureClass::Cannot, ..failure },
+                _ => failure,
+            })?;
+        } else {
+            let request = iam.delete_user_permissions_boundary().user_name(&user.name).send();
+            present(calls.call("iam:DeleteUserPermissionsBoundary", request).await)?;
+        }
+    }
+    managed::delete(calls, &ours).await
+}
+
+/// The ARN of the boundary that one of ours replaced.
+fn replaced(description: &str) -> Option<String> {
+    let (_, arn) = description.split_once(REPLACED)?;
+    (arn != NONE).then(|| arn.to_owned())
+}
+
+fn misplaced() -> Failure {
+    let message = "a boundary is only for a deny of everything on a whole user";
+    cannot("iam:PutUserPermissionsBoundary", "Misplaced", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_keeps_the_boundary_that_was_replaced() {
+        let arn = "arn:aws:iam::111122223333:policy/team/limits";
+        let description = format!("Severance: put by case c-1. {REPLACED}{arn}");
+        assert_eq!(replaced(&description).as_deref(), Some(arn));
+        assert_eq!(replaced(&format!("Severance. {REPLACED}{NONE}")), None);
+        assert_eq!(replaced("of somebody else"), None);
+    }
+}

@@ -1,0 +1,170 @@
+//! The one way to the provider: every call is admitted, bounded, timed, reported and classed here.
+
+use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
+use severance_engine::ports::{Admission, Clock, EngineEvent, Observer};
+use severance_lifecycle::failure::{Failure, FailureClass};
+use severance_lifecycle::ids::AccountId;
+use severance_lifecycle::task::Lane;
+
+use crate::account::Account;
+use crate::answer::{self, Headers};
+use crate::{arn, failure};
+
+/// What the adapter is given by the engine's side.
+#[derive(Clone)]
+pub struct Ports {
+    /// Asked before every call.
+    pub admission: Arc<dyn Admission>,
+    /// Told of every call.
+    pub observer: Arc<dyn Observer>,
+    /// Times calls.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The calls of one look, one action or one lookup in one account, and what their answers said of the
+/// provider's clock.
+pub(crate) struct Calls<'a> {
+    pub(crate) account: &'a Account,
+    accounts: &'a [Account],
+    ports: &'a Ports,
+    lane: Lane,
+    seen: Mutex<Headers>,
+}
+
+impl<'a> Calls<'a> {
+    /// Calls into one of `accounts`; `None` where it is not configured.
+    pub(crate) fn into_account(
+        accounts: &'a [Account],
+        id: &AccountId,
+        ports: &'a Ports,
+        lane: Lane,
+    ) -> Option<Self> {
+        let account = accounts.iter().find(|account| account.id == *id)?;
+        Some(Self::new(account, accounts, ports, lane))
+    }
+
+    /// Calls with the clients of `account`, among `accounts`.
+    pub(crate) fn new(
+        account: &'a Account,
+        accounts: &'a [Account],
+        ports: &'a Ports,
+        lane: Lane,
+    ) -> Self {
+        Self { account, accounts, ports, lane, seen: Mutex::default() }
+    }
+
+    /// Calls into another account, in the same lane.
+    pub(crate) fn sibling(&self, id: &AccountId) -> Option<Self> {
+        Self::into_account(self.accounts, id, self.ports, self.lane)
+    }
+
+    /// A managed policy of ours in this account.
+    pub(crate) fn policy_arn(&self, name: &str) -> String {
+        arn::policy(&self.account.partition, self.account.id.as_str(), name)
+    }
+
+    pub(crate) fn id(&self) -> &'a AccountId {
+        &self.account.id
+    }
+
+    /// Makes one call. `request` is what an SDK's `send()` returns: nothing happens before it is
+    /// polled, which is after admission. Boxed at once: the SDK's futures are large, and looks hold
+    /// several of them.
+    pub(crate) fn call<'c, T, E>(
+        &'c self,
+        operation: &'c str,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'c,
+    ) -> BoxFuture<'c, Result<T, Failure>>
+    where
+        T: Send + 'c,
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let request = Box::pin(request);
+        Box::pin(async move {
+            let permit = self.ports.admission.admit(self.id(), self.lane).await;
+            let started = self.ports.clock.now();
+            let (answer, headers) = answer::with_headers(request).await;
+            let took = self.ports.clock.now() - started;
+            drop(permit);
+            self.keep(headers);
+            let answer = answer.map_err(|error| failure::of(operation, &error));
+            self.report(operation, answer.as_ref().err(), took);
+            answer
+        })
+    }
+
+    fn report(&self, operation: &str, failed: Option<&Failure>, took: chrono::TimeDelta) {
+        if failed.is_some_and(|failure| failure.class == FailureClass::Throttled) {
+            self.ports.admission.throttled(self.id());
+        }
+        self.ports.observer.on(&EngineEvent::Called {
+            account: self.id(),
+            operation,
+            lane: self.lane,
+            code: failed.map_or("ok", |failure| failure.code.as_str()),
+            class: failed.map(|failure| failure.class),
+            // Seconds for a histogram: the clock may have jumped back meanwhile.
+            seconds: took.as_seconds_f64().max(0.0),
+        });
+    }
+
+    fn keep(&self, headers: Headers) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        // `None` is less than any date.
+        seen.date = seen.date.max(headers.date);
+        seen.request_id = headers.request_id.or(seen.request_id.take());
+    }
+
+    /// The provider's clock: the latest `Date` of these calls' answers.
+    ///
+    /// The latest, because it is never earlier than anything that was seen: a cutoff set by it covers
+    /// every session issued up to then, and time that it says has passed since an earlier look has
+    /// truly passed since what that look saw. It is exact to a second. Where no answer came at all,
+    /// our own clock stands in.
+    pub(crate) fn at(&self) -> DateTime<Utc> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).date;
+        seen.unwrap_or_else(|| self.ports.clock.now())
+    }
+
+    /// Our own clock, for what is ours alone (the age of an index).
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.ports.clock.now()
+    }
+
+    /// The request id of the last answer.
+    pub(crate) fn request_id(&self) -> Option<String> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).request_id.clone()
+    }
+
+    /// Reads all pages of a listing. `page` makes the call that follows a marker and gives the entries
+    /// with the next marker.
+    pub(crate) async fn pages<T, P, F>(&self, operation: &str, page: P) -> Result<Vec<T>, Failure>
+    where
+        P: Fn(Option<String>) -> F + Send,
+        F: Future<Output = Result<(Vec<T>, Option<String>), Failure>> + Send,
+    {
+        let mut all = Vec::new();
+        let mut marker = None;
+        for _ in 0..self.account.limits.pages {
+            let (entries, next) = page(marker).await?;
+            all.extend(entries);
+            match next {
+                Some(next) => marker = Some(next),
+                None => return Ok(all),
+            }
+        }
+        Err(too_many_pages(operation, self.account.limits.pages))
+    }
+}
+
+/// A part of a listing is never taken for the whole.
+pub(crate) fn too_many_pages(operation: &str, limit: usize) -> Failure {
+    let message = format!("more than {limit} pages (aws.limits.pages)");
+    failure::cannot(operation, "TooManyPages", &message)
+}

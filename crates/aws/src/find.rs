@@ -1,0 +1,81 @@
+//! Live lookups of what a selector names.
+
+use std::collections::BTreeMap;
+
+use severance_engine::ports::InventorySink;
+use severance_lifecycle::event::{Selector, SelectorTarget};
+use severance_lifecycle::failure::Failure;
+use severance_lifecycle::plan::Identity;
+
+use crate::arn::IamArn;
+use crate::calls::Calls;
+use crate::identity::{Count, of_role};
+use crate::inventory;
+
+/// What a selector names in one account. A user or role by name or ARN costs one look; tags cost the
+/// whole listing. Contracts and zones are bindings by configured tags, which the inventory knows, and
+/// access keys are located instead: nothing is found for them here.
+pub(crate) async fn find(calls: &Calls<'_>, selector: &Selector) -> Result<Vec<Identity>, Failure> {
+    match &selector.target {
+        SelectorTarget::User(text) => {
+            let Some(name) = name_here(calls, text, "user") else { return Ok(Vec::new()) };
+            let user = calls.user(name).await?.filter(|user| is_meant(text, &user.arn));
+            match user {
+                Some(user) => Ok(vec![calls.identity_of_user(user, Count::All).await?]),
+                None => Ok(Vec::new()),
+            }
+        }
+        SelectorTarget::Role(text) => {
+            let Some(name) = name_here(calls, text, "role") else { return Ok(Vec::new()) };
+            let role = calls.role(name).await?.filter(|role| is_meant(text, &role.arn));
+            Ok(role.map(|role| of_role(calls.id(), role)).into_iter().collect())
+        }
+        SelectorTarget::Tags(wanted) => {
+            let mut tagged = Tagged { wanted, found: Vec::new() };
+            inventory::list(calls, Count::All, &mut tagged).await?;
+            Ok(tagged.found)
+        }
+        SelectorTarget::AccessKeyId(_)
+        | SelectorTarget::Secret(_)
+        | SelectorTarget::Contract(_)
+        | SelectorTarget::Zone(_) => Ok(Vec::new()),
+    }
+}
+
+/// The name in a name or an ARN; `None` for an ARN of another account, partition or kind.
+fn name_here<'a>(calls: &Calls<'_>, text: &'a str, kind: &str) -> Option<&'a str> {
+    if !text.starts_with("arn:") {
+        return Some(text);
+    }
+    let arn = IamArn::parse(text)?;
+    let here = arn.partition == calls.account.partition
+        && arn.service == "iam"
+        && arn.account == calls.id().as_str()
+        && arn.kind == kind;
+    here.then(|| arn.name())
+}
+
+/// A name means whoever has it; an ARN only the one at that path.
+fn is_meant(text: &str, arn: &str) -> bool {
+    !text.starts_with("arn:") || text == arn
+}
+
+/// Keeps what carries all of the tags. Keys are compared without case, as IAM does.
+struct Tagged<'a> {
+    wanted: &'a BTreeMap<String, String>,
+    found: Vec<Identity>,
+}
+
+#[async_trait::async_trait]
+impl InventorySink for Tagged<'_> {
+    async fn page(&mut self, identities: Vec<Identity>) -> Result<(), Failure> {
+        let carries = |identity: &Identity| {
+            self.wanted.iter().all(|(key, value)| {
+                identity.tags.iter().any(|(k, v)| k.eq_ignore_ascii_case(key) && v == value)
+            })
+        };
+        let matching: Vec<Identity> = identities.into_iter().filter(carries).collect();
+        self.found.extend(matching);
+        Ok(())
+    }
+}

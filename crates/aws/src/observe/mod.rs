@@ -1,0 +1,54 @@
+//! Looking: what is true now of a target.
+
+mod denies;
+mod intruders;
+mod key;
+mod role;
+mod user;
+
+use severance_engine::ports::Look;
+use severance_lifecycle::credential::Target;
+use severance_lifecycle::failure::Failure;
+use severance_lifecycle::observe::{KeyState, Observed, Presence, View};
+
+use crate::calls::Calls;
+use crate::failure::cannot;
+use crate::reads::{key_created, key_status};
+
+/// Looks at a target. The provider's clock is that of the look's latest answer; see [`Calls::at`].
+pub(crate) async fn observe(calls: &Calls<'_>, look: &Look) -> Result<Observed, Failure> {
+    let view = match &look.target {
+        Target::AccessKey { key_id, user } => {
+            View::AccessKey(key::look(calls, look, key_id, user).await?)
+        }
+        Target::User { user } => View::User(user::look(calls, look, user).await?),
+        Target::Role { role } => View::Role(role::look(calls, look, role).await?),
+        Target::Unresolved { selector } => {
+            let message = format!("nothing to look at: {selector}");
+            return Err(cannot("observe", "Unresolved", &message));
+        }
+    };
+    Ok(Observed { at: calls.at(), view })
+}
+
+/// Ids, not names: an identity made again under an old name is another.
+fn presence(found: Option<&str>, meant: &str) -> Presence {
+    match found {
+        None => Presence::Missing,
+        Some(id) if id == meant => Presence::Same,
+        Some(_) => Presence::Replaced,
+    }
+}
+
+/// A listed key as the domain knows it; `None` for an entry without an id.
+async fn key_state(
+    calls: &Calls<'_>,
+    key: aws_sdk_iam::types::AccessKeyMetadata,
+) -> Option<KeyState> {
+    let status = key_status(key.status.as_ref());
+    let created = key_created(&key);
+    let id = key.access_key_id?;
+    // An Active key is deactivated whether or not it can be probed: nothing is asked for its sake.
+    let probeable = !status.is_active() && calls.account.secrets.holds(calls, &id).await;
+    Some(KeyState { id, status, created, probeable })
+}

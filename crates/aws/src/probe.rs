@@ -1,0 +1,99 @@
+//! Probing: an attempt to use a key, to see it refused.
+
+use aws_credential_types::Credentials;
+use aws_sdk_sts::config::IdentityCache;
+use severance_lifecycle::failure::Failure;
+use severance_lifecycle::record::ProbeAnswer;
+
+use crate::calls::Calls;
+use crate::secret_index::{Place, is_final};
+use crate::secret_value::HeldKey;
+
+/// Answers of STS that tell of the key itself.
+const REFUSED: &str = "InvalidClientTokenId";
+const WRONG_SECRET: &str = "SignatureDoesNotMatch";
+
+/// Tries a key with `sts:GetCallerIdentity`, which no policy can deny, in the regional endpoint whose
+/// turn it is by `sample`. Beside it, at the same time and over connections that are as fresh, our own
+/// identity of the same account is tried there: a wrong partition or a disabled region refuses a live
+/// key with the same code.
+///
+/// # Errors
+/// Never for what a probe may tell; see [`ProbeAnswer`].
+pub(crate) async fn probe(
+    calls: &Calls<'_>,
+    key_id: &str,
+    sample: u32,
+) -> Result<ProbeAnswer, Failure> {
+    let Some(place) = calls.account.secrets.place(key_id) else {
+        return Ok(unavailable("no secret that may be read holds its secret half"));
+    };
+    let held = match secret_half(calls, &place, key_id).await {
+        Ok(Some(held)) => held,
+        Ok(None) => {
+            calls.account.secrets.is_unusable(key_id);
+            return Ok(unavailable(&format!("{} does not hold it", place.arn)));
+        }
+        Err(failure) if is_final(&failure) => {
+            calls.account.secrets.is_unusable(key_id);
+            return Ok(unavailable(&format!("{}: {}", place.arn, failure.code)));
+        }
+        Err(failure) => {
+            let endpoint = format!("secretsmanager.{}", calls.account.regions[place.region]);
+            return Ok(ProbeAnswer::Inconclusive { endpoint, why: failure.code });
+        }
+    };
+    Ok(attempt(calls, &held, usize::try_from(sample).unwrap_or_default()).await)
+}
+
+async fn attempt(calls: &Calls<'_>, held: &HeldKey, sample: usize) -> ProbeAnswer {
+    let (region, config) = calls.account.probe_config(sample);
+    let endpoint = format!("sts.{region}");
+    let key = Credentials::new(&held.id, held.secret.reveal(), None, None, "severance-probe");
+    // No cache: it would keep the secret half for as long as the account's clients live.
+    let trying = config.clone().credentials_provider(key).identity_cache(IdentityCache::no_cache());
+    let trying = aws_sdk_sts::Client::from_conf(trying.build());
+    let control = aws_sdk_sts::Client::from_conf(config.build());
+    let (answer, control) = futures::join!(
+        calls.call("sts:GetCallerIdentity(probe)", trying.get_caller_identity().send()),
+        calls.call("sts:GetCallerIdentity(control)", control.get_caller_identity().send())
+    );
+    let control = match control {
+        Ok(us) if us.account.as_deref() == Some(calls.id().as_str()) => Ok(()),
+        Ok(us) => Err(format!("the control is of account {}", us.account.unwrap_or_default())),
+        Err(failure) => Err(format!("the control failed: {}", failure.code)),
+    };
+    match answer {
+        Ok(_) => ProbeAnswer::Accepted { endpoint },
+        Err(refused) => match (refused.code.as_str(), control) {
+            (REFUSED, Ok(())) => ProbeAnswer::Refused { endpoint },
+            // Our copy of the secret half is wrong: whatever is answered to it tells nothing.
+            (WRONG_SECRET, Ok(())) => {
+                calls.account.secrets.is_unusable(&held.id);
+                unavailable("what the secret holds is not this key's secret half")
+            }
+            (REFUSED | WRONG_SECRET, Err(why)) => ProbeAnswer::Inconclusive { endpoint, why },
+            (_, _) => ProbeAnswer::Inconclusive { endpoint, why: refused.code },
+        },
+    }
+}
+
+/// The key's secret half: the current version of the secret or, after a rotation, the previous one.
+async fn secret_half(
+    calls: &Calls<'_>,
+    place: &Place,
+    key_id: &str,
+) -> Result<Option<HeldKey>, Failure> {
+    let secrets = &calls.account.secrets;
+    let current = secrets.read(calls, place.region, &place.arn, None).await?;
+    if let Some(held) = current.filter(|held| held.id == key_id) {
+        return Ok(Some(held));
+    }
+    let previous = secrets.read(calls, place.region, &place.arn, Some("AWSPREVIOUS")).await;
+    let previous = crate::failure::present(previous)?.flatten();
+    Ok(previous.filter(|held| held.id == key_id))
+}
+
+fn unavailable(why: &str) -> ProbeAnswer {
+    ProbeAnswer::Unavailable { why: why.to_owned() }
+}

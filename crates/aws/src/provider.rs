@@ -1,0 +1,162 @@
+//! The engine's provider over AWS.
+
+use async_trait::async_trait;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use severance_engine::ports::{Applied, InventorySink, KeyLocation, Look, Provider};
+use severance_lifecycle::action::Action;
+use severance_lifecycle::event::Selector;
+use severance_lifecycle::failure::Failure;
+use severance_lifecycle::ids::AccountId;
+use severance_lifecycle::observe::{AssumableRole, Observed};
+use severance_lifecycle::plan::Identity;
+use severance_lifecycle::task::Lane;
+use thiserror::Error;
+
+use crate::account::{self, Account};
+use crate::calls::{Calls, Ports};
+use crate::config::{AccountConfig, AwsConfig};
+use crate::failure::cannot;
+use crate::identity::Count;
+use crate::permissions::{self, PermissionReport};
+use crate::{act, assumable, find, inventory, locate, observe, own};
+
+/// IAM, STS and Secrets Manager of the configured accounts.
+pub struct AwsProvider {
+    accounts: Vec<Account>,
+    /// The base credentials themselves, before any role is taken: they are protected too.
+    home: Account,
+    ports: Ports,
+    count: Count,
+}
+
+/// The configuration cannot be used.
+#[derive(Debug, Error)]
+#[error("the AWS configuration cannot be used: {}", problems.join("; "))]
+pub struct ConfigError {
+    /// What is wrong with it, each with the key's name.
+    pub problems: Vec<String>,
+}
+
+impl AwsProvider {
+    /// A provider that calls with the credentials that AWS's default chain finds. Makes no call.
+    ///
+    /// # Errors
+    /// [`ConfigError`]
+    pub async fn new(config: &AwsConfig, ports: Ports) -> Result<Self, ConfigError> {
+        Self::with_credentials(config, ports, None).await
+    }
+
+    /// A provider that calls with these credentials, where some are given.
+    ///
+    /// # Errors
+    /// [`ConfigError`]
+    pub async fn with_credentials(
+        config: &AwsConfig,
+        ports: Ports,
+        credentials: Option<SharedCredentialsProvider>,
+    ) -> Result<Self, ConfigError> {
+        let problems = config.problems();
+        if !problems.is_empty() {
+            return Err(ConfigError { problems });
+        }
+        let base = account::base(config, credentials).await;
+        let mut accounts = Vec::with_capacity(config.accounts.len());
+        for account in &config.accounts {
+            accounts.push(Account::new(config, account, &base).await);
+        }
+        let first = config.accounts.first().map(|account| account.id.clone()).unwrap_or_default();
+        let home = AccountConfig { id: first, ..AccountConfig::default() };
+        let home = Account::new(config, &home, &base).await;
+        let count = if config.limits.count_every_credential { Count::All } else { Count::Keys };
+        Ok(Self { accounts, home, ports, count })
+    }
+
+    /// Which permissions our identity lacks in an account, for `severance check`.
+    ///
+    /// # Errors
+    /// A [`Failure`]: the account cannot be reached at all.
+    pub async fn check_permissions(
+        &self,
+        account: &AccountId,
+    ) -> Result<PermissionReport, Failure> {
+        permissions::check(&self.calls(account, Lane::Rest)?).await
+    }
+
+    fn calls(&self, account: &AccountId, lane: Lane) -> Result<Calls<'_>, Failure> {
+        Calls::into_account(&self.accounts, account, &self.ports, lane).ok_or_else(|| {
+            let message = format!("account {account} is not configured");
+            cannot("aws", "AccountNotConfigured", &message)
+        })
+    }
+}
+
+#[async_trait]
+impl Provider for AwsProvider {
+    async fn observe(&self, look: &Look) -> Result<Observed, Failure> {
+        let Some(account) = look.target.account() else {
+            return Err(cannot("observe", "Unresolved", "a target that names no account"));
+        };
+        observe::observe(&self.calls(account, look.lane)?, look).await
+    }
+
+    async fn act(&self, action: &Action, lane: Lane) -> Result<Applied, Failure> {
+        act::act(&self.calls(act::account(action), lane)?, action).await
+    }
+
+    async fn locate_key(&self, key_id: &str, lane: Lane) -> Result<KeyLocation, Failure> {
+        // Any account may ask whose an id is; problems() holds that there is one.
+        let Some(first) = self.accounts.first() else {
+            return Ok(KeyLocation::Unknown);
+        };
+        locate::locate(&self.calls(&first.id, lane)?, key_id).await
+    }
+
+    async fn find(&self, selector: &Selector, lane: Lane) -> Result<Vec<Identity>, Failure> {
+        let mut found = Vec::new();
+        for account in &self.accounts {
+            if selector.account.as_ref().is_none_or(|only| *only == account.id) {
+                found.extend(find::find(&self.calls(&account.id, lane)?, selector).await?);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn assumable(
+        &self,
+        identity: &Identity,
+        candidates: &[Identity],
+        lane: Lane,
+    ) -> Result<Vec<AssumableRole>, Failure> {
+        let calls = self.calls(&identity.account, lane)?;
+        assumable::assumable(&calls, identity, candidates).await
+    }
+
+    async fn inventory(
+        &self,
+        account: &AccountId,
+        sink: &mut dyn InventorySink,
+    ) -> Result<(), Failure> {
+        let calls = self.calls(account, Lane::Rest)?;
+        inventory::list(&calls, self.count, sink).await?;
+        // Without it, keys are verified by the control plane alone; the identities stand all the same.
+        if let Err(failure) = calls.account.secrets.refresh(&calls).await {
+            tracing::warn!(%account, %failure, "secrets cannot be listed: keys cannot be probed");
+        }
+        Ok(())
+    }
+
+    fn accounts(&self) -> Vec<AccountId> {
+        self.accounts.iter().map(|account| account.id.clone()).collect()
+    }
+
+    async fn own_identities(&self) -> Result<Vec<String>, Failure> {
+        let home = Calls::new(&self.home, &self.accounts, &self.ports, Lane::Rest);
+        let mut own = vec![own::identity(&home).await?];
+        for account in &self.accounts {
+            own.push(own::identity(&self.calls(&account.id, Lane::Rest)?).await?);
+        }
+        own.sort();
+        own.dedup();
+        Ok(own)
+    }
+}

@@ -1,0 +1,130 @@
+//! The secret half of an access key: a type that shows itself nowhere, and the reading of one out of a
+//! secret's JSON without keeping anything else of it.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use zeroize::Zeroizing;
+
+use crate::config::FieldPair;
+
+/// A text that must not be shown; wiped when it is dropped.
+pub(crate) struct Secret(Zeroizing<String>);
+
+impl Secret {
+    pub(crate) fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The text itself, for the one call that needs it.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// An access key as a secret holds it.
+#[derive(Debug)]
+pub(crate) struct HeldKey {
+    /// `AKIA…`
+    pub(crate) id: String,
+    /// Its secret half.
+    pub(crate) secret: Secret,
+}
+
+/// Reads the access key out of a secret's JSON object; `None` where none of the pairs is there.
+/// Other fields are skipped without being kept.
+pub(crate) fn held_key(json: &Secret, pairs: &[FieldPair]) -> Option<HeldKey> {
+    let mut from = serde_json::Deserializer::from_str(json.reveal());
+    let mut found = Wanted { pairs }.deserialize(&mut from).ok()?;
+    from.end().ok()?;
+    let place = found.iter().position(|(id, secret)| id.is_some() && secret.is_some())?;
+    let (id, secret) = found.swap_remove(place);
+    Some(HeldKey { id: id?, secret: secret? })
+}
+
+/// Fields found, one entry a pair.
+type Found = Vec<(Option<String>, Option<Secret>)>;
+
+struct Wanted<'a> {
+    pairs: &'a [FieldPair],
+}
+
+impl<'de> DeserializeSeed<'de> for Wanted<'_> {
+    type Value = Found;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Found, D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Wanted<'_> {
+    type Value = Found;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Found, M::Error> {
+        let mut found: Found = self.pairs.iter().map(|_| (None, None)).collect();
+        while let Some(field) = map.next_key::<String>()? {
+            let id_of = self.pairs.iter().position(|pair| pair.id == field);
+            let secret_of = self.pairs.iter().position(|pair| pair.secret == field);
+            match (id_of, secret_of) {
+                (Some(place), _) => found[place].0 = map.next_value()?,
+                (_, Some(place)) => {
+                    found[place].1 = map.next_value::<Option<String>>()?.map(Secret::new);
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SecretFinding;
+
+    fn read(json: &str) -> Option<HeldKey> {
+        held_key(&Secret::new(json.to_owned()), &SecretFinding::default().fields)
+    }
+
+    #[test]
+    fn each_declared_spelling_is_found_among_other_fields() {
+        for pair in SecretFinding::default().fields {
+            let json = format!(
+                r#"{{"host":"h","{}":"AKIAEXAMPLE","n":{{"a":[1]}},"{}":"s3cr3t"}}"#,
+                pair.id, pair.secret
+            );
+            let held = read(&json).unwrap();
+            assert_eq!((held.id.as_str(), held.secret.reveal()), ("AKIAEXAMPLE", "s3cr3t"));
+        }
+    }
+
+    #[test]
+    fn halves_of_different_pairs_are_not_put_together() {
+        assert!(read(r#"{"access_key_id":"AKIA","AWS_SECRET_ACCESS_KEY":"x"}"#).is_none());
+    }
+
+    #[test]
+    fn what_is_no_json_object_holds_no_key() {
+        for text in ["", "AKIA:secret", "[1]", r#"{"access_key_id":1}"#, r#"{"a":1} x"#] {
+            assert!(read(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_shows_nothing_of_itself() {
+        let held = read(r#"{"access_key_id":"AKIAEXAMPLE","secret_access_key":"s3cr3t"}"#).unwrap();
+        assert!(!format!("{held:?}").contains("s3cr3t"));
+    }
+}
