@@ -1,0 +1,36 @@
+//! Who else wants a target revoked.
+
+use severance_lifecycle::ids::CaseId;
+use severance_lifecycle::policy::Holds;
+use severance_lifecycle::task::Task;
+use sqlx::SqliteConnection;
+
+use crate::fault::Fault;
+
+/// Other cases' revocations of the same target or of one that covers it or that it covers (a user
+/// and its keys): not superseded, and not being put back themselves. Of zones in `observe` only
+/// compromises are heard: they change nothing, but nothing that a compromise names is switched on.
+pub(super) const HOLDS: &str = "
+    SELECT COALESCE(MAX(1), 0), COALESCE(MAX(t.cause = 'compromise-notice'), 0)
+    FROM tasks AS t INDEXED BY tasks_lock
+    WHERE t.lock = ?1 AND t.desired = 'revoked'
+        AND t.case_id <> ?2 AND (?3 IS NULL OR t.case_id <> ?3)
+        AND t.state <> 'superseded'
+        AND (t.enforced = 1 OR t.cause = 'compromise-notice')
+        AND (t.target_key = ?4 OR t.kind <> 'access-key' OR ?5 <> 'access-key')
+        AND NOT EXISTS (SELECT 1 FROM tasks AS back INDEXED BY tasks_lock
+            WHERE back.lock = t.lock AND back.desired = 'reinstated'
+                AND back.undoes = t.case_id AND back.state IN ('open', 'done'))";
+
+/// Who else wants what `task` is about revoked.
+pub(super) async fn holds(connection: &mut SqliteConnection, task: &Task) -> Result<Holds, Fault> {
+    let (other, compromise): (bool, bool) = sqlx::query_as(HOLDS)
+        .bind(task.target.lock())
+        .bind(task.case.as_str())
+        .bind(task.undoes.as_ref().map(CaseId::as_str))
+        .bind(task.target.key())
+        .bind(task.target.kind().as_str())
+        .fetch_one(connection)
+        .await?;
+    Ok(Holds { other, compromise })
+}

@@ -1,0 +1,231 @@
+//! The inventory: identities, and what they are looked up by.
+
+use chrono::{DateTime, Utc};
+use severance_lifecycle::event::{Selector, SelectorTarget};
+use severance_lifecycle::ids::AccountId;
+use severance_lifecycle::plan::{Identity, IdentityDetail, TagKeys};
+use severance_lifecycle::trust;
+use sqlx::SqliteConnection;
+
+use crate::codec::{from_json, micros, to_json};
+use crate::fault::Fault;
+
+/// Stores a page of an account's listing. A listing that is older than what is there changes nothing.
+pub(super) async fn store(
+    connection: &mut SqliteConnection,
+    account: &AccountId,
+    generation: i64,
+    identities: &[Identity],
+) -> Result<(), Fault> {
+    for identity in identities {
+        let number: Option<i64> = sqlx::query_scalar(
+            "INSERT INTO identities (arn, account, kind, name, generation, body)
+             VALUES (?, ?, ?, ?, ?, ?)
+             ON CONFLICT (arn) DO UPDATE SET account = excluded.account, kind = excluded.kind,
+                 name = excluded.name, generation = excluded.generation, body = excluded.body
+             WHERE excluded.generation >= identities.generation
+             RETURNING number",
+        )
+        .bind(&identity.arn)
+        .bind(account.as_str())
+        .bind(kind(identity))
+        .bind(&identity.name)
+        .bind(generation)
+        .bind(to_json("identity", identity)?)
+        .fetch_optional(&mut *connection)
+        .await?;
+        if let Some(number) = number {
+            index(connection, number, identity).await?;
+        }
+    }
+    Ok(())
+}
+
+fn kind(identity: &Identity) -> &'static str {
+    match identity.detail {
+        IdentityDetail::User { .. } => "user",
+        IdentityDetail::Role { .. } => "role",
+    }
+}
+
+/// Writes an identity's lookups anew.
+async fn index(
+    connection: &mut SqliteConnection,
+    number: i64,
+    identity: &Identity,
+) -> Result<(), Fault> {
+    for clear in [
+        "DELETE FROM identity_tags WHERE identity = ?",
+        "DELETE FROM identity_keys WHERE identity = ?",
+        "DELETE FROM role_principals WHERE identity = ?",
+    ] {
+        sqlx::query(clear).bind(number).execute(&mut *connection).await?;
+    }
+    for (tag, value) in &identity.tags {
+        let tag = tag.to_ascii_lowercase();
+        add_tag(connection, number, &tag, value, true).await?;
+        for name in names(value) {
+            add_tag(connection, number, &tag, name, false).await?;
+        }
+    }
+    let (sql, texts) = match &identity.detail {
+        IdentityDetail::User { access_keys, .. } => (
+            "INSERT INTO identity_keys (key_id, identity) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            access_keys.clone(),
+        ),
+        IdentityDetail::Role { trust, .. } => (
+            "INSERT INTO role_principals (principal, identity) VALUES (?, ?)
+             ON CONFLICT DO NOTHING",
+            trust::principals(trust),
+        ),
+    };
+    for text in texts {
+        sqlx::query(sql).bind(text).bind(number).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn add_tag(
+    connection: &mut SqliteConnection,
+    number: i64,
+    tag: &str,
+    value: &str,
+    whole: bool,
+) -> Result<(), Fault> {
+    sqlx::query(
+        "INSERT INTO identity_tags (tag, value, whole, identity) VALUES (?, ?, ?, ?)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(tag)
+    .bind(value)
+    .bind(whole)
+    .bind(number)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The names in a tag's value, parted as [`Identity::tagged`] parts them.
+fn names(value: &str) -> impl Iterator<Item = &str> {
+    value.split([' ', '+', ',', ';']).filter(|name| !name.is_empty())
+}
+
+/// The listing of a generation is complete.
+pub(super) async fn finish(
+    connection: &mut SqliteConnection,
+    account: &AccountId,
+    generation: i64,
+    at: DateTime<Utc>,
+) -> Result<(), Fault> {
+    sqlx::query("DELETE FROM identities WHERE account = ? AND generation < ?")
+        .bind(account.as_str())
+        .bind(generation)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(
+        "INSERT INTO inventories (account, generation, finished_at) VALUES (?, ?, ?)
+         ON CONFLICT (account) DO UPDATE SET
+             generation = excluded.generation, finished_at = excluded.finished_at",
+    )
+    .bind(account.as_str())
+    .bind(generation)
+    .bind(micros(at))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+const BY_KEY: &str = "SELECT i.body FROM identity_keys AS k JOIN identities AS i
+         ON i.number = k.identity
+     WHERE k.key_id = ?1 AND (?2 IS NULL OR i.account = ?2) ORDER BY i.arn";
+const BY_NAME: &str = "SELECT body FROM identities
+     WHERE kind = ?3 AND name = ?1 AND (?2 IS NULL OR account = ?2) ORDER BY arn";
+const BY_ARN: &str = "SELECT body FROM identities
+     WHERE kind = ?3 AND arn = ?1 AND (?2 IS NULL OR account = ?2)";
+const BY_TAG: &str = "SELECT i.body FROM identity_tags AS t JOIN identities AS i
+         ON i.number = t.identity
+     WHERE t.tag = ?3 AND t.value = ?1 AND t.whole = ?4 AND (?2 IS NULL OR i.account = ?2)
+     ORDER BY i.arn";
+
+/// What the inventory knows of a selector.
+pub(super) async fn find(
+    connection: &mut SqliteConnection,
+    keys: &TagKeys,
+    selector: &Selector,
+) -> Result<Vec<Identity>, Fault> {
+    let named = |kind: &'static str, name: &String| {
+        let sql = if name.starts_with("arn:") { BY_ARN } else { BY_NAME };
+        Some(Lookup { sql, value: name.clone(), third: kind.to_owned(), whole: false })
+    };
+    let tagged = |tag: &str, value: &str, whole| {
+        let third = tag.to_ascii_lowercase();
+        Some(Lookup { sql: BY_TAG, value: value.to_owned(), third, whole })
+    };
+    let lookup = match &selector.target {
+        SelectorTarget::AccessKeyId(id) => {
+            Some(Lookup { sql: BY_KEY, value: id.clone(), third: String::new(), whole: false })
+        }
+        SelectorTarget::User(name) => named("user", name),
+        SelectorTarget::Role(name) => named("role", name),
+        SelectorTarget::Contract(name) => tagged(&keys.contract, name.as_str(), false),
+        SelectorTarget::Zone(name) => tagged(&keys.zone, name.as_str(), false),
+        SelectorTarget::Tags(tags) => {
+            tags.first_key_value().and_then(|(tag, value)| tagged(tag, value, true))
+        }
+        // Secrets are not in this inventory.
+        SelectorTarget::Secret(_) => None,
+    };
+    let Some(lookup) = lookup else { return Ok(Vec::new()) };
+    let account = selector.account.as_ref().map(AccountId::as_str);
+    let mut identities = lookup.read(connection, account).await?;
+    if let SelectorTarget::Tags(tags) = &selector.target {
+        identities.retain(|identity| {
+            tags.iter().all(|(tag, value)| {
+                identity.tags.iter().any(|(k, v)| k.eq_ignore_ascii_case(tag) && v == value)
+            })
+        });
+    }
+    Ok(identities)
+}
+
+struct Lookup {
+    sql: &'static str,
+    value: String,
+    third: String,
+    whole: bool,
+}
+
+impl Lookup {
+    async fn read(
+        self,
+        connection: &mut SqliteConnection,
+        account: Option<&str>,
+    ) -> Result<Vec<Identity>, Fault> {
+        let mut query = sqlx::query_scalar(self.sql).bind(self.value).bind(account);
+        if self.sql != BY_KEY {
+            query = query.bind(self.third);
+        }
+        if self.sql == BY_TAG {
+            query = query.bind(self.whole);
+        }
+        let bodies: Vec<String> = query.fetch_all(connection).await?;
+        bodies.iter().map(|body| from_json("identity", body)).collect()
+    }
+}
+
+/// Roles whose trust policy names one of these principals in an allow.
+pub(super) async fn roles_trusting(
+    connection: &mut SqliteConnection,
+    principals: &[String],
+) -> Result<Vec<Identity>, Fault> {
+    let bodies: Vec<String> = sqlx::query_scalar(
+        "SELECT body FROM identities WHERE number IN (
+             SELECT identity FROM role_principals
+             WHERE principal IN (SELECT value FROM json_each(?)))
+         ORDER BY arn",
+    )
+    .bind(to_json("principals", &principals)?)
+    .fetch_all(connection)
+    .await?;
+    bodies.iter().map(|body| from_json("identity", body)).collect()
+}

@@ -1,0 +1,98 @@
+//! One step of a task.
+
+use chrono::{DateTime, Utc};
+use severance_engine::ports::{Step, TaskLease};
+use severance_lifecycle::case::CaseState;
+use severance_lifecycle::journal::{Happening, JournalEntry};
+use severance_lifecycle::task::Task;
+use sqlx::SqliteConnection;
+
+use super::tasks::Parking;
+use super::{cases, journal, outbox, tasks};
+use crate::codec::micros;
+use crate::fault::Fault;
+
+/// Stores a step. Whether the case closed.
+pub(super) async fn step(
+    connection: &mut SqliteConnection,
+    lease: &TaskLease,
+    now: DateTime<Utc>,
+    step: Step,
+) -> Result<bool, Fault> {
+    if step.task.id != lease.task {
+        return Err(Fault::conflict(
+            format!("task {}", step.task.id),
+            format!("the lease is on {}", lease.task),
+        ));
+    }
+    let before = held(connection, lease, now).await?;
+    let reason = last_reason(&step.journal);
+    tasks::update(connection, &step.task, step.release, reason, now).await?;
+    let sequence = journal::append_all(connection, &step.journal).await?;
+    outbox::push_all(connection, step.messages, sequence).await?;
+    let mut changed = before.state != step.task.state.as_str();
+    if changed {
+        tasks::move_to(connection, &step.task).await?;
+    }
+    for follow_up in &step.follow_ups {
+        changed |= tasks::insert(connection, follow_up, Parking::Free, now).await?;
+    }
+    if !changed {
+        return Ok(false);
+    }
+    settle(connection, &step.task, before.finished, now).await
+}
+
+struct Before {
+    state: String,
+    finished: bool,
+}
+
+/// The task's state, if the lease still is the caller's.
+async fn held(
+    connection: &mut SqliteConnection,
+    lease: &TaskLease,
+    now: DateTime<Utc>,
+) -> Result<Before, Fault> {
+    let row: Option<(String, bool)> = sqlx::query_as(
+        "SELECT state, finished FROM tasks
+         WHERE id = ? AND lease_token = ? AND lease_from <= ? AND lease_until > ?",
+    )
+    .bind(lease.task.as_str())
+    .bind(lease.token)
+    .bind(micros(lease.until))
+    .bind(micros(now))
+    .fetch_optional(connection)
+    .await?;
+    row.map(|(state, finished)| Before { state, finished })
+        .ok_or_else(|| Fault::lease_lost(format!("task {}", lease.task)))
+}
+
+/// Closes the case where nothing is left, and opens it again where something is.
+async fn settle(
+    connection: &mut SqliteConnection,
+    task: &Task,
+    was_final: bool,
+    now: DateTime<Utc>,
+) -> Result<bool, Fault> {
+    let row = cases::load(connection, &task.case).await?;
+    let closed = matches!(row.case.state, CaseState::Closed { .. });
+    if closed && was_final && task.counts && !task.state.is_final() {
+        let because = format!("{} is {} again", task.target.label(), task.state.as_str());
+        cases::reopen(connection, row.case, because, now).await?;
+        return Ok(false);
+    }
+    cases::close_if_finished(connection, row, now).await
+}
+
+/// The reason of the last decision, for people who ask what a task waits for.
+fn last_reason(entries: &[JournalEntry]) -> Option<String> {
+    entries.iter().rev().find_map(|entry| match &entry.what {
+        Happening::Intent { reason, .. } | Happening::Waiting { reason, .. } => {
+            Some(reason.clone())
+        }
+        Happening::Blocked { reason } => Some(reason.to_string()),
+        Happening::Failed { failure, .. } => Some(failure.to_string()),
+        _ => None,
+    })
+}

@@ -1,0 +1,170 @@
+//! Rows of tasks: how they are written.
+
+use chrono::{DateTime, Utc};
+use severance_engine::ports::{NewTask, Release};
+use severance_lifecycle::credential::TargetKind;
+use severance_lifecycle::ids::CaseId;
+use severance_lifecycle::journal::{Happening, JournalEntry};
+use severance_lifecycle::task::{Mode, Task, TaskState};
+use sqlx::SqliteConnection;
+
+use crate::codec::{from_json, micros, to_json};
+use crate::fault::Fault;
+
+/// Whether tasks of a case may be claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parking {
+    /// They may.
+    Free,
+    /// The case is held, or not planned: they may not.
+    Parked,
+}
+
+/// Stores a task. One that is known is left as it is; whether it was new.
+///
+/// `now` only saves the way over the timer: a task that is due by then queues at once.
+pub(super) async fn insert(
+    connection: &mut SqliteConnection,
+    new: &NewTask,
+    parking: Parking,
+    now: DateTime<Utc>,
+) -> Result<bool, Fault> {
+    let task = &new.task;
+    let target = &task.target;
+    // Nobody works on what was not found: planning looks it up again.
+    let parked = parking == Parking::Parked || target.kind() == TargetKind::Unresolved;
+    let stored = sqlx::query(
+        "INSERT INTO tasks (id, case_id, target_key, lock, kind, desired, zone, cause, enforced,
+             undoes, lane, struck, changed, deadline, noticed_at, counts, state, finished, next_at,
+             parked, ready, body)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(task.id.as_str())
+    .bind(task.case.as_str())
+    .bind(target.key())
+    .bind(target.lock())
+    .bind(target.kind().as_str())
+    .bind(task.desired.as_str())
+    .bind(task.binding.zone.as_str())
+    .bind(task.trigger.as_str())
+    .bind(task.mode == Mode::Enforce)
+    .bind(task.undoes.as_ref().map(CaseId::as_str))
+    .bind(task.lane.rank())
+    .bind(task.record.accepted_at.is_some())
+    .bind(!task.record.changes.is_empty())
+    .bind(micros(task.deadline))
+    .bind(micros(task.noticed_at))
+    .bind(task.counts)
+    .bind(task.state.as_str())
+    .bind(task.state.is_final())
+    .bind(micros(new.next_at))
+    .bind(parked)
+    .bind(!parked && new.next_at <= now)
+    .bind(to_json("task", task)?)
+    .execute(connection)
+    .await?;
+    Ok(stored.rows_affected() > 0)
+}
+
+/// Stores what a step made of a task.
+pub(super) async fn update(
+    connection: &mut SqliteConnection,
+    task: &Task,
+    release: Option<Release>,
+    reason: Option<String>,
+    now: DateTime<Utc>,
+) -> Result<(), Fault> {
+    let body = to_json("task", task)?;
+    let next_at = release.and_then(|release| release.next_at);
+    sqlx::query(
+        "UPDATE tasks SET body = ?2, struck = ?3, changed = ?4,
+             last_reason = COALESCE(?5, last_reason),
+             next_at = CASE WHEN ?6 THEN ?7 ELSE next_at END,
+             attempts = CASE WHEN ?6 THEN ?8 ELSE attempts END,
+             ready = CASE WHEN ?6 THEN (parked = 0 AND ?7 IS NOT NULL AND ?7 <= ?9) ELSE ready END,
+             lease_token = CASE WHEN ?6 THEN NULL ELSE lease_token END,
+             lease_from = CASE WHEN ?6 THEN NULL ELSE lease_from END,
+             lease_until = CASE WHEN ?6 THEN NULL ELSE lease_until END
+         WHERE id = ?1",
+    )
+    .bind(task.id.as_str())
+    .bind(body)
+    .bind(task.record.accepted_at.is_some())
+    .bind(!task.record.changes.is_empty())
+    .bind(reason)
+    .bind(release.is_some())
+    .bind(next_at.map(micros))
+    .bind(release.map_or(0, |release| release.attempts))
+    .bind(micros(now))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Stores a task's new state in its column; the tallies follow by themselves.
+pub(super) async fn move_to(connection: &mut SqliteConnection, task: &Task) -> Result<(), Fault> {
+    sqlx::query("UPDATE tasks SET state = ?, finished = ? WHERE id = ?")
+        .bind(task.state.as_str())
+        .bind(task.state.is_final())
+        .bind(task.id.as_str())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Ends everything that a case still had to do, because `by` took its place: tasks that are not final
+/// are superseded, later looks and leases end, so that a step that runs now loses its lease.
+pub(super) async fn end_all(
+    connection: &mut SqliteConnection,
+    case: &CaseId,
+    by: &CaseId,
+    at: DateTime<Utc>,
+) -> Result<(), Fault> {
+    let unfinished: Vec<String> = sqlx::query_scalar(
+        "SELECT body FROM tasks INDEXED BY tasks_case WHERE case_id = ? AND finished = 0",
+    )
+    .bind(case.as_str())
+    .fetch_all(&mut *connection)
+    .await?;
+    for body in unfinished {
+        let mut task: Task = from_json("task", &body)?;
+        task.state = TaskState::Superseded;
+        sqlx::query("UPDATE tasks SET body = ? WHERE id = ?")
+            .bind(to_json("task", &task)?)
+            .bind(task.id.as_str())
+            .execute(&mut *connection)
+            .await?;
+        move_to(connection, &task).await?;
+        let what = Happening::Superseded { by: by.clone() };
+        let entry = JournalEntry { at, case: case.clone(), task: Some(task.id), what };
+        super::journal::append(connection, &entry).await?;
+    }
+    sqlx::query(
+        "UPDATE tasks INDEXED BY tasks_case
+         SET next_at = NULL, ready = 0, lease_token = NULL, lease_from = NULL, lease_until = NULL
+         WHERE case_id = ?",
+    )
+    .bind(case.as_str())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Lets the tasks of a case that was held go: all that are not final are due at `now`.
+pub(super) async fn unpark(
+    connection: &mut SqliteConnection,
+    case: &CaseId,
+    now: DateTime<Utc>,
+) -> Result<(), Fault> {
+    sqlx::query(
+        "UPDATE tasks INDEXED BY tasks_case
+         SET parked = 0, next_at = ?2, ready = 1
+         WHERE case_id = ?1 AND finished = 0 AND kind <> 'unresolved' AND lease_until IS NULL",
+    )
+    .bind(case.as_str())
+    .bind(micros(now))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
