@@ -25,7 +25,6 @@ mod step;
 mod tasks;
 mod writer;
 
-
 use std::fmt;
 
 use severance_engine::ports::LedgerError;

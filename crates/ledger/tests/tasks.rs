@@ -1,0 +1,310 @@
+//! Claims, leases and steps.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{
+    Rig, about, at, blocked, change, done, due, end, notice, plan, request, step_again, step_to,
+    task, unresolved, user,
+};
+use severance_engine::ports::{Ledger, LedgerError, Message, NewTask, Queries, Topic};
+use severance_lifecycle::case::{CaseState, Closing};
+use severance_lifecycle::credential::Target;
+use severance_lifecycle::event::ContractChange;
+use severance_lifecycle::journal::Happening;
+use severance_lifecycle::policy::{Desired, Holds};
+use severance_lifecycle::task::{Lane, TaskState};
+
+fn lost<T: std::fmt::Debug>(result: Result<T, LedgerError>) {
+    assert!(matches!(result, Err(LedgerError::LeaseLost { .. })), "{result:?}");
+}
+
+#[tokio::test]
+async fn tasks_come_by_lane_then_first_blow_then_deadline() {
+    let rig = Rig::new().await;
+    let ended = rig.planned(end("e", ContractChange::Ended, 1), 0, &["slow"]).await;
+    let case = rig.open_case(notice("n"), 1).await;
+    let claimed = rig.claim_cases(1).await.remove(0);
+    let mut struck = task(&claimed.case, "struck");
+    struck.record.accepted_at = Some(at(0));
+    struck.deadline = at(10);
+    let mut soon = task(&claimed.case, "soon");
+    soon.deadline = at(20);
+    let mut later = task(&claimed.case, "later");
+    later.deadline = at(30);
+    let tasks = [later, struck, soon].into_iter().map(|t| due(t, 1)).collect();
+    rig.ledger.commit_plan(&claimed.lease, plan(CaseState::Open, tasks)).await.unwrap();
+    let mut urgent = request(2);
+    urgent.least_urgent = Lane::Compromise;
+    let names = |claimed: &[severance_engine::ports::Claimed]| {
+        claimed.iter().map(|c| c.task.target.label()).collect::<Vec<_>>()
+    };
+    let claimed = rig.ledger.claim(&urgent).await.unwrap();
+    assert_eq!(names(&claimed), ["user soon", "user later", "user struck"]);
+    assert!(claimed.iter().all(|c| c.task.case == case));
+    let rest = rig.claim(2).await;
+    assert_eq!(names(&rest), ["user slow"]);
+    assert_eq!(rest[0].task.case, ended.id);
+}
+
+#[tokio::test]
+async fn two_tasks_of_one_identity_are_never_leased_at_once() {
+    let rig = Rig::new().await;
+    rig.planned(notice("1"), 0, &["ann", "bob"]).await;
+    let second = rig.planned(notice("2"), 1, &["ann"]).await;
+    let first = rig.claim(2).await;
+    assert_eq!(first.len(), 2, "ann once and bob");
+    assert!(rig.claim(3).await.is_empty(), "ann's other task waits");
+    for claimed in first {
+        rig.finish(claimed, 4).await;
+    }
+    let next = rig.claim(5).await;
+    assert_eq!(next.len(), 1);
+    assert_eq!(next[0].task.case, second.id);
+}
+
+#[tokio::test]
+async fn a_claim_is_filled_although_one_identity_has_many_tasks() {
+    let rig = Rig::new().await;
+    rig.open_case(notice("1"), 0).await;
+    let claimed = rig.claim_cases(0).await.remove(0);
+    let key = |n: usize| Target::AccessKey { key_id: format!("AKIA{n:04}"), user: user("ann") };
+    let mut tasks: Vec<NewTask> =
+        (0..30).map(|n| due(about(&claimed.case, key(n), Desired::Revoked), 0)).collect();
+    for new in &mut tasks {
+        new.task.deadline = at(1);
+    }
+    tasks.extend(["bob", "cid"].map(|name| due(task(&claimed.case, name), 0)));
+    rig.ledger.commit_plan(&claimed.lease, plan(CaseState::Open, tasks)).await.unwrap();
+    let mut few = request(1);
+    few.limit = 3;
+    assert_eq!(rig.ledger.claim(&few).await.unwrap().len(), 3, "ann once, bob and cid");
+}
+
+#[tokio::test]
+async fn a_lease_that_ran_out_is_free_and_its_old_holder_stores_nothing() {
+    let rig = Rig::new().await;
+    let case = rig.planned(notice("1"), 0, &["ann"]).await;
+    let old = rig.claim(0).await.remove(0);
+    assert!(rig.claim(59).await.is_empty());
+    let late = step_to(old.task.clone(), done(), 60);
+    lost(rig.ledger.step(&old.lease, at(60), late.clone()).await);
+    // The same worker, and so the same token, claims it again.
+    let new = rig.claim(60).await.remove(0);
+    lost(rig.ledger.step(&old.lease, at(61), late).await);
+    lost(rig.ledger.renew(&old.lease, at(300)).await);
+    let detail = rig.ledger.case(&case.id).await.unwrap();
+    assert_eq!(detail.tasks[0].task.state, TaskState::Open);
+    assert!(rig.finish(new, 62).await, "the case closed");
+}
+
+#[tokio::test]
+async fn a_renewed_lease_holds_for_whoever_has_it() {
+    let rig = Rig::new().await;
+    rig.planned(notice("1"), 0, &["ann"]).await;
+    let claimed = rig.claim(0).await.remove(0);
+    rig.ledger.renew(&claimed.lease, at(200)).await.unwrap();
+    assert!(rig.claim(199).await.is_empty());
+    assert!(rig.finish(claimed, 199).await);
+}
+
+#[tokio::test]
+async fn leases_given_back_by_token_are_free_at_once() {
+    let rig = Rig::new().await;
+    rig.planned(notice("1"), 0, &["ann"]).await;
+    rig.open_case(notice("2"), 1).await;
+    assert_eq!((rig.claim(1).await.len(), rig.claim_cases(1).await.len()), (1, 1));
+    rig.ledger.release_all(8).await.unwrap();
+    assert!(rig.claim(2).await.is_empty(), "another token's leases stay");
+    rig.ledger.release_all(7).await.unwrap();
+    assert_eq!((rig.claim(2).await.len(), rig.claim_cases(2).await.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn leases_of_a_process_that_died_are_free_when_the_next_starts() {
+    let rig = Rig::new().await;
+    rig.planned(notice("1"), 0, &["ann"]).await;
+    let old = rig.claim(0).await.remove(0);
+    let rig = rig.crash().await;
+    lost(rig.ledger.step(&old.lease, at(1), step_to(old.task.clone(), done(), 1)).await);
+    assert_eq!(rig.claim(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_step_stores_everything_or_nothing() {
+    let rig = Rig::new().await;
+    let case = rig.planned(notice("1"), 0, &["ann"]).await;
+    let claimed = rig.claim(0).await.remove(0);
+    let mut step = step_again(claimed.task.clone(), TaskState::Open, 1, 30);
+    step.task.record.changes.insert(change("ann"));
+    let value = |n: usize| Some(format!(r#"{{"pad":"{}","sequence":null}}"#, "x".repeat(n)));
+    let message = |n| Message {
+        topic: Topic::Outcome,
+        key: None,
+        value: value(n).map(String::into_bytes),
+        headers: Vec::new(),
+    };
+    step.messages = vec![message(100_000)];
+    rig.ledger.limit_pages(Some(1)).await.unwrap();
+    let full = rig.ledger.step(&claimed.lease, at(1), step.clone()).await;
+    assert!(matches!(full, Err(LedgerError::Store { .. })), "{full:?}");
+    let before = rig.ledger.case(&case.id).await.unwrap();
+    assert_eq!(before.tasks[0].task, claimed.task);
+    assert!(before.tasks[0].leased);
+    rig.ledger.limit_pages(None).await.unwrap();
+
+    step.messages = vec![message(1)];
+    rig.ledger.step(&claimed.lease, at(1), step.clone()).await.unwrap();
+    let after = rig.ledger.case(&case.id).await.unwrap();
+    assert_eq!(after.tasks[0].task, step.task);
+    assert_eq!((after.tasks[0].next_at, after.tasks[0].attempts), (Some(at(30)), 1));
+    assert_eq!(after.tasks[0].last_reason.as_deref(), Some("because"));
+    let last = after.journal.last().unwrap();
+    assert_eq!(last.entry, step.journal[0]);
+    let outbox = rig.ledger.outbox(at(1), 10).await.unwrap();
+    let text = String::from_utf8(outbox[0].message.value.clone().unwrap()).unwrap();
+    assert!(text.contains(&format!(r#""sequence":{}"#, last.sequence)), "{text}");
+    assert!(rig.claim(29).await.is_empty());
+    assert_eq!(rig.claim(30).await[0].attempts, 1);
+}
+
+#[tokio::test]
+async fn a_case_closes_with_its_last_task_in_the_same_transaction() {
+    let rig = Rig::new().await;
+    let case = rig.planned(notice("1"), 0, &["ann", "bob", "cid"]).await;
+    let mut claimed = rig.claim(0).await;
+    let (cid, bob, ann) = (claimed.pop().unwrap(), claimed.pop().unwrap(), claimed.pop().unwrap());
+    assert!(!rig.finish(ann, 1).await);
+    let step = step_again(bob.task.clone(), blocked(), 2, 3);
+    assert!(!rig.ledger.step(&bob.lease, at(2), step).await.unwrap());
+    assert!(!rig.finish(cid, 2).await, "blocked is not given up");
+    let bob = rig.claim(3).await.remove(0);
+    assert!(rig.finish(bob, 4).await);
+    let detail = rig.ledger.case(&case.id).await.unwrap();
+    assert_eq!(detail.summary.case.state, CaseState::Closed { how: Closing::Done });
+    assert_eq!(detail.summary.case.closed_at, Some(at(4)));
+    assert_eq!((detail.summary.tasks, detail.summary.finished), (3, 3));
+    let last = detail.journal.last().unwrap();
+    assert_eq!(last.entry.what, Happening::Closed { how: Closing::Done });
+    let outbox = rig.ledger.outbox(at(4), 10).await.unwrap();
+    let value: serde_json::Value =
+        serde_json::from_slice(outbox.last().unwrap().message.value.as_ref().unwrap()).unwrap();
+    assert_eq!(value["sequence"], last.sequence);
+    let counts = rig.ledger.counts().await.unwrap();
+    assert_eq!((counts.cases_open, counts.cases_closed, counts.tasks_done), (0, 1, 3));
+}
+
+#[tokio::test]
+async fn later_looks_and_deletions_go_on_after_the_case_closed_and_drift_reopens_it() {
+    let rig = Rig::new().await;
+    let case = rig.planned(notice("1"), 0, &["ann"]).await;
+    let claimed = rig.claim(0).await.remove(0);
+    let mut step = step_again(claimed.task.clone(), done(), 1, 100);
+    let mut deletion = about(&case, Target::User { user: user("ann") }, Desired::Deleted);
+    deletion.counts = false;
+    step.follow_ups = vec![due(deletion, 500)];
+    assert!(rig.ledger.step(&claimed.lease, at(1), step).await.unwrap());
+
+    let look = rig.claim(100).await.remove(0);
+    assert_eq!(look.task.state, done());
+    let drift = step_again(look.task.clone(), TaskState::Open, 101, 102);
+    assert!(!rig.ledger.step(&look.lease, at(101), drift).await.unwrap());
+    let reopened = rig.ledger.case(&case.id).await.unwrap();
+    assert_eq!(reopened.summary.case.state, CaseState::Open);
+    assert_eq!(reopened.summary.case.closed_at, None);
+    assert!(matches!(reopened.journal.last().unwrap().entry.what, Happening::Reopened { .. }));
+
+    let again = rig.claim(102).await.remove(0);
+    assert!(rig.finish(again, 103).await);
+    let deletion = rig.claim(500).await.remove(0);
+    assert_eq!(deletion.task.desired, Desired::Deleted);
+    assert!(!rig.finish(deletion, 501).await, "it was closed before");
+}
+
+#[tokio::test]
+async fn many_callers_share_few_commits() {
+    let rig = Rig::new().await;
+    let names: Vec<String> = (0..200).map(|n| format!("user-{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let case = rig.planned(notice("1"), 0, &names).await;
+    let mut all = request(0);
+    all.limit = 1_000;
+    let claimed = rig.ledger.claim(&all).await.unwrap();
+    assert_eq!(claimed.len(), 200);
+    let Rig { folder, ledger } = rig;
+    let ledger = Arc::new(ledger);
+    let before = ledger.commits();
+    let mut steps = tokio::task::JoinSet::new();
+    for claimed in claimed {
+        let ledger = Arc::clone(&ledger);
+        let step = step_to(claimed.task.clone(), done(), 1);
+        steps.spawn(async move { ledger.step(&claimed.lease, at(1), step).await.unwrap() });
+    }
+    let closed = steps.join_all().await.into_iter().filter(|closed| *closed).count();
+    assert_eq!(closed, 1, "exactly one of them closed the case");
+    let commits = ledger.commits() - before;
+    assert!(commits <= 20, "200 steps took {commits} commits");
+    let state = ledger.case(&case.id).await.unwrap().summary.case.state;
+    assert_eq!(state, CaseState::Closed { how: Closing::Done });
+    drop(folder);
+}
+
+#[tokio::test]
+async fn one_failure_does_not_spoil_the_others_of_its_commit() {
+    let rig = Rig::new().await;
+    rig.planned(notice("1"), 0, &["ann", "bob"]).await;
+    let claimed = rig.claim(0).await;
+    let stale = severance_engine::ports::TaskLease { token: 99, ..claimed[0].lease.clone() };
+    let step = |n: usize| step_to(claimed[n].task.clone(), done(), 1);
+    let (bad, good) = tokio::join!(
+        rig.ledger.step(&stale, at(1), step(0)),
+        rig.ledger.step(&claimed[1].lease, at(1), step(1)),
+    );
+    lost(bad);
+    good.unwrap();
+    assert_eq!(rig.ledger.counts().await.unwrap().tasks_done, 1);
+}
+
+#[tokio::test]
+async fn the_agenda_tells_what_is_due_and_what_comes_next() {
+    let rig = Rig::new().await;
+    rig.planned(end("e", ContractChange::Ended, 1), 0, &["ann", "bob"]).await;
+    rig.open_case(notice("n"), 5).await;
+    let agenda = rig.ledger.agenda(at(5)).await.unwrap();
+    assert_eq!((agenda.urgent_due, agenda.due, agenda.next_at), (1, 3, None));
+    let claimed = rig.claim(5).await;
+    let agenda = rig.ledger.agenda(at(5)).await.unwrap();
+    assert_eq!((agenda.urgent_due, agenda.due), (1, 1));
+    assert_eq!(agenda.next_at, Some(at(65)), "when the leases end");
+    let wait = step_again(claimed[0].task.clone(), TaskState::Open, 6, 30);
+    rig.ledger.step(&claimed[0].lease, at(6), wait).await.unwrap();
+    assert_eq!(rig.ledger.agenda(at(6)).await.unwrap().next_at, Some(at(30)));
+}
+
+#[tokio::test]
+async fn what_another_case_wants_revoked_is_held() {
+    let rig = Rig::new().await;
+    let ended = rig.planned(end("e", ContractChange::Ended, 1), 0, &["ann"]).await;
+    let mut undoing = about(&ended, Target::User { user: user("ann") }, Desired::Reinstated);
+    undoing.undoes = Some(ended.id.clone());
+    undoing.case = "c-reinstating".into();
+    let none = Holds::default();
+    assert_eq!(rig.ledger.holds(&undoing).await.unwrap(), none, "the case that is undone");
+
+    rig.open_case(notice("n"), 1).await;
+    let claimed = rig.claim_cases(1).await.remove(0);
+    let key = Target::AccessKey { key_id: "AKIA1".into(), user: user("ann") };
+    let tasks = vec![
+        due(about(&claimed.case, key, Desired::Revoked), 1),
+        due(unresolved(&claimed.case, "nobody"), 99),
+    ];
+    rig.ledger.commit_plan(&claimed.lease, plan(CaseState::Open, tasks)).await.unwrap();
+    let held = Holds { other: true, compromise: true };
+    assert_eq!(rig.ledger.holds(&undoing).await.unwrap(), held, "a key of that user");
+    let mut other = undoing.clone();
+    other.target = Target::User { user: user("bob") };
+    assert_eq!(rig.ledger.holds(&other).await.unwrap(), none);
+}
