@@ -1,0 +1,139 @@
+//! Following one case until it closes.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use severance_engine::ports::CaseDetail;
+use severance_lifecycle::case::CaseState;
+use severance_lifecycle::ids::CaseId;
+
+use super::timeline;
+use crate::client::Client;
+use crate::error::{Failure, Outcome};
+use crate::output::{self, Format};
+
+/// How often the worker is asked. Quick enough to look live, slow enough to cost nothing.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// Shows a case's progress until it closes. Ends badly where everything that is left is blocked, or
+/// the case is held, since neither ends without a person; or when `patience` is over.
+pub(crate) async fn to_the_end(
+    client: &Client,
+    case: &CaseId,
+    patience: Duration,
+    format: Format,
+) -> Outcome {
+    let mut view = View::new(format);
+    let ended = tokio::time::timeout(patience, async {
+        loop {
+            if let Some(detail) = client.case_if_known(case.as_str()).await? {
+                view.update(&detail);
+                if let Some(end) = end(&detail) {
+                    return Ok::<_, Failure>((detail, end));
+                }
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    })
+    .await;
+    view.finish();
+    let Ok(ended) = ended else {
+        return Err(Failure::ended_badly(format!(
+            "{case} is not closed after {}; it goes on without us",
+            humantime::format_duration(patience)
+        )));
+    };
+    let (detail, end) = ended?;
+    if format == Format::Json {
+        output::json(&detail);
+    }
+    match end {
+        End::Closed(how) => {
+            if format == Format::Human {
+                output::line(format!("{case} closed: {how}"));
+            }
+            Ok(())
+        }
+        End::Stuck(why) => Err(Failure::ended_badly(format!("{case} {why}"))),
+    }
+}
+
+enum End {
+    Closed(&'static str),
+    Stuck(String),
+}
+
+fn end(detail: &CaseDetail) -> Option<End> {
+    match &detail.summary.case.state {
+        CaseState::Closed { how } => Some(End::Closed(timeline::closing(*how))),
+        CaseState::Held { credentials, limit } => Some(End::Stuck(format!(
+            "is held: {credentials} credentials are more than {limit}; `severance cases release` \
+             lets it go"
+        ))),
+        CaseState::Open => {
+            let counting = detail.tasks.iter().filter(|detail| detail.task.counts);
+            let (mut open, mut blocked) = (0, Vec::new());
+            for detail in counting {
+                match &detail.task.state {
+                    severance_lifecycle::task::TaskState::Open => open += 1,
+                    severance_lifecycle::task::TaskState::Blocked { reason } => {
+                        blocked.push(format!("{}: {reason}", detail.task.target.label()));
+                    }
+                    _ => {}
+                }
+            }
+            (open == 0 && !blocked.is_empty())
+                .then(|| End::Stuck(format!("is blocked: {}", blocked.join("; "))))
+        }
+        CaseState::Accepted => None,
+    }
+}
+
+/// Live progress: a bar for someone who watches, lines of the timeline for a log.
+struct View {
+    bar: Option<ProgressBar>,
+    lines: bool,
+    shown: i64,
+}
+
+impl View {
+    fn new(format: Format) -> Self {
+        let bar = output::watched().then(|| {
+            let style = ProgressStyle::with_template("{spinner} [{elapsed}] {msg}");
+            let bar = ProgressBar::new_spinner();
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.set_message("waiting for the worker to take the event");
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        Self { bar, lines: format == Format::Human, shown: i64::MIN }
+    }
+
+    fn update(&mut self, detail: &CaseDetail) {
+        let summary = &detail.summary;
+        if self.lines {
+            let new: Vec<_> =
+                detail.journal.iter().filter(|entry| entry.sequence > self.shown).collect();
+            for entry in new {
+                self.shown = entry.sequence;
+                let at = entry.entry.at.format("%T%.3fZ");
+                let text = format!("{at}  {}", timeline::words(&entry.entry.what));
+                match &self.bar {
+                    Some(bar) => bar.suspend(|| output::line(text)),
+                    None => output::line(text),
+                }
+            }
+        }
+        if let Some(bar) = &self.bar {
+            let (finished, tasks, blocked) = (summary.finished, summary.tasks, summary.blocked);
+            let state = summary.case.state.as_str();
+            bar.set_message(format!("{state}: {finished} of {tasks} verified, {blocked} blocked"));
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

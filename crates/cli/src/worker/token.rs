@@ -1,0 +1,78 @@
+//! The token's file: read where it is, made where it is not.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use severance_console::Token;
+
+use crate::entropy;
+use crate::error::{Doing, Failure, Outcome};
+
+/// The token in `path`; a new one, in a file that its owner alone can read, where there is none.
+pub(super) fn obtain(path: &Path) -> Outcome<Token> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => {
+            private(path)?;
+            Token::new(text).ok_or_else(|| {
+                Failure::new(format!(
+                    "the token in {} is shorter than 32 characters: write a longer one, or remove \
+                     the file and a new one is made",
+                    path.display()
+                ))
+            })
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => make(path),
+        Err(error) => Err(error).doing(format!("cannot read the token file {}", path.display())),
+    }
+}
+
+fn private(path: &Path) -> Outcome {
+    let doing = || format!("cannot look at the token file {}", path.display());
+    let mode = std::fs::metadata(path).doing(doing())?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "the token file {} can be read by others (mode {:03o}): chmod 600 it",
+        path.display(),
+        mode & 0o777
+    )))
+}
+
+fn make(path: &Path) -> Outcome<Token> {
+    let doing = || format!("cannot make the token file {}", path.display());
+    let text = entropy::token();
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).doing(doing())?;
+    writeln!(file, "{text}").and_then(|()| file.sync_all()).doing(doing())?;
+    Token::new(text).ok_or_else(|| Failure::new(doing()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_made_once_and_for_its_owner_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ledger.db.token");
+        let made = obtain(&path).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(obtain(&path).unwrap().matches(made.expose()));
+    }
+
+    #[test]
+    fn a_token_that_others_can_read_or_that_is_short_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
+        obtain(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(obtain(&path).unwrap_err().to_string().contains("chmod 600"));
+        std::fs::write(&path, "short").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(obtain(&path).unwrap_err().to_string().contains("shorter than 32"));
+    }
+}
