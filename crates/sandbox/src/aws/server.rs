@@ -140,6 +140,29 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         return plain(StatusCode::PAYLOAD_TOO_LARGE, started);
     };
     let request = Incoming::read(parts, body);
+    // What has arrived is carried out whether or not its caller still waits, as AWS does it: a caller
+    // that is killed meanwhile has made its change.
+    let carried_out = tokio::spawn(carry_out(shared, request, started));
+    let Ok((response, fault)) = carried_out.await else {
+        return plain(StatusCode::INTERNAL_SERVER_ERROR, started);
+    };
+    match fault {
+        Some(Fault::Hang | Fault::AppliedHang) => std::future::pending().await,
+        Some(Fault::Refuse | Fault::AppliedUnanswered) => {
+            let mut response = plain(StatusCode::OK, started);
+            response.extensions_mut().insert(CloseUnanswered);
+            response
+        }
+        _ => response,
+    }
+}
+
+/// Delays, strikes, runs and logs one call.
+async fn carry_out(
+    shared: Arc<Shared>,
+    request: Incoming,
+    started: DateTime<Utc>,
+) -> (Response, Option<Fault>) {
     let (request_id, plan) = prepare(&shared, &request);
     let delay = plan.delay + shared.latency();
     if !delay.is_zero() {
@@ -157,15 +180,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     );
     let finished = shared.clock.now();
     shared.log.push(record(&request, &outcome, &plan, &request_id, (started, finished), answered));
-    match plan.fault {
-        Some(Fault::Hang | Fault::AppliedHang) => std::future::pending().await,
-        Some(Fault::Refuse | Fault::AppliedUnanswered) => {
-            let mut response = plain(StatusCode::OK, finished);
-            response.extensions_mut().insert(CloseUnanswered);
-            response
-        }
-        _ => respond(request.service, outcome, &request_id, finished),
-    }
+    (respond(request.service, outcome, &request_id, finished), plan.fault)
 }
 
 fn prepare(shared: &Shared, request: &Incoming) -> (String, Plan) {
