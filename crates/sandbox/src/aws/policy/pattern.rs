@@ -7,7 +7,7 @@ pub(crate) fn matches(pattern: &str, text: &str) -> bool {
 
 /// As [`matches`], without regard to case: action names and ARNs' services are like that.
 pub(crate) fn matches_ignoring_case(pattern: &str, text: &str) -> bool {
-    glob(pattern.as_bytes(), text.as_bytes(), |a, b| a.eq_ignore_ascii_case(b))
+    glob(pattern.as_bytes(), text.as_bytes(), u8::eq_ignore_ascii_case)
 }
 
 /// Linear but for the last star, to which it falls back.
