@@ -34,6 +34,21 @@ struct Pass {
     backlog: bool,
 }
 
+/// What claims came to.
+#[derive(Clone, Copy, Default)]
+struct Claims {
+    claimed: usize,
+    /// More may be due than there was room for.
+    short_of_room: bool,
+}
+
+impl Claims {
+    fn add(&mut self, claimed: usize, room: usize) {
+        self.claimed += claimed;
+        self.short_of_room |= claimed >= room;
+    }
+}
+
 /// What woke the scheduler.
 enum Woken {
     Bell,
@@ -105,16 +120,15 @@ impl Scheduler {
         let begun = self.shared.urgency.claim_begins();
         let now = self.shared.now();
         let agenda = self.shared.ledger.agenda(now).await?;
-        let mut backlog = false;
-        if agenda.urgent_due > 0 {
-            backlog |= self.claim(Lane::Compromise).await?;
-        }
-        if !backlog {
+        let urgent = self.claim_if(agenda.urgent_due > 0, Lane::Compromise).await?;
+        if !urgent.short_of_room {
             self.shared.urgency.settle(begun, agenda.next_at);
         }
-        if agenda.due > agenda.urgent_due {
-            backlog |= self.claim(Lane::Rest).await?;
-        }
+        let contended = !urgent.short_of_room && urgent.claimed < agenda.urgent_due;
+        self.shared.urgency.contend(contended);
+        let lower = self.claim_if(agenda.due > agenda.urgent_due, Lane::Rest).await?;
+        // What is left had no room, or its identity is held by other work in hand.
+        let backlog = urgent.claimed + lower.claimed < agenda.due;
         Ok(Pass { next_at: self.next_pass(&agenda, now), backlog })
     }
 
@@ -123,32 +137,36 @@ impl Scheduler {
         agenda.next_at.map_or(poll, |at| at.min(poll))
     }
 
-    /// Claims cases and tasks of lanes at least as urgent as this one. Answers whether more may be due.
-    async fn claim(&mut self, least_urgent: Lane) -> Result<bool, LedgerError> {
-        let mut more = false;
+    async fn claim_if(&mut self, due: bool, least_urgent: Lane) -> Result<Claims, LedgerError> {
+        if due { self.claim(least_urgent).await } else { Ok(Claims::default()) }
+    }
+
+    /// Claims cases and tasks of lanes at least as urgent as this one.
+    async fn claim(&mut self, least_urgent: Lane) -> Result<Claims, LedgerError> {
+        let mut claims = Claims::default();
         let room = self.plans.room(least_urgent);
         if room > 0 {
             let request = self.request(least_urgent, room);
             let cases = self.shared.ledger.claim_cases(&request).await?;
-            more |= cases.len() >= room;
+            claims.add(cases.len(), room);
             for case in cases {
                 self.start_plan(case);
             }
         } else {
-            more = true;
+            claims.short_of_room = true;
         }
         let room = self.tasks.room(least_urgent);
         if room > 0 {
             let request = self.request(least_urgent, room);
             let tasks = self.shared.ledger.claim(&request).await?;
-            more |= tasks.len() >= room;
+            claims.add(tasks.len(), room);
             for task in tasks {
                 self.start_task(task);
             }
         } else {
-            more = true;
+            claims.short_of_room = true;
         }
-        Ok(more)
+        Ok(claims)
     }
 
     fn request(&self, least_urgent: Lane, limit: usize) -> ClaimRequest {

@@ -7,7 +7,7 @@
 //! - work that may be due in the ledger and was not claimed yet (until a claim comes back short),
 //! - claimed work between its calls ([`Presence`]).
 
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
 
 use chrono::{DateTime, Utc};
@@ -31,6 +31,9 @@ pub struct Urgency {
     settled: AtomicU64,
     /// The next moment (milliseconds) at which urgent work may become due.
     horizon: AtomicI64,
+    /// Urgent work is due that could not be claimed though there was room: less urgent work holds its
+    /// identity.
+    contended: AtomicBool,
     changed: Notify,
     bell: Notify,
     written: Notify,
@@ -45,6 +48,7 @@ impl Urgency {
             raised: AtomicU64::new(1),
             settled: AtomicU64::new(0),
             horizon: AtomicI64::new(i64::MAX),
+            contended: AtomicBool::new(false),
             changed: Notify::new(),
             bell: Notify::new(),
             written: Notify::new(),
@@ -86,6 +90,17 @@ impl Urgency {
         self.horizon.store(next, SeqCst);
         self.settled.fetch_max(begun, SeqCst);
         self.changed.notify_waiters();
+    }
+
+    /// Less urgent work in hand is to give back what it holds after its next step, since urgent work
+    /// may wait for the same identity.
+    pub fn contend(&self, contended: bool) {
+        self.contended.store(contended, SeqCst);
+    }
+
+    /// See [`contend`](Self::contend).
+    pub fn is_contended(&self) -> bool {
+        self.contended.load(SeqCst)
     }
 
     /// Wakes the scheduler.

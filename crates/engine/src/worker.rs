@@ -14,7 +14,7 @@ use severance_lifecycle::journal::Happening;
 use severance_lifecycle::observe::Observed;
 use severance_lifecycle::plan::Identity;
 use severance_lifecycle::policy::{Desired, Holds, Policy};
-use severance_lifecycle::task::{Mode, Task, TaskState};
+use severance_lifecycle::task::{Lane, Mode, Task, TaskState};
 use tokio_util::sync::CancellationToken;
 
 use crate::call::{Stop, has_room, under_lease};
@@ -106,11 +106,17 @@ impl Worker {
                 break;
             }
             match self.round().await? {
+                Turn::Again if self.yields() => break,
                 Turn::Again => {}
                 Turn::Release(release) => return Ok(release),
             }
         }
         Ok(Release { next_at: Some(self.shared.now()), attempts: self.attempts })
+    }
+
+    /// Whether urgent work may wait for the identity that this less urgent task holds.
+    fn yields(&self) -> bool {
+        self.task.lane != Lane::Compromise && self.shared.urgency.is_contended()
     }
 
     async fn round(&mut self) -> Result<Turn, Stop> {
@@ -137,7 +143,7 @@ impl Worker {
             }
             Decision::Done(verification) => {
                 let ways = decide::ways(&situation);
-                Ok(Turn::Release(self.done(verification, &ways, &observed, &policy)))
+                Ok(Turn::Release(self.done(verification, &ways, &observed)))
             }
             Decision::Blocked(reason) => Ok(Turn::Release(self.blocked(&reason))),
         }

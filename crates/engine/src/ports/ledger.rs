@@ -184,7 +184,9 @@ pub struct Step {
     pub journal: Vec<JournalEntry>,
     /// For the outbox, in order.
     pub messages: Vec<Message>,
-    /// Tasks that follow from this one (deletion after quarantine). Known ones are left as they are.
+    /// Tasks that follow from this one (deletion after quarantine). A known one is left as it is, but
+    /// for one that is not final and whose new `delete_after` is later: that one takes its place, with
+    /// its time, since what was switched on and off again begins its quarantine anew.
     pub follow_ups: Vec<NewTask>,
     /// Gives the lease back; `None` keeps it.
     pub release: Option<Release>,

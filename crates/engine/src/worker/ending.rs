@@ -8,7 +8,7 @@ use severance_lifecycle::ids::TaskId;
 use severance_lifecycle::journal::Happening;
 use severance_lifecycle::observe::Observed;
 use severance_lifecycle::outcome;
-use severance_lifecycle::policy::{Desired, Policy};
+use severance_lifecycle::policy::Desired;
 use severance_lifecycle::task::{BlockReason, Lane, Task, TaskState, Verification};
 
 use super::Worker;
@@ -38,7 +38,6 @@ impl Worker {
         verification: Verification,
         ways: &[Way],
         observed: &Observed,
-        policy: &Policy,
     ) -> Release {
         let now = self.shared.now();
         if matches!(self.task.state, TaskState::Done { .. }) {
@@ -55,8 +54,7 @@ impl Worker {
                 self.outcome(verification, ways, now);
                 let delete_after = observed.at + zone.quarantine;
                 self.task.delete_after = Some(delete_after);
-                let deletion = deletion(&self.task, policy, delete_after, now);
-                self.follow_ups.push(NewTask { task: deletion, next_at: now + zone.quarantine });
+                self.quarantine(delete_after, now + zone.quarantine);
                 // From here on it is looked at again, which hurries nobody.
                 self.task.lane = Lane::Rest;
                 self.recheck(now + zone.recheck_after)
@@ -67,6 +65,12 @@ impl Worker {
             }
             Desired::Deleted => Release { next_at: None, attempts: 0 },
         }
+    }
+
+    /// What is switched off is deleted when its quarantine is over, and not before.
+    fn quarantine(&mut self, delete_after: DateTime<Utc>, next_at: DateTime<Utc>) {
+        let task = deletion(&self.task, delete_after, self.shared.now());
+        self.follow_ups.push(NewTask { task, next_at });
     }
 
     fn outcome(&mut self, verification: Verification, ways: &[Way], now: DateTime<Utc>) {
@@ -122,17 +126,17 @@ impl Worker {
         self.telling.task(&self.task, now, reopened);
         let drift = Finding::Drift { what: because.to_owned() };
         self.telling.finding(&self.task, now, drift);
+        if self.task.desired == Desired::Revoked {
+            // Its deletion is put off with it: not before it is proven dead again.
+            let quarantine = self.shared.zones().get(&self.task.binding.zone).quarantine;
+            self.quarantine(now + quarantine, now + quarantine);
+        }
         self.shared.observer.on(&EngineEvent::Reopened { task: &self.task, because });
     }
 }
 
 /// The task that deletes what was switched off, once quarantine is over. The case does not wait for it.
-fn deletion(
-    revoked: &Task,
-    policy: &Policy,
-    delete_after: DateTime<Utc>,
-    now: DateTime<Utc>,
-) -> Task {
+fn deletion(revoked: &Task, delete_after: DateTime<Utc>, now: DateTime<Utc>) -> Task {
     let desired = Desired::Deleted;
     Task {
         id: TaskId::of(&revoked.case, &revoked.target.key(), desired.as_str()),
@@ -144,7 +148,6 @@ fn deletion(
         delete_after: Some(delete_after),
         state: TaskState::Open,
         verified_at: None,
-        undoes: (policy.case != revoked.case).then(|| policy.case.clone()),
         ..revoked.clone()
     }
 }

@@ -1,0 +1,363 @@
+//! The invariants: what must hold at every call, at every turn of a task, and at the end.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use severance_engine::ports::Topic;
+use severance_lifecycle::action::{Action, Change};
+use severance_lifecycle::case::{CaseState, Closing};
+use severance_lifecycle::credential::{Target, TargetKind};
+use severance_lifecycle::ids::AccountId;
+use severance_lifecycle::outcome;
+use severance_lifecycle::policy::Desired;
+use severance_lifecycle::task::{BlockReason, Lane, Task, TaskState, Verification};
+
+use crate::ledger::{leased_by, proven};
+use crate::provider::worker_now;
+use crate::scenario::{PARTNER, QUARANTINE_DAYS, must_finish};
+use crate::sim::{Process, Sim};
+use crate::world::{Time, World};
+
+/// A lower lane's call never starts while an accepted notice is runnable.
+pub fn lane(sim: &Sim, lane: Lane) {
+    if lane == Lane::Compromise {
+        return;
+    }
+    let urgent = sim.store.lock().unwrap().unclaimed_urgent(worker_now(sim));
+    if let Some(urgent) = urgent {
+        sim.violated(format!("a call of lane {} starts while {urgent} is due", lane.as_str()));
+    }
+}
+
+pub fn account(action: &Action) -> AccountId {
+    let lock = action.touches().into_iter().next().unwrap();
+    lock.split('/').nth(1).unwrap().into()
+}
+
+/// Counts who changes an identity at this moment.
+pub struct Busy(Arc<Sim>, String);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        if let Some(n) = self.0.busy.lock().unwrap().get_mut(&self.1) {
+            *n -= 1;
+        }
+    }
+}
+
+/// What must hold when an action is about to be called.
+pub fn action_begins(sim: &Arc<Sim>, process: Process, action: &Action) -> Option<Busy> {
+    if !action.changes_provider() {
+        return None;
+    }
+    in_scope(sim, action);
+    intended(sim, process, action);
+    after_quarantine(sim, action);
+    let shared = matches!(action, Action::DenyRole { .. } | Action::AllowRole { .. });
+    // Denies are each case's own, by name: two cases may write theirs on one role.
+    if shared {
+        return None;
+    }
+    let lock = action.touches().into_iter().next().unwrap();
+    let mut busy = sim.busy.lock().unwrap();
+    let n = busy.entry(lock.clone()).or_default();
+    *n += 1;
+    if *n > 1 && !sim.store.lock().unwrap().tasks.is_empty() {
+        sim.violated(format!("two calls change {lock} at one time: {action}"));
+    }
+    Some(Busy(Arc::clone(sim), lock))
+}
+
+/// Only what an event names is touched, and only the very identity that it named.
+fn in_scope(sim: &Sim, action: &Action) {
+    let scope = sim.scope.lock().unwrap();
+    let ok = match action {
+        Action::DeactivateKey { user, key_id } | Action::DeleteKey { user, key_id } => {
+            scope.users.contains(&user.id) || scope.keys.get(key_id) == Some(&user.id)
+        }
+        Action::DeleteLoginProfile { user }
+        | Action::Deactivate { user, .. }
+        | Action::Delete { user, .. }
+        | Action::DeactivateMfa { user, .. } => scope.users.contains(&user.id),
+        Action::DenyUser { user, .. } | Action::AllowUser { user, .. } => {
+            scope.users.contains(&user.id) || scope.keys.values().any(|id| *id == user.id)
+        }
+        Action::DenyRole { role, .. }
+        | Action::AllowRole { role, .. }
+        | Action::RemoveTrust { role, .. } => scope.roles.contains(&role.id),
+        Action::ReactivateKey { user, key_id } => {
+            scope.reinstated.contains(&user.id)
+                && !scope.compromised.contains(key_id)
+                && !scope.compromised.contains(&user.id)
+        }
+        Action::Reactivate { user, .. } => scope.reinstated.contains(&user.id),
+        Action::RestoreTrust { role, .. } => scope.reinstated.contains(&role.id),
+        Action::Probe { .. } => true,
+    };
+    if !ok {
+        sim.violated(format!("outside every case: {action}"));
+    }
+}
+
+/// Whoever calls holds the lease, and has written down first what it may change.
+fn intended(sim: &Sim, process: Process, action: &Action) {
+    let store = sim.store.lock().unwrap();
+    let lock = action.touches().into_iter().next().unwrap();
+    let leased: Vec<&Task> = leased_by(&store, process, worker_now(sim)).collect();
+    let on_it = |task: &&&Task| {
+        task.target.lock() == lock
+            || task
+                .assumable
+                .iter()
+                .any(|r| lock == format!("role/{}/{}", r.role.account, r.role.name))
+    };
+    let holders: Vec<&&Task> = leased.iter().filter(on_it).collect();
+    if holders.is_empty() {
+        sim.violated(format!("called without a live lease: {action}"));
+    } else if let Some(change) = action.change()
+        && !holders.iter().any(|task| task.record.changes.contains(&change))
+    {
+        sim.violated(format!("called before the intent was stored: {action}"));
+    }
+}
+
+/// Nothing is deleted while its quarantine lasts.
+fn after_quarantine(sim: &Sim, action: &Action) {
+    let (Action::DeleteKey { .. } | Action::Delete { .. }) = action else { return };
+    let now = sim.clock.provider();
+    let lock = action.touches().into_iter().next().unwrap();
+    let store = sim.store.lock().unwrap();
+    let proven = store
+        .tasks
+        .values()
+        .map(|row| &row.task)
+        .filter(|task| task.desired == Desired::Revoked && task.target.lock() == lock);
+    let earliest = proven.filter_map(|task| task.record.dead_at).min();
+    let over = earliest.is_some_and(|at| at + TimeDelta::days(QUARANTINE_DAYS) <= now);
+    if !over {
+        sim.violated(format!("before its quarantine is over: {action}"));
+    }
+}
+
+/// A task turned to another state, at this commit.
+pub fn turned(sim: &Sim, task: &Task) {
+    let verified = outcome::stages(task).time_to_revoke().is_some();
+    if verified != matches!(task.state, TaskState::Done { .. }) {
+        sim.violated(format!("a time to revoke of what is not done: {}", task.target.label()));
+    }
+    if let TaskState::Done { verification } = task.state
+        && proven(task)
+    {
+        sim.note("revocation proven");
+        let now = sim.clock.provider();
+        let world = sim.world.lock().unwrap();
+        let looked = sim.looked.lock().unwrap().get(&task.target.key()).copied();
+        let touched = world.touched.get(&task.target.lock()).copied();
+        let meanwhile = touched.zip(looked).is_some_and(|(t, l)| t > l - TimeDelta::seconds(12));
+        if !meanwhile {
+            for what in alive(&world, task, now) {
+                sim.violated(format!("counted as done, and alive: {what}"));
+            }
+        }
+        drop(world);
+        if verification == Verification::Probed {
+            probed(sim, task);
+        }
+    }
+}
+
+/// The last probes of a key that counts as probed were all refused, in two places, over the window.
+fn probed(sim: &Sim, task: &Task) {
+    let Target::AccessKey { key_id, .. } = &task.target else { return };
+    let probes = sim.probes.lock().unwrap();
+    let all = probes.get(key_id).cloned().unwrap_or_default();
+    let told = all.iter().filter(|(.., refused)| refused.is_some()).rev();
+    let row: Vec<_> = told.take_while(|(.., refused)| *refused == Some(true)).collect();
+    let places: BTreeSet<_> = row.iter().map(|(_, endpoint, _)| endpoint).collect();
+    let span = match (row.last(), row.first()) {
+        (Some(first), Some(last)) => last.0 - first.0,
+        _ => TimeDelta::zero(),
+    };
+    if row.len() < 3 || places.len() < 2 || span < TimeDelta::seconds(5) {
+        sim.violated(format!("{key_id} counts as probed after {} refusals over {span}", row.len()));
+    }
+}
+
+/// What of a revoked task still works.
+fn alive(world: &World, task: &Task, now: Time) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut key_is_dead = |key_id: &str| {
+        if world.key_works(key_id, now) {
+            found.push(format!("key {key_id}"));
+        }
+        for session in world.working_sessions(key_id, now) {
+            found.push(format!(
+                "a session of {} from {key_id}, issued {}",
+                session.of, session.issued
+            ));
+        }
+    };
+    match &task.target {
+        Target::AccessKey { key_id, user } => {
+            // A user made again under that name is another's.
+            let same = world.users.values().any(|u| u.id == user.id);
+            if same {
+                key_is_dead(key_id);
+            }
+        }
+        Target::User { user } => {
+            if let Some(here) = world.users.values().find(|u| u.id == user.id) {
+                here.keys.iter().for_each(|key| key_is_dead(&key.id));
+                if here.login.is_some() {
+                    found.push(format!("the password of {}", here.name));
+                }
+                let on = here.sides.iter().filter(|side| side.active);
+                found.extend(on.map(|side| format!("{} of {}", side.id, here.name)));
+            }
+        }
+        Target::Role { role } => {
+            if let Some(here) = world.roles.values().find(|r| r.id == role.id) {
+                let closed = world
+                    .working_sessions(PARTNER, now)
+                    .into_iter()
+                    .filter(|session| session.of == role.id);
+                found.extend(
+                    closed.map(|s| format!("a session of {} issued {}", here.name, s.issued)),
+                );
+            }
+        }
+        Target::Unresolved { .. } => {}
+    }
+    found
+}
+
+/// What must hold when everything has settled.
+pub fn at_the_end(sim: &Sim) {
+    let store = sim.store.lock().unwrap();
+    let now = sim.clock.provider();
+    every_event_has_its_case(sim, &store);
+    let done_types: BTreeSet<&[u8]> = BTreeSet::new();
+    drop(done_types);
+    let world = sim.world.lock().unwrap();
+    for row in store.tasks.values() {
+        let task = &row.task;
+        let what = || format!("{} ({})", task.target.label(), task.desired.as_str());
+        match &task.state {
+            TaskState::Open => sim.violated(format!("still open at the end: {}", what())),
+            TaskState::Blocked { reason } => {
+                if matches!(reason, BlockReason::Refused { .. }) {
+                    sim.violated(format!("blocked by what has passed: {}: {reason}", what()));
+                }
+                if !told(&store, task, outcome::BLOCKED_TYPE) {
+                    sim.violated(format!("blocked, and nobody was told: {}", what()));
+                }
+            }
+            TaskState::Done { .. } => {
+                if proven(task) && !superseded(&store, task) {
+                    for thing in alive(&world, task, now) {
+                        sim.violated(format!("done, and alive at the end: {thing}"));
+                    }
+                    if !told(&store, task, outcome::REVOKED_TYPE) {
+                        sim.violated(format!("done, and nobody was told: {}", what()));
+                    }
+                }
+                if task.desired == Desired::Reinstated {
+                    restored(sim, &world, &store, task);
+                }
+            }
+            TaskState::Superseded => {
+                if !superseded(&store, task) {
+                    sim.violated(format!("given up: {}", what()));
+                }
+            }
+            TaskState::Observed => {}
+        }
+    }
+    for id in must_finish(sim) {
+        let case = store.cases.get(&id).map(|row| &row.case.state);
+        if case.is_some_and(|state| matches!(state, CaseState::Accepted | CaseState::Held { .. })) {
+            sim.violated(format!("case {id} was never worked on"));
+        }
+    }
+    observed_zone_is_untouched(sim, &world);
+}
+
+fn every_event_has_its_case(sim: &Sim, store: &crate::store::Store) {
+    let expected = must_finish(sim);
+    for id in &expected {
+        if !store.cases.contains_key(id) {
+            sim.violated(format!("lost: the event of case {id}"));
+        }
+    }
+    if store.accepted != expected.len() as u64 {
+        sim.violated(format!("{} events opened cases, {} should", store.accepted, expected.len()));
+    }
+    if store.dead_letters == 0 {
+        sim.violated("the malformed event was lost".to_owned());
+    }
+    for (id, row) in &store.cases {
+        let closings = store.closed.get(id).copied().unwrap_or(0);
+        let reopenings = store.reopened.get(id).copied().unwrap_or(0);
+        let superseded = CaseState::Closed { how: Closing::Superseded } == row.case.state;
+        if closings > reopenings + 1 && !superseded {
+            sim.violated(format!("case {id} closed {closings} times, reopened {reopenings}"));
+        }
+    }
+}
+
+fn told(store: &crate::store::Store, task: &Task, event_type: &str) -> bool {
+    store.published.iter().any(|message| {
+        let typed = message.headers.iter().any(|(name, value)| {
+            name == "ce_type" && value.as_deref() == Some(event_type.as_bytes())
+        });
+        let text =
+            || String::from_utf8_lossy(message.value.as_deref().unwrap_or_default()).into_owned();
+        message.topic == Topic::Outcome && typed && text().contains(task.id.as_str())
+    })
+}
+
+/// Whether a higher revision of the task's contract took its place.
+fn superseded(store: &crate::store::Store, task: &Task) -> bool {
+    let contract = store.cases.get(&task.case).and_then(|row| row.case.contract.as_ref());
+    contract.and_then(|name| store.contracts.get(name)).is_some_and(|state| state.case != task.case)
+}
+
+/// What a reinstatement that is done was to put back is back, as far as nobody else holds it.
+fn restored(sim: &Sim, world: &World, store: &crate::store::Store, task: &Task) {
+    let held = store.holds(task).other;
+    for change in &task.record.changes {
+        let still = match change {
+            Change::KeyDeactivated { user, key_id } => {
+                let here = world.users.values().find(|u| u.id == user.id);
+                let key = here.and_then(|u| u.keys.iter().find(|key| key.id == *key_id));
+                !held && key.is_some_and(|key| !key.status.read().is_active())
+            }
+            Change::UserDenied { user, deny } => {
+                let here = world.users.values().find(|u| u.id == user.id);
+                here.is_some_and(|u| u.denies.read().contains_key(deny))
+            }
+            Change::RoleDenied { role, deny } => {
+                let here = world.roles.values().find(|r| r.id == role.id);
+                here.is_some_and(|r| r.denies.read().contains_key(deny))
+            }
+            _ => false,
+        };
+        if still {
+            sim.violated(format!("reinstated, and not put back: {change:?}"));
+        }
+    }
+}
+
+/// A zone in `observe` is only looked at.
+fn observed_zone_is_untouched(sim: &Sim, world: &World) {
+    for user in
+        world.users.values().filter(|u| u.tags.get("severance:zone").is_some_and(|z| z == "quiet"))
+    {
+        let off = user.keys.iter().any(|key| !key.status.read().is_active());
+        if off || !user.denies.read().is_empty() {
+            sim.violated(format!("{} is in a zone that is only observed", user.name));
+        }
+    }
+    let _ = TargetKind::User;
+}

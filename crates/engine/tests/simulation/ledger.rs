@@ -1,0 +1,320 @@
+//! The ledger's port over the store, with crashes before and after each commit.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use severance_engine::ports::{
+    Acceptance, Agenda, Arrival, CaseLease, ClaimRequest, Claimed, ClaimedCase, Clock, Inbox,
+    Ledger, LedgerError, Message, OutboxEntry, PlanCommit, Step, TaskLease,
+};
+use severance_lifecycle::event::{Selector, SelectorTarget};
+use severance_lifecycle::finding::Finding;
+use severance_lifecycle::ids::{AccountId, CaseId};
+use severance_lifecycle::journal::Happening;
+use severance_lifecycle::plan::{Identity, IdentityDetail, TagKeys};
+use severance_lifecycle::policy::{Desired, Holds};
+use severance_lifecycle::task::{Task, TaskState};
+use severance_lifecycle::trust;
+
+use crate::bug::Bug;
+use crate::check;
+use crate::clock::pause;
+use crate::coverage::CrashPoint;
+use crate::sim::{Process, Sim};
+use crate::store::Store;
+use crate::world::Time;
+
+pub struct SimLedger {
+    pub sim: Arc<Sim>,
+    pub process: Process,
+}
+
+impl SimLedger {
+    fn now(&self) -> Time {
+        self.sim.clock.now()
+    }
+
+    async fn read<R>(&self, read: impl FnOnce(&Store) -> R) -> R {
+        self.sim.living(self.process).await;
+        read(&self.sim.store.lock().unwrap())
+    }
+
+    /// One transaction: it is stored as a whole or not at all, and the process may die on either side.
+    async fn commit<R>(
+        &self,
+        name: &'static str,
+        change: impl FnOnce(&mut Store) -> Result<R, LedgerError>,
+    ) -> Result<R, LedgerError> {
+        self.sim.living(self.process).await;
+        pause(self.sim.chance.between(0, 3)).await;
+        self.sim.living(self.process).await;
+        let crash = self.sim.commit_crash(name);
+        if crash == Some("before") {
+            self.sim.crash(self.process).await;
+        }
+        if self.sim.store_fails() {
+            let source = Box::new(std::io::Error::other("no space left on device"));
+            return Err(LedgerError::Store { doing: name, source });
+        }
+        let answer = change(&mut self.sim.store.lock().unwrap());
+        if crash == Some("after") {
+            self.sim.crash(self.process).await;
+        }
+        answer
+    }
+}
+
+#[async_trait]
+impl Inbox for SimLedger {
+    async fn accept(&self, batch: Vec<Arrival>) -> Result<Vec<Acceptance>, LedgerError> {
+        let forgets = self.sim.has(Bug::DuplicateNotDropped);
+        self.commit("accept", |store| {
+            Ok(batch.iter().map(|arrival| store.accept(arrival, forgets)).collect())
+        })
+        .await
+    }
+
+    async fn alarm(&self, _: &Finding, _: Time) -> Result<(), LedgerError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Ledger for SimLedger {
+    async fn claim_cases(&self, request: &ClaimRequest) -> Result<Vec<ClaimedCase>, LedgerError> {
+        self.commit("claim-cases", |store| Ok(store.claim_cases(request, self.process))).await
+    }
+
+    async fn commit_plan(&self, lease: &CaseLease, plan: PlanCommit) -> Result<(), LedgerError> {
+        let now = self.now();
+        self.commit("commit-plan", |store| store.commit_plan(lease, plan, now)).await
+    }
+
+    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, LedgerError> {
+        self.commit("claim", |store| Ok(store.claim(request, self.process))).await
+    }
+
+    async fn step(
+        &self,
+        lease: &TaskLease,
+        now: Time,
+        mut step: Step,
+    ) -> Result<bool, LedgerError> {
+        let outcomes: Vec<&'static str> = step
+            .journal
+            .iter()
+            .filter_map(|entry| match &entry.what {
+                Happening::Applied { action, .. }
+                | Happening::Failed { action: Some(action), .. } => Some(action.name()),
+                Happening::Probed { .. } => Some("probe"),
+                _ => None,
+            })
+            .collect();
+        let crash = self.sim.outcome_crash(self.process, &outcomes);
+        if crash == Some(CrashPoint::BeforeOutcome) {
+            self.sim.crash(self.process).await;
+        }
+        let ignores = self.sim.has(Bug::LostLeaseIgnored);
+        if self.sim.has(Bug::IntentNotRecorded) && step.release.is_none() {
+            return Ok(false);
+        }
+        if self.sim.has(Bug::BlockedDropped) && matches!(step.task.state, TaskState::Blocked { .. })
+        {
+            step.task.state = TaskState::Superseded;
+            step.messages.clear();
+        }
+        if self.sim.has(Bug::DeletedBeforeQuarantine) {
+            step.follow_ups.iter_mut().for_each(|new| new.next_at = now);
+        }
+        let name = if step.release.is_some() { "release" } else { "intent" };
+        let sim = Arc::clone(&self.sim);
+        let answer = self
+            .commit(name, |store| {
+                if !ignores && !store.holds_lease(lease, now) {
+                    return Err(LedgerError::LeaseLost { what: lease.task.to_string() });
+                }
+                let was = store.tasks.get(&lease.task).map(|row| row.task.state.clone());
+                let task = step.task.clone();
+                let closed = store.step(lease, now, step);
+                if was != Some(task.state.clone()) {
+                    check::turned(&sim, &task);
+                }
+                Ok(closed)
+            })
+            .await;
+        if crash == Some(CrashPoint::AfterOutcome) {
+            self.sim.crash(self.process).await;
+        }
+        answer
+    }
+
+    async fn renew(&self, lease: &TaskLease, until: Time) -> Result<(), LedgerError> {
+        let now = self.now();
+        let ignores = self.sim.has(Bug::LostLeaseIgnored);
+        self.commit("renew", |store| {
+            if !ignores && !store.holds_lease(lease, now) {
+                return Err(LedgerError::LeaseLost { what: lease.task.to_string() });
+            }
+            if !ignores {
+                store.renew(lease, until);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn holds(&self, task: &Task) -> Result<Holds, LedgerError> {
+        Ok(self.read(|store| store.holds(task)).await)
+    }
+
+    async fn agenda(&self, now: Time) -> Result<Agenda, LedgerError> {
+        Ok(self.read(|store| store.agenda(now)).await)
+    }
+
+    async fn release_all(&self, token: i64) -> Result<(), LedgerError> {
+        self.commit("release-all", |store| {
+            store.release_all(token);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn outbox(&self, now: Time, limit: usize) -> Result<Vec<OutboxEntry>, LedgerError> {
+        let out = self.read(|store| store.outbox(now, limit)).await;
+        let entry = |o: crate::store::Outgoing| OutboxEntry {
+            id: o.id,
+            message: o.message,
+            attempts: o.attempts,
+        };
+        Ok(out.into_iter().map(entry).collect())
+    }
+
+    async fn published(&self, ids: &[i64]) -> Result<(), LedgerError> {
+        self.commit("published", |store| {
+            ids.iter().for_each(|id| drop(store.outbox.remove(id)));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn defer(&self, id: i64, again_at: Time, _: &str) -> Result<(), LedgerError> {
+        self.commit("defer", |store| {
+            if let Some(out) = store.outbox.get_mut(&id) {
+                out.due = again_at;
+                out.attempts += 1;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn spill(&self, id: i64, announcement: &Message) -> Result<(), LedgerError> {
+        self.commit("spill", |store| {
+            if let Some(out) = store.outbox.get_mut(&id) {
+                out.message = announcement.clone();
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn store_identities(
+        &self,
+        _: &AccountId,
+        generation: i64,
+        identities: &[Identity],
+    ) -> Result<(), LedgerError> {
+        self.commit("inventory", |store| {
+            for identity in identities {
+                store.inventory.insert(identity.arn.clone(), (identity.clone(), generation));
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn finish_inventory(
+        &self,
+        account: &AccountId,
+        generation: i64,
+        _: Time,
+    ) -> Result<(), LedgerError> {
+        self.commit("inventory", |store| {
+            store.inventory.retain(|_, (id, seen)| id.account != *account || *seen >= generation);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn find_identities(&self, selector: &Selector) -> Result<Vec<Identity>, LedgerError> {
+        let by_prefix = self.sim.has(Bug::WrongUserTouched);
+        let found = self
+            .read(|store| {
+                let all = store.inventory.values().map(|(identity, _)| identity);
+                all.filter(|identity| matches(selector, identity, by_prefix)).cloned().collect()
+            })
+            .await;
+        Ok(found)
+    }
+
+    async fn roles_trusting(&self, principals: &[String]) -> Result<Vec<Identity>, LedgerError> {
+        let found = self
+            .read(|store| {
+                let names = |identity: &&Identity| match &identity.detail {
+                    IdentityDetail::Role { trust, .. } => {
+                        trust::principals(trust).iter().any(|p| principals.contains(p))
+                    }
+                    IdentityDetail::User { .. } => false,
+                };
+                store.inventory.values().map(|(i, _)| i).filter(names).cloned().collect()
+            })
+            .await;
+        Ok(found)
+    }
+
+    async fn note(&self, _: &CaseId, _: Time, _: Happening) -> Result<(), LedgerError> {
+        Ok(())
+    }
+}
+
+/// What the inventory says of a selector.
+pub fn matches(selector: &Selector, identity: &Identity, by_prefix: bool) -> bool {
+    if selector.account.as_ref().is_some_and(|account| *account != identity.account) {
+        return false;
+    }
+    let named = |name: &String| {
+        identity.name == *name
+            || identity.arn == *name
+            || (by_prefix && identity.name.starts_with(name.as_str()))
+    };
+    let (zones, contracts) = identity.tagged(&TagKeys::default());
+    match (&selector.target, &identity.detail) {
+        (SelectorTarget::AccessKeyId(id), IdentityDetail::User { access_keys, .. }) => {
+            access_keys.contains(id)
+        }
+        (SelectorTarget::User(name), IdentityDetail::User { .. })
+        | (SelectorTarget::Role(name), IdentityDetail::Role { .. }) => named(name),
+        (SelectorTarget::Contract(name), _) => contracts.contains(name),
+        (SelectorTarget::Zone(name), _) => zones.contains(name),
+        (SelectorTarget::Tags(tags), _) => {
+            tags.iter().all(|(k, v)| identity.tags.get(k) == Some(v))
+        }
+        _ => false,
+    }
+}
+
+/// What of a task was last stored under a live lease of this process.
+pub fn leased_by(store: &Store, process: Process, now: Time) -> impl Iterator<Item = &Task> {
+    store
+        .tasks
+        .values()
+        .filter(move |row| {
+            row.lease.as_ref().is_some_and(|l| l.process == process && l.until > now)
+        })
+        .map(|row| &row.task)
+}
+
+/// Whether a task is a revocation that counts as proven.
+pub fn proven(task: &Task) -> bool {
+    task.desired == Desired::Revoked && matches!(task.state, TaskState::Done { .. })
+}

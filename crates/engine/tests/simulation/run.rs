@@ -1,0 +1,225 @@
+//! One run: processes that start, die and start again over one store and one world.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use severance_engine::ports::{
+    Arrival, Clock, Coordinates, Inbox, Ledger, Message, PublishError, Publisher,
+};
+use severance_engine::{
+    AdmissionConfig, AnnouncingInbox, Engine, EngineConfig, Gate, Parts, Urgency,
+};
+use severance_lifecycle::event::{
+    Attributes, COMPROMISE_NOTICE_TYPE, CONTRACT_END_TYPE, Malformed, parse,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::bug::{Bug, Faulty};
+use crate::chance::Chance;
+use crate::check;
+use crate::clock::{epoch, pause};
+use crate::coverage::{COMMITS, Coverage, cells};
+use crate::ledger::SimLedger;
+use crate::provider::SimProvider;
+use crate::scenario;
+use crate::sim::{Process, Sim};
+
+/// What became of a run.
+pub struct Outcome {
+    pub seed: u64,
+    pub coverage: Coverage,
+    pub violations: Vec<String>,
+}
+
+struct SimPublisher {
+    sim: Arc<Sim>,
+    process: Process,
+}
+
+#[async_trait]
+impl Publisher for SimPublisher {
+    async fn publish(&self, message: &Message) -> Result<(), PublishError> {
+        pause(2).await;
+        self.sim.living(self.process).await;
+        if self.sim.chance.happens(200) && self.sim.clock.provider() < self.sim.faults_until {
+            let source = Box::new(std::io::Error::other("broker down"));
+            return Err(PublishError::Failed { topic: "outcome".into(), source });
+        }
+        self.sim.store.lock().unwrap().published.push(message.clone());
+        Ok(())
+    }
+}
+
+/// Runs a seed to its end.
+pub fn run(seed: u64, bug: Option<Bug>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let cells = cells();
+        let aim = cells[usize::try_from(seed).unwrap() % cells.len()];
+        let commit = COMMITS[usize::try_from(seed / 2).unwrap() % COMMITS.len()];
+        let side = if seed % 2 == 0 { "before" } else { "after" };
+        let sim = Arc::new(Sim::new(seed, bug, Some(aim), (commit, side)));
+        let undo = ["reactivate-key", "reactivate", "restore-trust"].contains(&aim.0)
+            || sim.chance.happens(3_000);
+        scenario::populate(&sim);
+        let publications = scenario::publications(&sim, undo);
+        let published = publications.len();
+        let world = [
+            tokio::spawn(scenario::publish(Arc::clone(&sim), publications)),
+            tokio::spawn(scenario::attack(Arc::clone(&sim))),
+            tokio::spawn(scenario::others(Arc::clone(&sim))),
+        ];
+        let second = sim.chance.happens(3_000);
+        let first = process_for_ever(Arc::clone(&sim), 0, true);
+        let other = async {
+            if second {
+                process_for_ever(Arc::clone(&sim), 1, false).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            () = settled(&sim, published) => {}
+            () = first => {}
+            () = other => {}
+        }
+        world.iter().for_each(tokio::task::JoinHandle::abort);
+        check::at_the_end(&sim);
+        let coverage = sim.coverage.lock().unwrap().clone();
+        let violations = sim.violations.lock().unwrap().clone();
+        Outcome { seed, coverage, violations }
+    })
+}
+
+/// Returns when nothing is left to do, or when it should long have been done.
+async fn settled(sim: &Sim, published: usize) {
+    for _ in 0..1_200 {
+        pause(20 * 60_000).await;
+        let all = sim.topic.lock().unwrap().records.len() == published;
+        let quiet = sim.clock.provider() > epoch() + TimeDelta::hours(2);
+        if all && quiet && sim.store.lock().unwrap().is_settled(sim.clock.now()) {
+            return;
+        }
+    }
+}
+
+/// A process, and the next one after it died.
+async fn process_for_ever(sim: Arc<Sim>, slot: u64, consumes: bool) {
+    for life in 0.. {
+        let process = slot * 1_000 + life;
+        tokio::select! {
+            biased;
+            () = sim.death(process) => sim.note("a process died and was started again"),
+            () = process_once(Arc::clone(&sim), process, consumes) => return,
+        }
+        pause(sim.chance.between(100, 3_000)).await;
+    }
+}
+
+async fn process_once(sim: Arc<Sim>, process: Process, consumes: bool) {
+    let urgency = Urgency::new();
+    let clock = Arc::new(ClockOf(Arc::clone(&sim)));
+    let gate = Gate::new(AdmissionConfig::default(), Arc::clone(&urgency), clock.clone());
+    let ledger = Arc::new(SimLedger { sim: Arc::clone(&sim), process });
+    let inbox = AnnouncingInbox::new(Arc::clone(&ledger), Arc::clone(&urgency));
+    let config = EngineConfig {
+        tasks: 8,
+        plans: 4,
+        poll: TimeDelta::hours(2),
+        inventory_every: TimeDelta::hours(12),
+        ..EngineConfig::default()
+    };
+    let parts = Parts {
+        ledger: ledger as Arc<dyn Ledger>,
+        provider: Arc::new(SimProvider { sim: Arc::clone(&sim), gate, process }),
+        publisher: Arc::new(SimPublisher { sim: Arc::clone(&sim), process }),
+        clock,
+        entropy: Arc::new(Chance::new(sim.seed ^ (process + 1))),
+        observer: Arc::new(()),
+        urgency,
+    };
+    let decider = Arc::new(Faulty(sim.bug));
+    let engine = Engine::with_decider(config, scenario::zones(), parts, decider);
+    tokio::select! {
+        biased;
+        () = engine.run(CancellationToken::new()) => {}
+        () = consume(&sim, &inbox, process), if consumes => {}
+    }
+}
+
+struct ClockOf(Arc<Sim>);
+
+#[async_trait]
+impl Clock for ClockOf {
+    fn now(&self) -> crate::world::Time {
+        self.0.clock.now()
+    }
+
+    async fn sleep(&self, duration: TimeDelta) {
+        self.0.clock.sleep(duration).await;
+    }
+}
+
+/// The intake: a batch goes to the ledger, and only then is its offset stored.
+async fn consume(sim: &Sim, inbox: &dyn Inbox, process: Process) {
+    let early = sim.has(Bug::OffsetStoredEarly);
+    let mut position = sim.topic.lock().unwrap().offset;
+    loop {
+        let batch: Vec<Vec<u8>> =
+            sim.topic.lock().unwrap().records.iter().skip(position).take(3).cloned().collect();
+        if batch.is_empty() {
+            sim.arrived.notified().await;
+            continue;
+        }
+        sim.living(process).await;
+        let end = position + batch.len();
+        if early {
+            sim.topic.lock().unwrap().offset = end;
+        }
+        let arrivals =
+            batch.iter().enumerate().map(|(n, record)| arrival(sim, position + n, record));
+        if inbox.accept(arrivals.collect()).await.is_ok() {
+            position = end;
+            sim.topic.lock().unwrap().offset = end;
+        } else {
+            pause(200).await;
+        }
+    }
+}
+
+fn arrival(sim: &Sim, offset: usize, record: &[u8]) -> Arrival {
+    let now = sim.clock.now();
+    Arrival {
+        coordinates: Coordinates {
+            topic: "in".into(),
+            partition: 0,
+            offset: i64::try_from(offset).unwrap(),
+            timestamp: now,
+        },
+        key: None,
+        value: Some(record.to_vec()),
+        headers: Vec::new(),
+        parsed: read(record),
+        received_at: now,
+    }
+}
+
+fn read(record: &[u8]) -> Result<severance_lifecycle::event::Event, Malformed> {
+    let event: serde_json::Value =
+        serde_json::from_slice(record).map_err(|_| Malformed::new("data", "not JSON"))?;
+    let text = |name: &str| event[name].as_str().map(str::to_owned);
+    let attributes = Attributes {
+        specversion: text("specversion"),
+        event_type: text("type"),
+        source: text("source"),
+        id: text("id"),
+        time: None,
+    };
+    let data = event["data"].to_string();
+    parse(&attributes, data.as_bytes(), &[COMPROMISE_NOTICE_TYPE, CONTRACT_END_TYPE])
+}

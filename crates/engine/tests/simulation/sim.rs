@@ -1,0 +1,220 @@
+//! What a run is made of, and the one place where faults, crashes and violations are decided on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use chrono::TimeDelta;
+use severance_lifecycle::ids::CaseId;
+use tokio::sync::Notify;
+
+use crate::bug::Bug;
+use crate::chance::Chance;
+use crate::clock::SimClock;
+use crate::coverage::{Cell, Coverage, CrashPoint, FAULTS, Fault};
+use crate::store::Store;
+use crate::world::{Time, World};
+
+/// Which worker process: each start is another one.
+pub type Process = u64;
+
+/// What events name, by the scenario's own book-keeping: the oracle for "no effect outside the case".
+#[derive(Debug, Default)]
+pub struct Scope {
+    /// Keys that a notice names, with the id of their user.
+    pub keys: BTreeMap<String, String>,
+    /// Ids of users that are named whole, by a notice or by a contract's end.
+    pub users: BTreeSet<String>,
+    /// Ids of roles that are named or within reach.
+    pub roles: BTreeSet<String>,
+    /// Keys and users that a notice names: not to be undone.
+    pub compromised: BTreeSet<String>,
+    /// Ids of what a reinstated contract holds.
+    pub reinstated: BTreeSet<String>,
+    /// The cases of contract ends.
+    pub contract_cases: BTreeSet<CaseId>,
+}
+
+pub struct Sim {
+    pub seed: u64,
+    pub bug: Option<Bug>,
+    pub clock: SimClock,
+    pub chance: Chance,
+    pub world: Mutex<World>,
+    pub store: Mutex<Store>,
+    pub scope: Mutex<Scope>,
+    pub coverage: Mutex<Coverage>,
+    pub violations: Mutex<Vec<String>>,
+    /// Identities that a call changes at this moment.
+    pub busy: Mutex<BTreeMap<String, u32>>,
+    /// When each task last looked.
+    pub looked: Mutex<BTreeMap<String, Time>>,
+    /// Probes by key: when, the endpoint, and whether it was refused (`None`: it proves nothing).
+    pub probes: Mutex<BTreeMap<String, Vec<(Time, String, Option<bool>)>>>,
+    pub topic: Mutex<Topic>,
+    pub arrived: Notify,
+    dead: Mutex<BTreeSet<Process>>,
+    died: Notify,
+    aim: Mutex<Option<Cell>>,
+    commit_aim: Mutex<Option<(&'static str, &'static str)>>,
+    armed: Mutex<Option<(Process, Cell)>>,
+    crashes_left: Mutex<u32>,
+    pub faults_until: Time,
+}
+
+/// The inbound topic, as one partition.
+#[derive(Debug, Default)]
+pub struct Topic {
+    pub records: Vec<Vec<u8>>,
+    pub offset: usize,
+}
+
+impl Sim {
+    pub fn new(
+        seed: u64,
+        bug: Option<Bug>,
+        aim: Option<Cell>,
+        commit: (&'static str, &'static str),
+    ) -> Self {
+        Self {
+            seed,
+            bug,
+            clock: SimClock::new(),
+            chance: Chance::new(seed),
+            world: Mutex::default(),
+            store: Mutex::default(),
+            scope: Mutex::default(),
+            coverage: Mutex::default(),
+            violations: Mutex::default(),
+            busy: Mutex::default(),
+            looked: Mutex::default(),
+            probes: Mutex::default(),
+            topic: Mutex::default(),
+            arrived: Notify::new(),
+            dead: Mutex::default(),
+            died: Notify::new(),
+            aim: Mutex::new(aim),
+            commit_aim: Mutex::new(Some(commit)),
+            armed: Mutex::default(),
+            crashes_left: Mutex::new(3),
+            faults_until: crate::clock::epoch() + TimeDelta::days(5),
+        }
+    }
+
+    pub fn violated(&self, what: String) {
+        let at = (self.clock.provider() - crate::clock::epoch()).num_milliseconds();
+        self.violations.lock().unwrap().push(format!("at {at} ms: {what}"));
+    }
+
+    pub fn note(&self, actor: &'static str) {
+        *self.coverage.lock().unwrap().actors.entry(actor).or_default() += 1;
+    }
+
+    pub fn has(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+    }
+
+    /// Stops whoever is dead for ever: nothing that a crashed process had going has an effect.
+    pub async fn living(&self, process: Process) {
+        if self.dead.lock().unwrap().contains(&process) {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// The process dies here and now.
+    pub async fn crash(&self, process: Process) {
+        self.dead.lock().unwrap().insert(process);
+        self.died.notify_waiters();
+        std::future::pending::<()>().await;
+    }
+
+    /// Waits for a process to die.
+    pub async fn death(&self, process: Process) {
+        loop {
+            let died = self.died.notified();
+            tokio::pin!(died);
+            died.as_mut().enable();
+            if self.dead.lock().unwrap().contains(&process) {
+                return;
+            }
+            died.await;
+        }
+    }
+
+    fn quiet(&self) -> bool {
+        self.clock.provider() > self.faults_until
+    }
+
+    fn may_crash(&self) -> bool {
+        let mut left = self.crashes_left.lock().unwrap();
+        if *left == 0 || self.quiet() {
+            return false;
+        }
+        *left -= 1;
+        true
+    }
+
+    /// What befalls an action: what the run aims at when it comes by, else now and then something.
+    pub fn fate(&self, process: Process, action: &'static str) -> (CrashPoint, Fault) {
+        let mut aim = self.aim.lock().unwrap();
+        let fate = match *aim {
+            Some((aimed, crash, fault)) if aimed == action => {
+                *aim = None;
+                (crash, fault)
+            }
+            _ if !self.quiet() && self.chance.happens(400) => {
+                let fault = FAULTS[usize::try_from(self.chance.below(6)).unwrap()];
+                (CrashPoint::None, fault)
+            }
+            _ => (CrashPoint::None, Fault::None),
+        };
+        if matches!(fate.0, CrashPoint::BeforeOutcome | CrashPoint::AfterOutcome) {
+            *self.armed.lock().unwrap() = Some((process, (action, fate.0, fate.1)));
+        } else {
+            self.hit((action, fate.0, fate.1));
+        }
+        fate
+    }
+
+    fn hit(&self, cell: Cell) {
+        *self.coverage.lock().unwrap().hits.entry(cell).or_default() += 1;
+    }
+
+    /// Whether the process dies at the commit that stores the outcome of an action.
+    pub fn outcome_crash(&self, process: Process, actions: &[&'static str]) -> Option<CrashPoint> {
+        let mut armed = self.armed.lock().unwrap();
+        match *armed {
+            Some((aimed, cell)) if aimed == process && actions.contains(&cell.0) => {
+                *armed = None;
+                self.hit(cell);
+                Some(cell.1)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the process dies before or after this commit.
+    pub fn commit_crash(&self, commit: &'static str) -> Option<&'static str> {
+        let side = {
+            let mut aim = self.commit_aim.lock().unwrap();
+            match *aim {
+                Some((aimed, side)) if aimed == commit && self.chance.happens(5_000) => {
+                    *aim = None;
+                    Some(side)
+                }
+                _ if self.chance.happens(8) => {
+                    Some(if self.chance.happens(5_000) { "before" } else { "after" })
+                }
+                _ => None,
+            }
+        }?;
+        if !self.may_crash() {
+            return None;
+        }
+        *self.coverage.lock().unwrap().commits.entry((commit, side)).or_default() += 1;
+        Some(side)
+    }
+
+    pub fn store_fails(&self) -> bool {
+        !self.quiet() && self.chance.happens(30)
+    }
+}

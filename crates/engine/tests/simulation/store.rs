@@ -1,0 +1,439 @@
+//! What the ledger keeps, in memory and without any IO: it outlives the processes of a run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::TimeDelta;
+use severance_engine::ports::{
+    Acceptance, Agenda, Arrival, CaseLease, ClaimRequest, Claimed, ClaimedCase, LedgerError,
+    Message, NewTask, PlanCommit, Step, TaskLease, Topic,
+};
+use severance_lifecycle::case::{Case, CaseState, Closing, Tally, closing};
+use severance_lifecycle::contract::{ContractState, Verdict, judge};
+use severance_lifecycle::credential::Target;
+use severance_lifecycle::event::{ContractChange, Event, Payload, Trigger};
+use severance_lifecycle::ids::{CaseId, ContractName, TaskId};
+use severance_lifecycle::outcome;
+use severance_lifecycle::plan::Identity;
+use severance_lifecycle::policy::{Desired, Holds};
+use severance_lifecycle::task::{Lane, Task, TaskState};
+
+use crate::sim::Process;
+use crate::world::Time;
+
+#[derive(Clone, Debug)]
+pub struct Lease {
+    pub token: i64,
+    pub until: Time,
+    pub process: Process,
+}
+
+#[derive(Clone, Debug)]
+pub struct CaseRow {
+    pub case: Case,
+    pub event: Event,
+    pub due: Option<Time>,
+    pub lease: Option<Lease>,
+    pub attempts: u32,
+}
+
+#[derive(Clone, Debug)]
+pub struct TaskRow {
+    pub task: Task,
+    pub next_at: Option<Time>,
+    pub lease: Option<Lease>,
+    pub attempts: u32,
+}
+
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    pub id: i64,
+    pub message: Message,
+    pub due: Time,
+    pub attempts: u32,
+}
+
+#[derive(Debug, Default)]
+pub struct Store {
+    pub cases: BTreeMap<CaseId, CaseRow>,
+    pub tasks: BTreeMap<TaskId, TaskRow>,
+    pub contracts: BTreeMap<ContractName, ContractState>,
+    pub outbox: BTreeMap<i64, Outgoing>,
+    pub inventory: BTreeMap<String, (Identity, i64)>,
+    pub published: Vec<Message>,
+    pub accepted: u64,
+    pub dead_letters: u64,
+    pub closed: BTreeMap<CaseId, u64>,
+    pub reopened: BTreeMap<CaseId, u64>,
+    serial: i64,
+}
+
+fn lost(what: impl ToString) -> LedgerError {
+    LedgerError::LeaseLost { what: what.to_string() }
+}
+
+fn free(lease: Option<&Lease>, now: Time) -> bool {
+    lease.is_none_or(|lease| lease.until <= now)
+}
+
+pub fn case_lane(case: &Case) -> Lane {
+    Lane::of(case.trigger, Desired::Revoked)
+}
+
+impl Store {
+    pub fn send(&mut self, messages: impl IntoIterator<Item = Message>, now: Time) {
+        for message in messages {
+            self.serial += 1;
+            let id = self.serial;
+            self.outbox.insert(id, Outgoing { id, message, due: now, attempts: 0 });
+        }
+    }
+
+    pub fn accept(&mut self, arrival: &Arrival, forgets_known: bool) -> Acceptance {
+        let event = match &arrival.parsed {
+            Ok(event) => event,
+            Err(_) => {
+                self.dead_letters += 1;
+                let letter = Message {
+                    topic: Topic::DeadLetter,
+                    key: arrival.key.clone(),
+                    value: arrival.value.clone(),
+                    headers: arrival.headers.clone(),
+                };
+                self.send([letter], arrival.received_at);
+                return Acceptance::DeadLettered;
+            }
+        };
+        let case = CaseId::of(&event.key);
+        if let Some(known) = self.cases.get(&case).filter(|_| !forgets_known) {
+            return if known.event.digest == event.digest {
+                Acceptance::Duplicate { case }
+            } else {
+                Acceptance::Conflict { case }
+            };
+        }
+        self.accepted += 1;
+        let opened = Case::open(event, arrival.coordinates.timestamp, arrival.received_at);
+        let mut row = CaseRow {
+            due: Some(opened.start_at),
+            case: opened,
+            event: event.clone(),
+            lease: None,
+            attempts: 0,
+        };
+        if let Payload::ContractEnd(end) = &event.payload {
+            let known = self.contracts.get(&end.contract);
+            if let Verdict::Holds { .. } = judge(known, end, &event.digest) {
+                self.supersede(&end.contract);
+                let state = ContractState {
+                    revision: end.revision,
+                    change: end.change,
+                    effective_at: end.effective_at,
+                    case: case.clone(),
+                    digest: event.digest.clone(),
+                };
+                self.contracts.insert(end.contract.clone(), state);
+            } else {
+                row.case.state = CaseState::Closed { how: Closing::Superseded };
+                row.due = None;
+            }
+        }
+        self.cases.insert(case.clone(), row);
+        Acceptance::Accepted { case }
+    }
+
+    /// Whatever a lower revision still had to do is not done any more. Leases stay until they end: a
+    /// call of theirs may be in flight.
+    fn supersede(&mut self, contract: &ContractName) {
+        let mut earlier = BTreeSet::new();
+        for row in self.cases.values_mut() {
+            if row.case.contract.as_ref() == Some(contract) {
+                earlier.insert(row.case.id.clone());
+                row.due = None;
+                if !matches!(row.case.state, CaseState::Closed { .. }) {
+                    row.case.state = CaseState::Closed { how: Closing::Superseded };
+                }
+            }
+        }
+        for row in self.tasks.values_mut().filter(|row| earlier.contains(&row.task.case)) {
+            row.next_at = None;
+            if !row.task.state.is_final() {
+                row.task.state = TaskState::Superseded;
+            }
+        }
+    }
+
+    pub fn claim_cases(&mut self, request: &ClaimRequest, process: Process) -> Vec<ClaimedCase> {
+        let mut due: Vec<_> = self
+            .cases
+            .values()
+            .filter(|row| self.case_is_due(row, request.now))
+            .map(|row| (case_lane(&row.case), row.due, row.case.id.clone()))
+            .filter(|(lane, ..)| *lane <= request.least_urgent)
+            .collect();
+        due.sort();
+        due.truncate(request.limit);
+        due.into_iter().map(|(.., id)| self.lease_case(&id, request, process)).collect()
+    }
+
+    fn case_is_due(&self, row: &CaseRow, now: Time) -> bool {
+        row.due.is_some_and(|due| due <= now) && free(row.lease.as_ref(), now)
+    }
+
+    fn lease_case(&mut self, id: &CaseId, request: &ClaimRequest, process: Process) -> ClaimedCase {
+        let undo = self.undo(id);
+        let unresolved = self.tasks.values().filter(|row| row.task.case == *id);
+        let unresolved = unresolved
+            .filter_map(|row| match &row.task.target {
+                Target::Unresolved { selector } => Some(selector.clone()),
+                _ => None,
+            })
+            .collect();
+        let row = self.cases.get_mut(id).unwrap();
+        let (token, until) = (request.token, request.until);
+        row.lease = Some(Lease { token, until, process });
+        ClaimedCase {
+            lease: CaseLease { case: id.clone(), token, until },
+            case: row.case.clone(),
+            event: row.event.clone(),
+            attempts: row.attempts,
+            undo,
+            unresolved: (row.case.state != CaseState::Accepted).then_some(unresolved),
+        }
+    }
+
+    fn undo(&self, id: &CaseId) -> Vec<Task> {
+        let Payload::ContractEnd(end) = &self.cases[id].event.payload else { return Vec::new() };
+        if end.change != ContractChange::Reinstated {
+            return Vec::new();
+        }
+        let earlier = |case: &CaseId| {
+            case != id && self.cases[case].case.contract.as_ref() == Some(&end.contract)
+        };
+        let tasks = self.tasks.values().map(|row| &row.task);
+        tasks.filter(|t| t.desired == Desired::Revoked && earlier(&t.case)).cloned().collect()
+    }
+
+    pub fn commit_plan(
+        &mut self,
+        lease: &CaseLease,
+        plan: PlanCommit,
+        now: Time,
+    ) -> Result<(), LedgerError> {
+        let row = self.cases.get_mut(&lease.case).ok_or_else(|| lost(&lease.case))?;
+        let held = row.lease.as_ref().is_some_and(|l| l.token == lease.token && l.until > now);
+        if !held || matches!(row.case.state, CaseState::Closed { .. }) {
+            return Err(lost(&lease.case));
+        }
+        row.lease = None;
+        row.case.state = plan.state;
+        row.due = plan.again_at;
+        row.attempts = if plan.again_at.is_some() { row.attempts + 1 } else { 0 };
+        for id in &plan.resolved {
+            self.tasks.remove(id);
+        }
+        self.add(plan.tasks);
+        self.send(plan.messages, now);
+        self.close_or_reopen(&lease.case, now);
+        Ok(())
+    }
+
+    fn add(&mut self, tasks: Vec<NewTask>) {
+        for new in tasks {
+            let next_at = Some(new.next_at);
+            let row = TaskRow { task: new.task, next_at, lease: None, attempts: 0 };
+            self.tasks.entry(row.task.id.clone()).or_insert(row);
+        }
+    }
+
+    fn held_locks(&self, now: Time) -> BTreeSet<String> {
+        let leased = self.tasks.values().filter(|row| !free(row.lease.as_ref(), now));
+        leased.map(|row| row.task.target.lock()).collect()
+    }
+
+    fn task_is_due(&self, row: &TaskRow, now: Time) -> bool {
+        row.next_at.is_some_and(|at| at <= now)
+            && free(row.lease.as_ref(), now)
+            && row.task.state != TaskState::Superseded
+            && !matches!(self.cases[&row.task.case].case.state, CaseState::Held { .. })
+    }
+
+    pub fn claim(&mut self, request: &ClaimRequest, process: Process) -> Vec<Claimed> {
+        let mut locks = self.held_locks(request.now);
+        let mut due: Vec<_> = self
+            .tasks
+            .values()
+            .filter(|row| row.task.lane <= request.least_urgent)
+            .filter(|row| self.task_is_due(row, request.now))
+            .map(|row| {
+                let task = &row.task;
+                let landed = task.record.accepted_at.is_some();
+                (task.lane, landed, task.deadline, task.id.clone(), task.target.lock())
+            })
+            .collect();
+        due.sort();
+        due.retain(|(.., lock)| locks.insert(lock.clone()));
+        due.truncate(request.limit);
+        let (token, until) = (request.token, request.until);
+        due.into_iter()
+            .map(|(_, _, _, id, _)| {
+                let row = self.tasks.get_mut(&id).unwrap();
+                row.lease = Some(Lease { token, until, process });
+                let lease = TaskLease { task: id, token, until };
+                Claimed { lease, task: row.task.clone(), attempts: row.attempts }
+            })
+            .collect()
+    }
+
+    pub fn holds_lease(&self, lease: &TaskLease, now: Time) -> bool {
+        self.tasks.get(&lease.task).is_some_and(|row| {
+            row.task.state != TaskState::Superseded
+                && row.lease.as_ref().is_some_and(|l| l.token == lease.token && l.until > now)
+        })
+    }
+
+    pub fn renew(&mut self, lease: &TaskLease, until: Time) {
+        if let Some(held) = self.tasks.get_mut(&lease.task).and_then(|row| row.lease.as_mut()) {
+            held.until = until;
+        }
+    }
+
+    /// Stores a step whose lease was checked.
+    pub fn step(&mut self, lease: &TaskLease, now: Time, step: Step) -> bool {
+        let Some(row) = self.tasks.get_mut(&lease.task) else { return false };
+        let case = step.task.case.clone();
+        row.task = step.task;
+        if let Some(release) = step.release {
+            row.lease = None;
+            row.next_at = release.next_at;
+            row.attempts = release.attempts;
+        }
+        for new in &step.follow_ups {
+            let known = self.tasks.get_mut(&new.task.id);
+            let open = known.filter(|row| !row.task.state.is_final());
+            if let Some(row) = open.filter(|row| row.task.delete_after < new.task.delete_after) {
+                row.task = new.task.clone();
+                row.next_at = Some(new.next_at);
+            }
+        }
+        self.add(step.follow_ups);
+        self.send(step.messages, now);
+        self.close_or_reopen(&case, now)
+    }
+
+    fn close_or_reopen(&mut self, id: &CaseId, now: Time) -> bool {
+        let mut tally = Tally::default();
+        for row in self.tasks.values().filter(|row| row.task.case == *id && row.task.counts) {
+            match row.task.state {
+                TaskState::Open => tally.open += 1,
+                TaskState::Blocked { .. } => tally.blocked += 1,
+                TaskState::Done { .. } => tally.done += 1,
+                TaskState::Observed => tally.observed += 1,
+                TaskState::Superseded => tally.superseded += 1,
+            }
+        }
+        let row = self.cases.get_mut(id).unwrap();
+        match (&row.case.state, closing(tally)) {
+            (CaseState::Open, Some(how)) => {
+                row.case.state = CaseState::Closed { how };
+                let event = outcome::case_closed(&row.case, tally, how, now);
+                *self.closed.entry(id.clone()).or_default() += 1;
+                self.send([Message::event(Topic::Outcome, &event)], now);
+                true
+            }
+            (CaseState::Closed { how }, None) if *how != Closing::Superseded => {
+                row.case.state = CaseState::Open;
+                *self.reopened.entry(id.clone()).or_default() += 1;
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// Who else wants what is on the same identity revoked.
+    pub fn holds(&self, task: &Task) -> Holds {
+        let mut holds = Holds::default();
+        for other in self.tasks.values().map(|row| &row.task) {
+            let ours = other.case == task.case || Some(&other.case) == task.undoes.as_ref();
+            let counts = other.desired == Desired::Revoked
+                && other.state != TaskState::Superseded
+                && other.target.lock() == task.target.lock();
+            let undone = other.trigger == Trigger::ContractEnd
+                && self.cases[&other.case].case.contract == self.cases[&task.case].case.contract;
+            if counts && !ours && !undone {
+                holds.other = true;
+                holds.compromise |= other.trigger == Trigger::CompromiseNotice;
+            }
+        }
+        holds
+    }
+
+    pub fn agenda(&self, now: Time) -> Agenda {
+        let mut agenda = Agenda::default();
+        let mut soon = |at: Time| {
+            if at > now {
+                agenda.next_at = Some(agenda.next_at.map_or(at, |next| next.min(at)));
+            }
+        };
+        for row in self.cases.values() {
+            if let Some(due) = row.due {
+                soon(row.lease.as_ref().map_or(due, |lease| lease.until.max(due)));
+            }
+        }
+        for row in self.tasks.values().filter(|row| row.task.state != TaskState::Superseded) {
+            if let Some(due) = row.next_at {
+                soon(row.lease.as_ref().map_or(due, |lease| lease.until.max(due)));
+            }
+        }
+        let cases = self.cases.values().filter(|row| self.case_is_due(row, now));
+        let lanes = cases.map(|row| case_lane(&row.case));
+        let tasks = self.tasks.values().filter(|row| self.task_is_due(row, now));
+        let lanes: Vec<Lane> = lanes.chain(tasks.map(|row| row.task.lane)).collect();
+        agenda.due = lanes.len();
+        agenda.urgent_due = lanes.iter().filter(|lane| **lane == Lane::Compromise).count();
+        agenda
+    }
+
+    /// Compromise work that could be claimed now and was not: what lower lanes must wait for.
+    pub fn unclaimed_urgent(&self, now: Time) -> Option<String> {
+        let locks = self.held_locks(now);
+        let case = self
+            .cases
+            .values()
+            .find(|row| case_lane(&row.case) == Lane::Compromise && self.case_is_due(row, now));
+        let task = self.tasks.values().find(|row| {
+            row.task.lane == Lane::Compromise
+                && self.task_is_due(row, now)
+                && !locks.contains(&row.task.target.lock())
+        });
+        case.map(|row| format!("case {}", row.case.id))
+            .or(task.map(|row| format!("task {} ({})", row.task.id, row.task.target.label())))
+    }
+
+    pub fn release_all(&mut self, token: i64) {
+        for row in self.tasks.values_mut() {
+            row.lease = row.lease.take().filter(|lease| lease.token != token);
+        }
+        for row in self.cases.values_mut() {
+            row.lease = row.lease.take().filter(|lease| lease.token != token);
+        }
+    }
+
+    pub fn outbox(&self, now: Time, limit: usize) -> Vec<Outgoing> {
+        self.outbox.values().filter(|out| out.due <= now).take(limit).cloned().collect()
+    }
+
+    /// Nothing is left that would still be done by itself.
+    pub fn is_settled(&self, now: Time) -> bool {
+        let soon = now + TimeDelta::days(20);
+        self.outbox.is_empty()
+            && self
+                .cases
+                .values()
+                .all(|row| row.due.is_none() || row.case.state != CaseState::Accepted)
+            && self.tasks.values().all(|row| match row.task.state {
+                TaskState::Open => false,
+                TaskState::Done { .. } => row.next_at.is_none_or(|at| at > soon),
+                _ => true,
+            })
+    }
+}
