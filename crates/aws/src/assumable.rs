@@ -163,7 +163,7 @@ mod tests {
         identity("111122223333", "user", detail)
     }
 
-    fn role(account: &str, principal: Value) -> Identity {
+    fn role(account: &str, principal: &Value) -> Identity {
         let trust = json!({"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
             "Principal": principal}]});
         let detail =
@@ -175,15 +175,15 @@ mod tests {
     fn a_trust_that_names_the_user_lets_it_in_and_one_that_names_its_account_asks_its_policies() {
         let own = "111122223333";
         let arn = json!({"AWS": "arn:aws:iam::111122223333:user/x"});
-        assert_eq!(entry(&user(), &role(own, arn.clone())), Entry::Named);
-        assert_eq!(entry(&user(), &role(own, json!({"AWS": "AIDAEXAMPLE"}))), Entry::Named);
-        assert_eq!(entry(&user(), &role("999988887777", arn)), Entry::IfAllowed);
+        assert_eq!(entry(&user(), &role(own, &arn)), Entry::Named);
+        assert_eq!(entry(&user(), &role(own, &json!({"AWS": "AIDAEXAMPLE"}))), Entry::Named);
+        assert_eq!(entry(&user(), &role("999988887777", &arn)), Entry::IfAllowed);
         let root = json!({"AWS": "arn:aws:iam::111122223333:root"});
-        assert_eq!(entry(&user(), &role(own, root)), Entry::IfAllowed);
-        assert_eq!(entry(&user(), &role(own, json!("*"))), Entry::IfAllowed);
+        assert_eq!(entry(&user(), &role(own, &root)), Entry::IfAllowed);
+        assert_eq!(entry(&user(), &role(own, &json!("*"))), Entry::IfAllowed);
         let other =
             json!({"AWS": "arn:aws:iam::999988887777:root", "Service": "ec2.amazonaws.com"});
-        assert_eq!(entry(&user(), &role(own, other.clone())), Entry::No);
-        assert!(standing(&role(own, other)).unwrap().service_assumed);
+        assert_eq!(entry(&user(), &role(own, &other)), Entry::No);
+        assert!(standing(&role(own, &other)).unwrap().service_assumed);
     }
 }

@@ -174,6 +174,13 @@ pub(crate) fn cannot(operation: &str, code: &str, message: &str) -> Failure {
     Failure { class: Cannot, ..ours(operation, code, message) }
 }
 
+/// Whether it is our own credentials that were refused: that tells nothing of what was asked for.
+pub(crate) fn is_ours(failure: &Failure) -> bool {
+    const CODES: [&str; 3] =
+        ["InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"];
+    failure.operation == "sts:AssumeRole" || CODES.contains(&failure.code.as_str())
+}
+
 /// "Not there" as something seen instead of a failure.
 pub(crate) fn present<T>(answer: Result<T, Failure>) -> Result<Option<T>, Failure> {
     match answer {

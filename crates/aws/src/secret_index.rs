@@ -13,6 +13,7 @@ use severance_lifecycle::failure::Failure;
 
 use crate::calls::Calls;
 use crate::config::SecretFinding;
+use crate::failure;
 use crate::secret_value::{HeldKey, Secret, held_key};
 
 /// How old an index is taken as it is when a key is not in it.
@@ -208,10 +209,10 @@ impl Place {
     }
 }
 
-/// Whether asking again will not help.
+/// Whether the secret cannot be read and asking again will not help.
 pub(crate) fn is_final(failure: &Failure) -> bool {
     use severance_lifecycle::failure::FailureClass::{Cannot, Gone, Replan};
-    matches!(failure.class, Cannot | Gone | Replan)
+    matches!(failure.class, Cannot | Gone | Replan) && !failure::is_ours(failure)
 }
 
 async fn list(

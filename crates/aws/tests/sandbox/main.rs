@@ -1,0 +1,10 @@
+//! The adapter against the sandbox, over the real SDK and the real protocols.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a set-up that fails is a failed test")]
+
+mod keys;
+mod lookups;
+mod probes;
+mod roles;
+mod support;
+mod users;
