@@ -135,7 +135,9 @@ CREATE INDEX tasks_case ON tasks (case_id, zone);
 CREATE INDEX tasks_zone ON tasks (zone, finished, deadline);
 CREATE INDEX tasks_listed ON tasks (finished, deadline);
 CREATE INDEX tasks_blocked ON tasks (case_id) WHERE state = 'blocked';
-CREATE INDEX tasks_exposed ON tasks (zone, cause, kind, state, noticed_at)
+-- All columns of the question are in it, so that counting exposures reads no task.
+CREATE INDEX tasks_exposed
+    ON tasks (zone, cause, kind, state, noticed_at, counts, enforced, desired, finished)
     WHERE counts = 1 AND enforced = 1 AND desired = 'revoked' AND finished = 0;
 
 CREATE TABLE journal (

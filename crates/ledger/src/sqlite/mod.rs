@@ -25,6 +25,9 @@ mod step;
 mod tasks;
 mod writer;
 
+#[cfg(test)]
+mod plans;
+
 use std::fmt;
 
 use severance_engine::ports::LedgerError;

@@ -160,17 +160,17 @@ struct Queues {
 impl Queues {
     /// Waits for a call. `None` once nothing waits and nothing can come any more.
     async fn first(&mut self) -> Option<(Urgency, Box<dyn Job>)> {
-        let mut closing = *self.closed.borrow();
         loop {
+            let closing = *self.closed.borrow_and_update();
+            if closing {
+                self.urgent.close();
+                self.normal.close();
+            }
             tokio::select! {
                 biased;
                 Some(job) = self.urgent.recv() => return Some((Urgency::Urgent, job)),
                 Some(job) = self.normal.recv() => return Some((Urgency::Normal, job)),
-                Ok(()) = self.closed.changed(), if !closing => {
-                    closing = true;
-                    self.urgent.close();
-                    self.normal.close();
-                }
+                Ok(()) = self.closed.changed(), if !closing => {}
                 else => return None,
             }
         }
