@@ -290,3 +290,42 @@ async fn a_simulation_says_what_would_be_enforced() {
         .collect();
     assert_eq!(decisions, ["allowed", "explicitDeny", "implicitDeny"]);
 }
+
+#[tokio::test]
+async fn a_federated_session_may_do_only_what_both_the_user_and_its_own_policy_allow() {
+    let sandbox = sandbox().await;
+    let seed = sandbox.seed(ACCOUNT).unwrap();
+    seed.secret("us-east-1", "s", "v", &[]).unwrap();
+    let (_, eve) = user_with(&sandbox, "eve", ALLOW_ALL);
+    let list =
+        r#"{"Statement":{"Effect":"Allow","Action":"secretsmanager:ListSecrets","Resource":"*"}}"#;
+    let token = eve.sts.get_federation_token().name("partner").policy(list);
+    let token = token.send().await.unwrap();
+    let session = clients(&sandbox, &issued(token.credentials()));
+    session.secrets.list_secrets().send().await.unwrap();
+    let read = session.secrets.get_secret_value().secret_id("s").send().await;
+    is(&refusal(read), ("AccessDeniedException", 400));
+    is(&refusal(session.iam.list_users().send().await), DEAD);
+    let role = session.sts.assume_role().role_arn("arn:aws:iam::111111111111:role/any");
+    is(&refusal(role.role_session_name("test").send().await), DENIED);
+    let put = root(&sandbox).iam.put_user_policy().user_name("eve").policy_name("deny");
+    put.policy_document(DENY_ALL).send().await.unwrap();
+    let listed = session.secrets.list_secrets().send().await;
+    is(&refusal(listed), ("AccessDeniedException", 400));
+    session.sts.get_caller_identity().send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_root_key_is_told_apart_from_a_users() {
+    let sandbox = sandbox().await;
+    let seed = sandbox.seed(ACCOUNT).unwrap();
+    let administrator = clients(&sandbox, &long_term(&seed.administrator("operator").unwrap()));
+    let root_key = sandbox.root_key(ACCOUNT).unwrap().access_key_id;
+    let asked = administrator.iam.get_access_key_last_used().access_key_id(root_key);
+    assert_eq!(asked.send().await.unwrap().user_name(), Some("<root_account>"));
+    let foreign = sandbox.root_key(OTHER).unwrap().access_key_id;
+    let asked = administrator.iam.get_access_key_last_used().access_key_id(&foreign);
+    is(&refusal(asked.send().await), DENIED);
+    let info = administrator.sts.get_access_key_info().access_key_id(&foreign);
+    assert_eq!(info.send().await.unwrap().account(), Some(OTHER));
+}

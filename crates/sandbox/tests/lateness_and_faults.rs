@@ -27,6 +27,8 @@ async fn a_deactivation_shows_at_once_and_holds_late() {
     assert!(state.accepted && state.stopped_at.unwrap() > sandbox.clock().now());
     sandbox.settle();
     is(&refusal(eve.sts.get_caller_identity().send().await), ("InvalidClientTokenId", 403));
+    let state = sandbox.key_state(&key.access_key_id).unwrap();
+    assert!(!state.accepted && state.stopped_at.unwrap() <= sandbox.clock().now());
 }
 
 #[tokio::test]

@@ -131,9 +131,9 @@ async fn other_token(server: Server) -> Check {
 
 async fn with_token(server: &Server, token: Option<String>) -> Check {
     let it = server.person(Some(ALLOW_ALL)).await?;
-    let taken = ok(it.clients.sts.get_session_token().send().await)?;
-    let taken = taken.credentials().ok_or("no credentials in the answer")?;
-    let bare = credentials(taken.access_key_id(), taken.secret_access_key(), token);
+    let given = ok(it.clients.sts.get_session_token().send().await)?;
+    let given = given.credentials().ok_or("no credentials in the answer")?;
+    let bare = credentials(given.access_key_id(), given.secret_access_key(), token);
     let call = server.clients(bare).sts.get_caller_identity().send().await;
     refused(call, "InvalidClientTokenId", 403)
 }

@@ -116,36 +116,38 @@ impl SmCall<'_> {
     /// The secret of `SecretId` (an ARN, whole or without its random end, or a name), permitted.
     fn secret(&mut self) -> Result<&mut Secret, AwsError> {
         let id = self.input.required("SecretId")?.to_owned();
-        let region = &self.caller.region;
-        let account = self.world.account(&self.caller.account)?;
-        let of_region = account.secrets.iter().filter(|((it, _), _)| it == region);
-        let found = match account.secrets.get(&(region.clone(), id.clone())) {
-            Some(secret) => Some(secret),
-            None if id.starts_with("arn:") => of_region
-                .map(|(_, secret)| secret)
-                .find(|it| it.arn == id || it.arn.strip_prefix(&id).is_some_and(is_random_end)),
-            None => None,
-        };
+        let (region, account) = (self.caller.region.clone(), self.caller.account.clone());
+        let secrets = &self.world.account(&account)?.secrets;
+        let found = candidates(&id).find_map(|name| {
+            let secret = secrets.get(&(region.clone(), name.to_owned()))?;
+            (!id.starts_with("arn:") || secret.arn.starts_with(&id)).then_some(secret)
+        });
         let found = found.map(|secret| (secret.arn.clone(), secret.name.clone()));
-        let wanted = || {
-            let (region, account) = (&self.caller.region, &self.caller.account);
-            if id.starts_with("arn:") {
-                id.clone()
-            } else {
-                format!("arn:aws:secretsmanager:{region}:{account}:secret:{id}")
-            }
+        let arn = match &found {
+            Some((arn, _)) => arn.clone(),
+            None if id.starts_with("arn:") => id,
+            None => format!("arn:aws:secretsmanager:{region}:{account}:secret:{id}"),
         };
-        let arn = found.as_ref().map_or_else(wanted, |(arn, _)| arn.clone());
         self.permit(&arn)?;
         let (_, name) = found.ok_or_else(missing)?;
-        let place = (self.caller.region.clone(), name);
-        self.world.account_mut(&self.caller.account)?.secrets.get_mut(&place).ok_or_else(missing)
+        let secrets = &mut self.world.account_mut(&account)?.secrets;
+        secrets.get_mut(&(region, name)).ok_or_else(missing)
     }
 }
 
-/// `-` and six letters or digits, as AWS puts after a secret's name.
-fn is_random_end(end: &str) -> bool {
-    end.len() == 7 && end.starts_with('-')
+/// The names that a `SecretId` may mean: of an ARN, what is before its random end (`-` and six
+/// characters), or all of it where that end was left out.
+fn candidates(id: &str) -> impl Iterator<Item = &str> {
+    let name = match id.strip_prefix("arn:") {
+        Some(_) => id.splitn(7, ':').nth(6).unwrap_or_default(),
+        None => id,
+    };
+    let stem = name.len().checked_sub(7).and_then(|end| {
+        name.get(end..).filter(|end| end.starts_with('-'))?;
+        name.get(..end)
+    });
+    let stem = stem.filter(|_| id.starts_with("arn:"));
+    stem.into_iter().chain(std::iter::once(name))
 }
 
 fn missing() -> AwsError {

@@ -73,6 +73,9 @@ impl World {
     /// Makes every change made up to `now` hold.
     pub(crate) fn settle(&mut self, now: DateTime<Utc>) {
         self.settled_until = self.settled_until.max(now);
+        for key in self.keys.values_mut() {
+            key.stopped_at = key.stopped_at.map(|at| at.min(now));
+        }
     }
 
     /// An account that is known to exist.

@@ -40,6 +40,10 @@ fn assume(call: &mut Call<'_>) -> Result<Xml, AwsError> {
     if matches!(call.caller.identity, Identity::Root) {
         return Err(AwsError::access_denied("Roles may not be assumed by root accounts."));
     }
+    if matches!(call.caller.identity, Identity::Federated { .. }) {
+        let message = "Cannot call AssumeRole with federated user credentials";
+        return Err(AwsError::access_denied(message));
+    }
     let context = context(call, &session);
     let role = admitted(call, &arn, &context)?;
     let (account, id) = (role.account.clone(), role.id.clone());
