@@ -6,8 +6,11 @@
 
 #![allow(
     clippy::expect_used,
+    clippy::needless_pass_by_value,
     clippy::print_stdout,
-    reason = "a set-up that fails is a failed test; the table is what a person runs this for"
+    clippy::redundant_closure_for_method_calls,
+    reason = "a set-up that fails is a failed test; the table is what a person runs this for; and \
+              behaviours read best as short lines"
 )]
 
 mod access_keys;
