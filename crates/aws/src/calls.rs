@@ -34,7 +34,15 @@ pub(crate) struct Calls<'a> {
     accounts: &'a [Account],
     ports: &'a Ports,
     lane: Lane,
-    seen: Mutex<Headers>,
+    seen: Mutex<Seen>,
+}
+
+/// What the answers so far said beside their bodies.
+#[derive(Default)]
+struct Seen {
+    headers: Headers,
+    /// Whether the request id is that of a call that changes something.
+    changed: bool,
 }
 
 impl<'a> Calls<'a> {
@@ -92,7 +100,7 @@ impl<'a> Calls<'a> {
             let (answer, headers) = answer::with_headers(request).await;
             let took = self.ports.clock.now() - started;
             drop(permit);
-            self.keep(headers);
+            self.keep(operation, headers);
             let answer = answer.map_err(|error| failure::of(operation, &error));
             self.report(operation, answer.as_ref().err(), took);
             answer
@@ -114,11 +122,15 @@ impl<'a> Calls<'a> {
         });
     }
 
-    fn keep(&self, headers: Headers) {
+    fn keep(&self, operation: &str, headers: Headers) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // `None` is less than any date.
-        seen.date = seen.date.max(headers.date);
-        seen.request_id = headers.request_id.or(seen.request_id.take());
+        seen.headers.date = seen.headers.date.max(headers.date);
+        let changing = !is_read(operation);
+        if headers.request_id.is_some() && (changing || !seen.changed) {
+            seen.headers.request_id = headers.request_id;
+            seen.changed = changing;
+        }
     }
 
     /// The provider's clock: the latest `Date` of these calls' answers.
@@ -128,7 +140,7 @@ impl<'a> Calls<'a> {
     /// truly passed since what that look saw. It is exact to a second. Where no answer came at all,
     /// our own clock stands in.
     pub(crate) fn at(&self) -> DateTime<Utc> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).date;
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).headers.date;
         seen.unwrap_or_else(|| self.ports.clock.now())
     }
 
@@ -137,9 +149,9 @@ impl<'a> Calls<'a> {
         self.ports.clock.now()
     }
 
-    /// The request id of the last answer.
+    /// The request id of the last call that changed something or, where none did, of the last one.
     pub(crate) fn request_id(&self) -> Option<String> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).request_id.clone()
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).headers.request_id.clone()
     }
 
     /// Reads all pages of a listing. `page` makes the call that follows a marker and gives the entries
@@ -161,6 +173,12 @@ impl<'a> Calls<'a> {
         }
         Err(too_many_pages(operation, self.account.limits.pages))
     }
+}
+
+/// AWS names what only reads so, in IAM, STS and Secrets Manager alike.
+fn is_read(operation: &str) -> bool {
+    let name = operation.rsplit(':').next().unwrap_or(operation);
+    ["Get", "List", "Simulate"].iter().any(|verb| name.starts_with(verb))
 }
 
 /// A part of a listing is never taken for the whole.

@@ -9,6 +9,7 @@ use severance_lifecycle::plan::Identity;
 
 use crate::arn::IamArn;
 use crate::calls::Calls;
+use crate::failure::present;
 use crate::identity::{Count, of_role};
 use crate::inventory;
 
@@ -20,10 +21,9 @@ pub(crate) async fn find(calls: &Calls<'_>, selector: &Selector) -> Result<Vec<I
         SelectorTarget::User(text) => {
             let Some(name) = name_here(calls, text, "user") else { return Ok(Vec::new()) };
             let user = calls.user(name).await?.filter(|user| is_meant(text, &user.arn));
-            match user {
-                Some(user) => Ok(vec![calls.identity_of_user(user, Count::All).await?]),
-                None => Ok(Vec::new()),
-            }
+            let Some(user) = user else { return Ok(Vec::new()) };
+            let identity = present(calls.identity_of_user(user, Count::All).await)?;
+            Ok(identity.into_iter().collect())
         }
         SelectorTarget::Role(text) => {
             let Some(name) = name_here(calls, text, "role") else { return Ok(Vec::new()) };

@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::account::{self, Account};
 use crate::calls::{Calls, Ports};
 use crate::config::{AccountConfig, AwsConfig};
-use crate::failure::cannot;
+use crate::failure::{cannot, is_ours};
 use crate::identity::Count;
 use crate::permissions::{self, PermissionReport};
 use crate::{act, assumable, find, inventory, locate, observe, own};
@@ -104,11 +104,15 @@ impl Provider for AwsProvider {
     }
 
     async fn locate_key(&self, key_id: &str, lane: Lane) -> Result<KeyLocation, Failure> {
-        // Any account may ask whose an id is; problems() holds that there is one.
-        let Some(first) = self.accounts.first() else {
-            return Ok(KeyLocation::Unknown);
-        };
-        locate::locate(&self.calls(&first.id, lane)?, key_id).await
+        // Any account may ask whose an id is: the first that we can reach does.
+        let mut unreachable = None;
+        for account in &self.accounts {
+            match locate::locate(&self.calls(&account.id, lane)?, key_id).await {
+                Err(failure) if is_ours(&failure) => unreachable = Some(failure),
+                answer => return answer,
+            }
+        }
+        unreachable.map_or(Ok(KeyLocation::Unknown), Err)
     }
 
     async fn find(&self, selector: &Selector, lane: Lane) -> Result<Vec<Identity>, Failure> {

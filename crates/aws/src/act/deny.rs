@@ -107,8 +107,10 @@ async fn put_managed(
 ) -> Result<(), Failure> {
     let name = deny::managed_name(handle, unique_id);
     let description = format!("Severance: put by case {}.", handle.case);
-    managed::write(calls, &Body { name: &name, description: &description, document }).await?;
+    let body = Body { name: &name, description: &description, document };
+    managed::write(calls, &body).await.map_err(not_there_yet)?;
     let attached = managed::attach(calls, holder, &calls.policy_arn(&name)).await;
+    let attached = attached.map_err(not_there_yet);
     if attached.as_ref().is_err_and(|failure| failure.class == FailureClass::Full) {
         // Nothing is left behind; should this fail, undoing the case finds it by name.
         let _ = managed::delete(calls, &calls.policy_arn(&name)).await;
@@ -167,10 +169,21 @@ async fn put_boundary(
     let description =
         format!("Severance: put by case {}. {REPLACED}{}", handle.case, old.unwrap_or(NONE));
     let body = Body { name: &name, description: &description, document: &document };
-    managed::write(calls, &body).await?;
+    managed::write(calls, &body).await.map_err(not_there_yet)?;
     let request = calls.account.iam().put_user_permissions_boundary();
     let request = request.user_name(&user.name).permissions_boundary(&ours).send();
-    calls.call("iam:PutUserPermissionsBoundary", request).await.map(drop)
+    let put = calls.call("iam:PutUserPermissionsBoundary", request).await;
+    put.map(drop).map_err(not_there_yet)
+}
+
+/// A policy that was just made may not be seen everywhere yet (AWS: IAM User Guide, "Changes that I
+/// make are not always immediately visible"). The identity was there a moment ago; if it is what is
+/// gone, the next attempt finds that first.
+fn not_there_yet(failure: Failure) -> Failure {
+    match failure.class {
+        FailureClass::Gone => Failure { class: FailureClass::RetrySoon, ..failure },
+        _ => failure,
+    }
 }
 
 /// Puts back the boundary that ours replaced. One that somebody else set meanwhile stays.

@@ -8,7 +8,7 @@ mod user;
 
 use severance_engine::ports::Look;
 use severance_lifecycle::credential::Target;
-use severance_lifecycle::failure::Failure;
+use severance_lifecycle::failure::{Failure, FailureClass};
 use severance_lifecycle::observe::{KeyState, Observed, Presence, View};
 
 use crate::calls::Calls;
@@ -16,8 +16,19 @@ use crate::failure::cannot;
 use crate::reads::{key_created, key_status};
 
 /// Looks at a target. The provider's clock is that of the look's latest answer; see [`Calls::at`].
+///
+/// What is not there is something seen. Where something goes while it is looked at, the look fails with
+/// [`FailureClass::Replan`]: the next one sees it gone.
 pub(crate) async fn observe(calls: &Calls<'_>, look: &Look) -> Result<Observed, Failure> {
-    let view = match &look.target {
+    let view = view(calls, look).await.map_err(|failure| match failure.class {
+        FailureClass::Gone => Failure { class: FailureClass::Replan, ..failure },
+        _ => failure,
+    })?;
+    Ok(Observed { at: calls.at(), view })
+}
+
+async fn view(calls: &Calls<'_>, look: &Look) -> Result<View, Failure> {
+    Ok(match &look.target {
         Target::AccessKey { key_id, user } => {
             View::AccessKey(key::look(calls, look, key_id, user).await?)
         }
@@ -27,8 +38,7 @@ pub(crate) async fn observe(calls: &Calls<'_>, look: &Look) -> Result<Observed, 
             let message = format!("nothing to look at: {selector}");
             return Err(cannot("observe", "Unresolved", &message));
         }
-    };
-    Ok(Observed { at: calls.at(), view })
+    })
 }
 
 /// Ids, not names: an identity made again under an old name is another.

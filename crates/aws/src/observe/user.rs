@@ -3,7 +3,7 @@
 use aws_sdk_iam::types::User;
 use severance_engine::ports::Look;
 use severance_lifecycle::credential::UserRef;
-use severance_lifecycle::failure::{Failure, FailureClass};
+use severance_lifecycle::failure::Failure;
 use severance_lifecycle::observe::{Presence, Routes, UserView};
 
 use super::{denies, key_state, presence, role};
@@ -21,19 +21,7 @@ pub(super) async fn look(
     let Some(found) = found.filter(|_| presence == Presence::Same) else {
         return absent(calls, look, presence).await;
     };
-    match whole(calls, look, user, &found).await {
-        // Deleted while we looked.
-        Err(failure) if failure.class == FailureClass::Gone => {
-            let again = calls.user(&user.name).await?;
-            let presence = self::presence(again.as_ref().map(|it| it.user_id.as_str()), &user.id);
-            if presence == Presence::Same {
-                Err(failure)
-            } else {
-                absent(calls, look, presence).await
-            }
-        }
-        other => other,
-    }
+    whole(calls, look, user, &found).await
 }
 
 /// The user is not there (any more); the roles that it could assume are.

@@ -12,7 +12,7 @@ use severance_lifecycle::observe::{Intruder, KeyStatus, Presence};
 use severance_lifecycle::plan::{Identity, IdentityDetail};
 use severance_sandbox::aws::{Fault, FaultRule};
 
-use crate::support::{HOME, everything, policy, sessions, world};
+use crate::support::{HOME, credentials, eventually, everything, policy, sessions, world};
 
 #[tokio::test]
 async fn an_active_key_is_seen_in_one_call_and_deactivated_in_one_more() {
@@ -90,6 +90,41 @@ async fn a_sessions_deny_is_read_back_with_its_cutoff_and_no_longer_once_edited(
         world.allow_user(&user, handle).await.unwrap();
     }
     assert!(world.key_view(&key, &user).await.denies.is_empty());
+}
+
+#[tokio::test]
+async fn a_sessions_deny_cuts_sessions_and_leaves_the_good_key() {
+    let world = world().await;
+    let user = world.user("ci");
+    let (bad, good) = (world.key(&user), world.key(&user));
+    world.seed().user_policy("ci", "p", &policy("Allow", "secretsmanager:ListSecrets")).unwrap();
+    for place in [DenyPlace::Inline, DenyPlace::Managed] {
+        let session = world.session(&bad).await;
+        assert_eq!(world.try_with(session.clone()).await, Ok(()));
+        let cutoff = (world.aws.clock().now() + TimeDelta::seconds(2)).to_rfc3339();
+        let order = sessions(place, &cutoff);
+        world.deny_user(&user, order.clone()).await.unwrap();
+        let refused = world.try_with(session).await;
+        assert_eq!(refused, Err("AccessDeniedException".to_owned()), "{place:?}");
+        assert_eq!(world.try_with(credentials(&good)).await, Ok(()), "{place:?}");
+        world.allow_user(&user, order.handle).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_deny_of_everything_cuts_every_key_from_each_place() {
+    let world = world().await;
+    let user = world.user("ci");
+    let key = world.key(&user);
+    world.seed().user_policy("ci", "p", &policy("Allow", "secretsmanager:ListSecrets")).unwrap();
+    for place in [DenyPlace::Inline, DenyPlace::Managed, DenyPlace::Boundary] {
+        assert_eq!(world.try_with(credentials(&key)).await, Ok(()), "{place:?}");
+        world.deny_user(&user, everything(place)).await.unwrap();
+        let refused = world.try_with(credentials(&key)).await;
+        assert_eq!(refused, Err("AccessDeniedException".to_owned()), "{place:?}");
+        world.allow_user(&user, everything(place).handle).await.unwrap();
+    }
+    assert_eq!(world.try_with(credentials(&key)).await, Ok(()));
 }
 
 #[tokio::test]
@@ -254,6 +289,22 @@ async fn a_role_that_is_not_given_to_us_is_told_by_that_calls_name() {
     let failure = world.act(Action::DeactivateKey { user, key_id }).await.unwrap_err();
     assert_eq!(failure.operation, "sts:AssumeRole", "{failure}");
     assert_eq!((failure.class, failure.code.as_str()), (FailureClass::Cannot, "AccessDenied"));
+}
+
+#[tokio::test]
+async fn a_user_that_goes_while_it_is_looked_at_is_looked_at_again() {
+    let world = world().await;
+    let user = world.user("ci");
+    let rule = FaultRule::new(Fault::Delay { millis: 3_000 }).on("ListGroupsForUser");
+    world.aws.faults().add(rule);
+    let look = world.look(Target::User { user: user.clone() });
+    let deleting = async {
+        eventually("the look has begun", || world.calls("ListMFADevices") == 1).await;
+        world.somebody().delete_user().user_name("ci").send().await.unwrap();
+    };
+    let (seen, ()) = tokio::join!(world.provider.observe(&look), deleting);
+    assert_eq!(seen.unwrap_err().class, FailureClass::Replan);
+    assert_eq!(world.user_view(&user).await.user, Presence::Missing);
 }
 
 #[tokio::test]

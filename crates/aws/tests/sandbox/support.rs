@@ -119,7 +119,7 @@ async fn provider(
     AwsProvider::with_credentials(config, ports, Some(credentials)).await.unwrap()
 }
 
-fn credentials(key: &KeyPair) -> Credentials {
+pub(crate) fn credentials(key: &KeyPair) -> Credentials {
     Credentials::new(&key.access_key_id, &key.secret_access_key, None, None, "test")
 }
 
@@ -225,6 +225,35 @@ impl World {
         deny: DenyHandle,
     ) -> Result<Applied, Failure> {
         self.act(Action::AllowUser { user: user.clone(), deny }).await
+    }
+
+    /// Whether a request signed with these credentials may list secrets; the refusal's code where not.
+    pub(crate) async fn try_with(&self, credentials: Credentials) -> Result<(), String> {
+        // Not IAM: it takes no sessions of GetSessionToken (AWS: STS API reference).
+        let config = aws_sdk_secretsmanager::Config::builder()
+            .behavior_version(aws_sdk_secretsmanager::config::BehaviorVersion::latest())
+            .region(aws_sdk_secretsmanager::config::Region::new(REGIONS[0]))
+            .endpoint_url(self.aws.endpoint())
+            .credentials_provider(credentials)
+            .build();
+        let client = aws_sdk_secretsmanager::Client::from_conf(config);
+        client.list_secrets().send().await.map(drop).map_err(|refused| {
+            refused.into_service_error().meta().code().unwrap_or("none").to_owned()
+        })
+    }
+
+    /// A session of the key's user.
+    pub(crate) async fn session(&self, key: &KeyPair) -> Credentials {
+        let config = aws_sdk_sts::Config::builder()
+            .behavior_version(aws_sdk_sts::config::BehaviorVersion::latest())
+            .region(aws_sdk_sts::config::Region::new(REGIONS[0]))
+            .endpoint_url(self.aws.endpoint())
+            .credentials_provider(credentials(key))
+            .build();
+        let answer = aws_sdk_sts::Client::from_conf(config).get_session_token().send().await;
+        let session = answer.unwrap().credentials.unwrap();
+        let token = Some(session.session_token);
+        Credentials::new(session.access_key_id, session.secret_access_key, token, None, "test")
     }
 
     /// How often an operation was called by anyone.
