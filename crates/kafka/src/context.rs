@@ -36,7 +36,10 @@ impl ClientContext for Context {
         let client = &*self.purpose;
         match level {
             // A broker that is away is told by `error` below; the library repeats it at each attempt.
-            _ if facility == "FAIL" => tracing::debug!(client, facility, "{line}"),
+            // One set of properties serves consumers and producers; each warns of the other's.
+            _ if matches!(facility, "FAIL" | "CONFWARN") => {
+                tracing::debug!(client, facility, "{line}");
+            }
             RDKafkaLogLevel::Emerg
             | RDKafkaLogLevel::Alert
             | RDKafkaLogLevel::Critical

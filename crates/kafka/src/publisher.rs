@@ -1,6 +1,6 @@
 //! The publisher of the outbox.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,13 +11,18 @@ use severance_engine::ports::{Clock, Headers, Message, PublishError, Publisher};
 
 use crate::SetupError;
 use crate::cloud_event::record_bytes;
-use crate::config::{KafkaConfig, TopicNames};
+use crate::config::KafkaConfig;
 use crate::context::Context;
+
+/// What the producer is for, in log lines.
+const PURPOSE: &str = "outbox";
 
 /// Publishes outbound messages and waits until every in-sync replica has them.
 pub struct KafkaPublisher {
-    producer: FutureProducer<Context>,
-    topics: TopicNames,
+    /// Replaced by a new one after a fatal error, which a producer does not recover from.
+    producer: RwLock<FutureProducer<Context>>,
+    config: KafkaConfig,
+    clock: Arc<dyn Clock>,
 }
 
 impl KafkaPublisher {
@@ -27,8 +32,8 @@ impl KafkaPublisher {
     /// [`SetupError`] where the configuration is wrong.
     pub fn new(config: &KafkaConfig, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
         config.validate()?;
-        let producer = producer(config, clock, "outbox")?;
-        Ok(Self { producer, topics: config.topics.clone() })
+        let producer = RwLock::new(producer(config, Arc::clone(&clock), PURPOSE)?);
+        Ok(Self { producer, config: config.clone(), clock })
     }
 
     /// Waits until what was handed over is on its way or refused, at most so long. Blocks: call it on a
@@ -37,16 +42,45 @@ impl KafkaPublisher {
     /// # Errors
     /// The client's error where the time was not enough; the outbox still has those messages.
     pub fn flush(&self, patience: Duration) -> Result<(), KafkaError> {
-        self.producer.flush(patience)
+        self.current().flush(patience)
+    }
+
+    fn current(&self) -> FutureProducer<Context> {
+        self.producer.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Starts anew after a fatal error. (librdkafka: an idempotent producer that can no longer keep its
+    /// promise refuses everything from then on.)
+    fn replace_if_failed(&self, used: &FutureProducer<Context>) {
+        let Some((error, why)) = used.client().fatal_error() else { return };
+        let mut current = self.producer.write().unwrap_or_else(PoisonError::into_inner);
+        if current.client().fatal_error().is_none() {
+            return; // Somebody else was here first.
+        }
+        tracing::error!(%error, "the producer failed for good ({why}); a new one is started");
+        match producer(&self.config, Arc::clone(&self.clock), PURPOSE) {
+            Ok(new) => *current = new,
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot start a producer"
+                );
+            }
+        }
     }
 }
 
 #[async_trait]
 impl Publisher for KafkaPublisher {
     async fn publish(&self, message: &Message) -> Result<(), PublishError> {
-        let topic = self.topics.outbound(message.topic);
+        let topic = self.config.topics.outbound(message.topic);
+        let producer = self.current();
         let (key, value) = (message.key.as_deref(), message.value.as_deref());
-        match send(&self.producer, topic, key, value, &message.headers).await {
+        let sent = send(&producer, topic, key, value, &message.headers).await;
+        if sent.is_err() {
+            self.replace_if_failed(&producer);
+        }
+        match sent {
             Ok(_) => Ok(()),
             Err(error) if is_too_large(&error) => {
                 Err(PublishError::TooLarge { bytes: record_bytes(key, value, &message.headers) })

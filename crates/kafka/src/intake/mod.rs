@@ -80,27 +80,40 @@ impl Intake {
 
     /// Stops: no more records are taken; the batch that is at the ledger is finished, its offsets are
     /// stored and committed, and the groups are left. Returns `true` if all of it was done within
-    /// `patience`; else what is left is abandoned: the records come again, and the ledger drops them.
+    /// `patience`; else what is left is given up: the records come again, and the ledger drops them.
     pub async fn stop(mut self, patience: Duration) -> bool {
-        let lanes = std::mem::take(&mut self.lanes);
+        let mut lanes = std::mem::take(&mut self.lanes);
         for lane in &lanes {
             lane.stream.stop();
         }
-        let drained = tokio::time::timeout(patience, async {
-            for mut lane in lanes {
-                if let Some(storer) = lane.storer.take() {
-                    let _ = storer.await;
-                }
-                if let Some(closed) = lane.closed.take() {
-                    let _ = closed.await;
-                }
-            }
-        });
-        let in_time = drained.await.is_ok();
-        if !in_time {
-            tracing::warn!(?patience, "the intake did not drain in time; its records come again");
+        // A ledger that does not answer must not cost us the commit of what it did take.
+        let stored =
+            tokio::time::timeout(patience * 3 / 4, finish_storing(&mut lanes)).await.is_ok();
+        for storer in lanes.iter_mut().filter_map(|lane| lane.storer.take()) {
+            storer.abort();
         }
-        in_time
+        let closed = tokio::time::timeout(patience / 4, finish_closing(&mut lanes)).await.is_ok();
+        if !(stored && closed) {
+            tracing::warn!(?patience, "the intake did not drain in time; some records come again");
+        }
+        stored && closed
+    }
+}
+
+async fn finish_storing(lanes: &mut [Lane]) {
+    for lane in lanes {
+        if let Some(storer) = &mut lane.storer {
+            let _ = storer.await;
+        }
+        lane.storer = None;
+    }
+}
+
+async fn finish_closing(lanes: &mut [Lane]) {
+    for lane in lanes {
+        if let Some(closed) = &mut lane.closed {
+            let _ = closed.await;
+        }
     }
 }
 

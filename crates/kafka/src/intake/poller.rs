@@ -179,6 +179,7 @@ impl Poller {
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    tracing::debug!(topic = self.stream.topic, partition, "caught up");
                     self.stream.reached_end(partition);
                 }
                 Some(Err(error)) if self.is_fatal(&error) => return End::Fatal,

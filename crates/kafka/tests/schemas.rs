@@ -1,0 +1,180 @@
+//! The schemas in `docs/schemas` are those of the code, and say what the code does.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on should panic"
+)]
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use severance_engine::ports::Headers;
+use severance_kafka::{decode, schemas};
+use severance_lifecycle::event::{COMPROMISE_NOTICE_TYPE, CONTRACT_END_TYPE};
+
+#[test]
+fn the_files_are_those_of_the_code() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schemas");
+    for (name, schema) in schemas() {
+        let file = folder.join(format!("{name}.json"));
+        let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+            std::fs::write(&file, &text).unwrap();
+        }
+        let found = std::fs::read_to_string(&file).unwrap_or_default();
+        assert_eq!(found, text, "{} is stale: run with UPDATE_SCHEMAS=1", file.display());
+    }
+}
+
+/// Whether the reader and the schema accept an event in structured mode.
+fn judge(event_type: &str, event: &Value) -> (Result<(), String>, bool) {
+    let headers: Headers =
+        vec![("content-type".into(), Some(b"application/cloudevents+json".to_vec()))];
+    let read = decode(None, Some(event.to_string().as_bytes()), &headers, &[event_type]);
+    let schemas = schemas();
+    let (_, schema) = schemas.iter().find(|(name, _)| *name == event_type).unwrap();
+    let validator =
+        jsonschema::options().should_validate_formats(true).build(schema).expect("a valid schema");
+    (read.map(|_| ()).map_err(|e| e.to_string()), validator.is_valid(event))
+}
+
+fn event(event_type: &str, data: &Value) -> Value {
+    json!({"specversion": "1.0", "type": event_type, "source": "/soc", "id": "1", "data": data})
+}
+
+fn notice() -> Value {
+    event(
+        COMPROMISE_NOTICE_TYPE,
+        json!({"credentials": [{"user": "a"}],
+        "discovered_at": "2026-01-01T00:00:00Z", "severity": "high", "reporter": "soc",
+        "reason": "found"}),
+    )
+}
+
+fn end() -> Value {
+    event(
+        CONTRACT_END_TYPE,
+        json!({"contract": "c-17", "zone": "acme",
+        "effective_at": "2026-01-01T00:00:00Z", "reason": "over", "revision": 1}),
+    )
+}
+
+/// Changes to a valid event: the path, and what is put there (`None`: it is taken out).
+type Change = (&'static str, Option<Value>);
+
+fn changed(event: &Value, (path, value): &Change) -> Value {
+    let mut event = event.clone();
+    let (parent, field) = path.rsplit_once('/').unwrap();
+    let parent = event.pointer_mut(parent).unwrap();
+    match (parent, value) {
+        (Value::Object(fields), Some(value)) => {
+            fields.insert(field.into(), value.clone());
+        }
+        (Value::Object(fields), None) => {
+            fields.remove(field);
+        }
+        (Value::Array(items), Some(value)) => {
+            items[field.parse::<usize>().unwrap()] = value.clone();
+        }
+        other => panic!("{path}: {other:?}"),
+    }
+    event
+}
+
+fn agree(event_type: &str, base: &Value, good: &[Change], bad: &[Change]) {
+    for (changes, expected) in [(good, true), (bad, false)] {
+        for change in changes {
+            let event = changed(base, change);
+            let (read, valid) = judge(event_type, &event);
+            assert_eq!(read.is_ok(), expected, "reader, {change:?}: {read:?}");
+            assert_eq!(valid, expected, "schema, {change:?}");
+        }
+    }
+}
+
+#[test]
+fn the_schema_of_a_notice_accepts_what_the_reader_accepts() {
+    let selector = "/data/credentials/0";
+    let good = [
+        ("/data/extra", Some(json!({"kept": true}))),
+        ("/extension", Some(json!("kept"))),
+        ("/time", Some(json!("2026-01-01T00:00:00.123+02:00"))),
+        ("/datacontenttype", Some(json!("application/json; charset=utf-8"))),
+        ("/data/ticket", Some(json!("INC-1"))),
+        ("/data/ticket", Some(Value::Null)),
+        ("/data/evidence_url", Some(json!("https://example.org/1"))),
+        ("/data/severity", Some(json!("critical"))),
+        (
+            selector,
+            Some(json!({"access_key_id": "AKIAIOSFODNN7EXAMPLE", "account": "123456789012"})),
+        ),
+        (selector, Some(json!({"tags": {"team": "x"}, "region": "eu-west-1"}))),
+        (
+            selector,
+            Some(json!({"secret": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x"})),
+        ),
+        (selector, Some(json!({"zone": "acme", "note": "kept"}))),
+    ];
+    let bad = [
+        ("/specversion", Some(json!("0.3"))),
+        ("/type", Some(json!(CONTRACT_END_TYPE))),
+        ("/source", None),
+        ("/source", Some(json!(""))),
+        ("/id", Some(json!(7))),
+        ("/time", Some(json!("noon"))),
+        ("/datacontenttype", Some(json!("text/xml"))),
+        ("/data", None),
+        ("/data_base64", Some(json!("e30="))),
+        ("/data", Some(json!([]))),
+        ("/data/credentials", None),
+        ("/data/credentials", Some(json!([]))),
+        ("/data/credentials", Some(json!({"user": "a"}))),
+        ("/data/discovered_at", Some(json!("yesterday"))),
+        ("/data/discovered_at", Some(json!(1_700_000_000))),
+        ("/data/severity", Some(json!("apocalyptic"))),
+        ("/data/reporter", None),
+        ("/data/reason", Some(json!(["a"]))),
+        (selector, Some(json!({}))),
+        (selector, Some(json!({"user": ""}))),
+        (selector, Some(json!({"user": "a", "role": "b"}))),
+        (selector, Some(json!({"tags": {}}))),
+        (selector, Some(json!({"tags": {"a": 1}}))),
+        (selector, Some(json!({"access_key_id": "AKIA*"}))),
+        (selector, Some(json!({"user": "a", "account": "12"}))),
+        (selector, Some(json!("a"))),
+    ];
+    agree(COMPROMISE_NOTICE_TYPE, &notice(), &good, &bad);
+}
+
+#[test]
+fn the_schema_of_a_contract_end_accepts_what_the_reader_accepts() {
+    let good = [
+        ("/data/change", Some(json!("extended"))),
+        ("/data/change", Some(json!("reinstated"))),
+        ("/data/revision", Some(json!(0))),
+        ("/data/effective_at", Some(json!("2199-12-31T23:59:59+01:00"))),
+        ("/data/ticket", Some(json!("CHG-1"))),
+    ];
+    let bad = [
+        ("/data/contract", Some(json!(""))),
+        ("/data/zone", Some(json!(""))),
+        ("/data/zone", None),
+        ("/data/change", Some(json!("cancelled"))),
+        ("/data/revision", Some(json!(-1))),
+        ("/data/revision", Some(json!("1"))),
+        ("/data/revision", None),
+        ("/data/effective_at", None),
+        ("/data/effective_at", Some(json!("2026-13-01T00:00:00Z"))),
+    ];
+    agree(CONTRACT_END_TYPE, &end(), &good, &bad);
+}
+
+#[test]
+fn both_agree_on_the_number_of_selectors() {
+    for (count, expected) in [(10_000, true), (10_001, false)] {
+        let many = vec![json!({"user": "a"}); count];
+        let event = changed(&notice(), &("/data/credentials", Some(Value::from(many))));
+        let (read, valid) = judge(COMPROMISE_NOTICE_TYPE, &event);
+        assert_eq!((read.is_ok(), valid), (expected, expected), "{count}");
+    }
+}
