@@ -12,7 +12,7 @@ use severance_lifecycle::observe::{Intruder, KeyStatus, Presence};
 use severance_lifecycle::plan::{Identity, IdentityDetail};
 use severance_sandbox::aws::{Fault, FaultRule};
 
-use crate::support::{HOME, credentials, eventually, everything, policy, sessions, world};
+use crate::support::{HOME, credentials, everything, policy, sessions, world};
 
 #[tokio::test]
 async fn an_active_key_is_seen_in_one_call_and_deactivated_in_one_more() {
@@ -295,12 +295,13 @@ async fn a_role_that_is_not_given_to_us_is_told_by_that_calls_name() {
 async fn a_user_that_goes_while_it_is_looked_at_is_looked_at_again() {
     let world = world().await;
     let user = world.user("ci");
-    let rule = FaultRule::new(Fault::Delay { millis: 3_000 }).on("ListGroupsForUser");
-    world.aws.faults().add(rule);
     let look = world.look(Target::User { user: user.clone() });
+    // The user itself and eight listings; the groups are asked for last.
+    let groups = world.recorder.hold_after(9);
     let deleting = async {
-        eventually("the look has begun", || world.calls("ListMFADevices") == 1).await;
+        groups.due().await;
         world.somebody().delete_user().user_name("ci").send().await.unwrap();
+        groups.release();
     };
     let (seen, ()) = tokio::join!(world.provider.observe(&look), deleting);
     assert_eq!(seen.unwrap_err().class, FailureClass::Replan);

@@ -6,9 +6,8 @@ use severance_lifecycle::credential::{RoleRef, Target};
 use severance_lifecycle::failure::FailureClass;
 use severance_lifecycle::observe::{AssumableRole, Presence};
 use severance_lifecycle::trust::{Partner, RemovedPrincipal, read};
-use severance_sandbox::aws::{Fault, FaultRule};
 
-use crate::support::{HOME, OTHER, World, eventually, sessions, trust, world};
+use crate::support::{HOME, OTHER, World, sessions, trust, world};
 
 fn partner() -> Partner {
     Partner { accounts: std::iter::once(OTHER.to_owned()).collect(), ..Partner::default() }
@@ -79,14 +78,13 @@ async fn a_write_of_somebody_between_ours_and_the_second_look_is_seen() {
     let world = world().await;
     let role = shared(&world);
     let (before, removed) = planned(&world, &role).await;
-    // The action's second GetRole is held up until somebody has written.
-    let held =
-        FaultRule { skip: 1, ..FaultRule::new(Fault::Delay { millis: 3_000 }).on("GetRole") };
-    world.aws.faults().add(held);
+    // Read, written; the second reading waits until somebody has written too.
+    let second = world.recorder.hold_after(2);
     let acting = world.act(Action::RemoveTrust { role: role.clone(), removed });
     let meddling = async {
-        eventually("we have written", || world.changes("UpdateAssumeRolePolicy") == 1).await;
+        second.due().await;
         overwrite(&world, &role, &before).await;
+        second.release();
     };
     let (acted, ()) = tokio::join!(acting, meddling);
     let failure = acted.unwrap_err();

@@ -21,6 +21,7 @@ use severance_lifecycle::ids::{AccountId, CaseId};
 use severance_lifecycle::observe::{KeyView, RoleView, UserView, View};
 use severance_lifecycle::task::Lane;
 use severance_sandbox::aws::{KeyPair, Sandbox, SandboxConfig, SandboxHandle, Seeder};
+use tokio::sync::Notify;
 
 pub(crate) const HOME: &str = "111111111111";
 pub(crate) const OTHER: &str = "222222222222";
@@ -33,12 +34,48 @@ pub(crate) struct Recorder {
     pub(crate) admitted: AtomicUsize,
     pub(crate) throttled: AtomicUsize,
     pub(crate) called: Mutex<Vec<(String, String)>>,
+    /// The number of a call that is not admitted until it is let go.
+    held: Mutex<Option<(usize, Arc<Notify>)>>,
+}
+
+impl Recorder {
+    /// Holds up the call that comes after `more` others, so that somebody else can act before it.
+    pub(crate) fn hold_after(&self, more: usize) -> Hold<'_> {
+        let number = self.admitted.load(Ordering::SeqCst) + more + 1;
+        let gate = Arc::new(Notify::new());
+        *self.held.lock().unwrap() = Some((number, gate.clone()));
+        Hold { recorder: self, number, gate }
+    }
+}
+
+/// A call that is held up.
+pub(crate) struct Hold<'a> {
+    recorder: &'a Recorder,
+    number: usize,
+    gate: Arc<Notify>,
+}
+
+impl Hold<'_> {
+    /// Waits until the call is due.
+    pub(crate) async fn due(&self) {
+        let due = || self.recorder.admitted.load(Ordering::SeqCst) >= self.number;
+        eventually("the call that is held up is due", due).await;
+    }
+
+    /// Lets it go.
+    pub(crate) fn release(self) {
+        self.gate.notify_one();
+    }
 }
 
 #[async_trait]
 impl Admission for Recorder {
     async fn admit(&self, _: &AccountId, _: Lane) -> Permit {
-        self.admitted.fetch_add(1, Ordering::SeqCst);
+        let number = self.admitted.fetch_add(1, Ordering::SeqCst) + 1;
+        let held = self.held.lock().unwrap().clone();
+        if let Some((_, gate)) = held.filter(|(held, _)| *held == number) {
+            gate.notified().await;
+        }
         Permit::free()
     }
 
