@@ -55,7 +55,7 @@ macro_rules! behaviours {
 }
 
 /// A behaviour that takes longer than this has failed.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 /// How many behaviours are tried at once.
 const AT_ONCE: usize = 4;
 
