@@ -63,6 +63,12 @@ pub(crate) fn boundary(old: Option<&Value>) -> Value {
     json!({"Version": "2012-10-17", "Statement": list})
 }
 
+/// A boundary that bounds nothing: what a user without one has.
+pub(crate) fn open_boundary() -> Value {
+    let all = json!({"Effect": "Allow", "Action": "*", "Resource": "*"});
+    json!({"Version": "2012-10-17", "Statement": [all]})
+}
+
 /// Whether a boundary holds our deny of everything, untouched.
 pub(crate) fn boundary_denies(document: &Value) -> bool {
     let ours = statement(DenyScope::Everything);

@@ -214,7 +214,32 @@ async fn take_off_boundary(
             present(calls.call("iam:DeleteUserPermissionsBoundary", request).await)?;
         }
     }
-    managed::delete(calls, &ours).await
+    let covered = now.is_some_and(|now| now != ours && now.starts_with(&calls.policy_arn("")));
+    if covered {
+        open_boundary(calls, handle, user).await
+    } else {
+        managed::delete(calls, &ours).await
+    }
+}
+
+/// Another case's boundary lies on top of ours and names ours as what it replaced. Ours stays, without
+/// its deny, so that what is put back then says what the owner's own boundary said.
+async fn open_boundary(
+    calls: &Calls<'_>,
+    handle: &DenyHandle,
+    user: &UserRef,
+) -> Result<(), Failure> {
+    let name = deny::managed_name(handle, &user.id);
+    let Some(ours) = calls.managed_policy(&calls.policy_arn(&name)).await? else {
+        return Ok(());
+    };
+    let old = match replaced(&ours.description) {
+        Some(arn) => calls.managed_policy(&arn).await?.map(|policy| policy.document),
+        None => None,
+    };
+    let document = old.unwrap_or_else(deny::open_boundary);
+    let body = Body { name: &name, description: &ours.description, document: &document };
+    managed::write(calls, &body).await.map_err(not_there_yet)
 }
 
 /// The ARN of the boundary that one of ours replaced.

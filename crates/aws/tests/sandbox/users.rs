@@ -1,12 +1,12 @@
 //! Whole users: every kind of credential, the routes, and the places for a deny.
 
 use severance_engine::ports::Provider as _;
-use severance_lifecycle::action::{Action, DenyPlace, DenyScope, SideCredential};
+use severance_lifecycle::action::{Action, DenyOrder, DenyPlace, DenyScope, SideCredential};
 use severance_lifecycle::credential::Target;
 use severance_lifecycle::failure::FailureClass;
 use severance_sandbox::aws::{Fault, FaultRule};
 
-use crate::support::{HOME, World, everything, policy, sessions, world};
+use crate::support::{HOME, World, credentials, everything, policy, sessions, world};
 
 /// A user's boundary as IAM shows it.
 async fn boundary(world: &World, user: &str) -> Option<String> {
@@ -192,6 +192,31 @@ async fn a_boundary_that_somebody_set_meanwhile_is_left() {
     assert!(world.user_view(&user).await.denies.is_empty(), "ours is not in force any more");
     world.allow_user(&user, order.handle).await.unwrap();
     assert_eq!(boundary(&world, "ci").await, Some(theirs));
+}
+
+/// The same deny of another case.
+fn of_another_case(mut order: DenyOrder) -> DenyOrder {
+    order.handle.case = "c-fedcba9876543210".into();
+    order
+}
+
+#[tokio::test]
+async fn a_case_takes_off_its_own_deny_and_leaves_another_cases() {
+    let world = world().await;
+    let user = world.user("ci");
+    let key = world.key(&user);
+    world.seed().user_policy("ci", "p", &policy("Allow", "secretsmanager:ListSecrets")).unwrap();
+    for place in [DenyPlace::Inline, DenyPlace::Managed, DenyPlace::Boundary] {
+        let ours = everything(place);
+        let theirs = of_another_case(ours.clone());
+        world.deny_user(&user, ours.clone()).await.unwrap();
+        world.deny_user(&user, theirs.clone()).await.unwrap();
+        world.allow_user(&user, ours.handle).await.unwrap();
+        assert!(world.user_view(&user).await.denies.is_empty());
+        assert!(world.try_with(credentials(&key)).await.is_err(), "{place:?}: theirs holds");
+        world.allow_user(&user, theirs.handle).await.unwrap();
+        assert_eq!(world.try_with(credentials(&key)).await, Ok(()), "{place:?}: nothing holds");
+    }
 }
 
 #[tokio::test]
