@@ -18,7 +18,7 @@ use severance_lifecycle::journal::Happening;
 use severance_lifecycle::policy::{Desired, Holds};
 use severance_lifecycle::task::{Lane, TaskState};
 
-fn lost<T: std::fmt::Debug>(result: Result<T, LedgerError>) {
+fn lost<T: std::fmt::Debug>(result: &Result<T, LedgerError>) {
     assert!(matches!(result, Err(LedgerError::LeaseLost { .. })), "{result:?}");
 }
 
@@ -91,11 +91,11 @@ async fn a_lease_that_ran_out_is_free_and_its_old_holder_stores_nothing() {
     let old = rig.claim(0).await.remove(0);
     assert!(rig.claim(59).await.is_empty());
     let late = step_to(old.task.clone(), done(), 60);
-    lost(rig.ledger.step(&old.lease, at(60), late.clone()).await);
+    lost(&rig.ledger.step(&old.lease, at(60), late.clone()).await);
     // The same worker, and so the same token, claims it again.
     let new = rig.claim(60).await.remove(0);
-    lost(rig.ledger.step(&old.lease, at(61), late).await);
-    lost(rig.ledger.renew(&old.lease, at(300)).await);
+    lost(&rig.ledger.step(&old.lease, at(61), late).await);
+    lost(&rig.ledger.renew(&old.lease, at(300)).await);
     let detail = rig.ledger.case(&case.id).await.unwrap();
     assert_eq!(detail.tasks[0].task.state, TaskState::Open);
     assert!(rig.finish(new, 62).await, "the case closed");
@@ -129,7 +129,7 @@ async fn leases_of_a_process_that_died_are_free_when_the_next_starts() {
     rig.planned(notice("1"), 0, &["ann"]).await;
     let old = rig.claim(0).await.remove(0);
     let rig = rig.crash().await;
-    lost(rig.ledger.step(&old.lease, at(1), step_to(old.task.clone(), done(), 1)).await);
+    lost(&rig.ledger.step(&old.lease, at(1), step_to(old.task.clone(), done(), 1)).await);
     assert_eq!(rig.claim(1).await.len(), 1);
 }
 
@@ -263,7 +263,7 @@ async fn one_failure_does_not_spoil_the_others_of_its_commit() {
         rig.ledger.step(&stale, at(1), step(0)),
         rig.ledger.step(&claimed[1].lease, at(1), step(1)),
     );
-    lost(bad);
+    lost(&bad);
     good.unwrap();
     assert_eq!(rig.ledger.counts().await.unwrap().tasks_done, 1);
 }

@@ -1,4 +1,4 @@
-//! The ledger on SQLite: one file, one process.
+//! The ledger on `SQLite`: one file, one process.
 //!
 //! One task owns the only connection that writes and commits in groups ([`writer`]); a few connections
 //! read ([`readers`]). Every other module is a handful of statements on a connection and knows
@@ -39,7 +39,7 @@ use writer::{Urgency, Writer};
 
 use crate::fault::Fault;
 
-/// The ledger on one SQLite file. It serves the engine's ports `Inbox`, `Ledger` and `Queries`.
+/// The ledger on one `SQLite` file. It serves the engine's ports `Inbox`, `Ledger` and `Queries`.
 ///
 /// Dropping it is safe at any moment: what was answered is stored, and what was not is stored whole or
 /// not at all. [`close`](Self::close) beside that waits for what is queued and tidies the file.

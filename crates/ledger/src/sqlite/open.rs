@@ -131,7 +131,7 @@ fn connect_options(path: &Path, options: &OpenOptions) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-/// Events may say what nobody else should read: the file is made for its owner alone, and SQLite gives
+/// Events may say what nobody else should read: the file is made for its owner alone, and `SQLite` gives
 /// the write-ahead log the same permissions.
 fn private(path: &Path) -> std::io::Result<()> {
     let mut options = std::fs::File::options();

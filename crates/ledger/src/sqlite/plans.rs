@@ -1,4 +1,4 @@
-//! How SQLite goes about the statements that run all the time: by an index, whatever the backlog.
+//! How `SQLite` goes about the statements that run all the time: by an index, whatever the backlog.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 

@@ -111,10 +111,12 @@ impl Rig {
 
 /// Opens a ledger whose last process has just gone, waiting until it has let go of the file.
 pub async fn open(path: PathBuf) -> SqliteLedger {
-    for _ in 0..10_000 {
+    for _ in 0..30_000 {
         match SqliteLedger::open(&path, OpenOptions::default()).await {
             Ok(ledger) => return ledger,
-            Err(OpenError::InUse { .. }) => tokio::task::yield_now().await,
+            Err(OpenError::InUse { .. }) => {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
             Err(error) => panic!("{error}: {:?}", std::error::Error::source(&error)),
         }
     }
