@@ -31,6 +31,9 @@ pub struct Partner {
 pub struct TrustReading {
     /// The partner's principals that are in it, by statement.
     pub partner: Vec<RemovedPrincipal>,
+    /// Ids of deleted identities that are in it, by statement. They let nobody in, and AWS refuses to
+    /// save a document that holds one, so they go with whatever is taken out.
+    pub stale: Vec<RemovedPrincipal>,
     /// Whether anyone else is in it (services included).
     pub others: bool,
     /// Whether some statement has only the partner's principals: it cannot be emptied, since an empty
@@ -76,10 +79,13 @@ pub fn read(trust: &Value, partner: &Partner) -> TrustReading {
             if is_suspicious(&principal) && !reading.suspicious.contains(&principal) {
                 reading.suspicious.push(principal.clone());
             }
+            let framed =
+                || RemovedPrincipal { principal: principal.clone(), statement: frame(statement) };
             if partner.has(&principal) {
                 taken += 1;
-                let statement = frame(statement);
-                reading.partner.push(RemovedPrincipal { principal, statement });
+                reading.partner.push(framed());
+            } else if is_stale(&principal) {
+                reading.stale.push(framed());
             } else {
                 kept += 1;
             }
@@ -129,11 +135,12 @@ pub fn without(trust: &Value, removed: &[RemovedPrincipal]) -> Option<Value> {
 }
 
 /// The document with the principals put back: into the statement that they came from if it is still
-/// there, else as that statement anew. What is there already is not put twice.
+/// there, else as that statement anew. What is there already is not put twice; the id of a deleted
+/// identity stays out, since AWS would refuse the document.
 pub fn with(trust: &Value, removed: &[RemovedPrincipal]) -> Value {
     let mut document = trust.clone();
     let mut list: Vec<Value> = statements(trust).cloned().collect();
-    for back in removed {
+    for back in removed.iter().filter(|back| !is_stale(&back.principal)) {
         let home = list.iter_mut().find(|s| frame(s) == back.statement && has_aws_or_none(s));
         if let Some(statement) = home {
             put_in(statement, &back.principal);
@@ -239,10 +246,14 @@ fn account_of(principal: &str) -> Option<&str> {
     principal.strip_prefix("arn:").and_then(|rest| rest.split(':').nth(3))
 }
 
+/// AWS shows a principal that was deleted as its unique id (AWS: IAM User Guide, "`Principal`").
+fn is_stale(principal: &str) -> bool {
+    principal.starts_with("AIDA") || principal.starts_with("AROA")
+}
+
 fn is_suspicious(principal: &str) -> bool {
-    let stale = principal.starts_with("AIDA") || principal.starts_with("AROA");
     let whole_account = principal.ends_with(":root") || account_of(principal) == Some(principal);
-    principal == "*" || stale || whole_account
+    principal == "*" || is_stale(principal) || whole_account
 }
 
 #[cfg(test)]
@@ -312,6 +323,21 @@ mod tests {
             read(&trust(json!({"AWS": ["AROASTALEIDOFPARTNER", "AIDASOMEONEELSES"]})), &partner());
         assert_eq!(stale.suspicious.len(), 2);
         assert_eq!(stale.partner.len(), 1);
+    }
+
+    #[test]
+    fn stale_ids_go_along_and_do_not_come_back() {
+        let before =
+            trust(json!({"AWS": ["AIDASOMEONEELSES", "arn:aws:iam::111122223333:role/ours",
+            "arn:aws:iam::999988887777:user/theirs"]}));
+        let reading = read(&before, &partner());
+        assert_eq!((reading.partner.len(), reading.stale.len()), (1, 1));
+        let removed: Vec<_> = reading.partner.into_iter().chain(reading.stale).collect();
+        let after = without(&before, &removed).unwrap();
+        assert_eq!(principals(&after), ["arn:aws:iam::111122223333:role/ours"]);
+        let back = principals(&with(&after, &removed));
+        assert!(back.contains(&"arn:aws:iam::999988887777:user/theirs".to_owned()));
+        assert!(!back.contains(&"AIDASOMEONEELSES".to_owned()));
     }
 
     #[test]

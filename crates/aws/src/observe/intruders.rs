@@ -10,7 +10,7 @@ use severance_lifecycle::plan::IdentityDetail;
 use crate::arn::POLICY_PATH;
 use crate::calls::Calls;
 use crate::deny;
-use crate::reads::{Holder, key_created, time};
+use crate::reads::{Holder, key_created, key_status, time};
 
 /// What the user has now, beside the key that the task is about.
 pub(super) struct Found<'a> {
@@ -31,6 +31,8 @@ pub(super) async fn among(
     let mut intruders: Vec<Intruder> = found
         .keys
         .iter()
+        // One that is switched off already lets nobody in.
+        .filter(|key| key_status(key.status.as_ref()).is_active())
         .filter(|key| key_created(key) > look.exposed_since)
         .filter_map(|key| key.access_key_id.clone())
         .map(|key_id| Intruder::AccessKey { key_id })

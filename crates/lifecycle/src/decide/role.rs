@@ -89,7 +89,8 @@ impl Here<'_> {
         if self.changes_nothing() || self.closed() || self.reading.partner.is_empty() {
             return None;
         }
-        let removed = self.reading.partner.clone();
+        let removed: Vec<_> =
+            self.reading.partner.iter().chain(&self.reading.stale).cloned().collect();
         if trust::without(&self.view.trust, &removed).is_some() {
             let role = self.role.clone();
             return Some(act(Action::RemoveTrust { role, removed }, "the partner may assume it"));
