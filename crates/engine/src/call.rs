@@ -3,7 +3,6 @@
 
 use chrono::TimeDelta;
 use futures::future::{Either, select};
-use severance_lifecycle::failure::Failure;
 
 use crate::ports::{LedgerError, TaskLease};
 use crate::shared::Shared;
@@ -27,11 +26,11 @@ impl From<LedgerError> for Stop {
 }
 
 /// Runs a call while keeping the lease alive. Dropping the call is safe: its effect is looked for.
-pub(crate) async fn under_lease<T>(
+pub(crate) async fn under_lease<T, E>(
     shared: &Shared,
     lease: &mut TaskLease,
-    call: impl Future<Output = Result<T, Failure>>,
-) -> Result<Result<T, Failure>, Stop> {
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<Result<T, E>, Stop> {
     let third = shared.config.lease / 3;
     if lease.until - shared.now() < third * 2 {
         renew(shared, lease).await?;

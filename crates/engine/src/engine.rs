@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::EngineConfig;
 use crate::decider::{Decider, Lifecycle};
+use crate::inventory::Listings;
 use crate::ports::{Clock, Entropy, Ledger, Observer, Provider, Publisher};
 use crate::scheduler::Scheduler;
 use crate::shared::Shared;
@@ -63,6 +64,7 @@ impl Engine {
             urgency: parts.urgency,
             decider,
             zones: RwLock::new(Arc::new(zones)),
+            listings: Listings::default(),
             protected: RwLock::new(Arc::new(Protected { break_glass, ..Protected::default() })),
         };
         Self { shared: Arc::new(shared) }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use severance_lifecycle::case::{CaseState, Closing};
 use severance_lifecycle::credential::Target;
 use severance_lifecycle::event::{ContractChange, ContractEnd, Payload, Selector, SelectorTarget};
-use severance_lifecycle::failure::{Failure, FailureClass};
+use severance_lifecycle::failure::FailureClass;
 use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::TaskId;
 use severance_lifecycle::journal::Happening;
@@ -18,11 +18,15 @@ use severance_lifecycle::plan::{Identity, Planned, Planner, SelectorMatch};
 use severance_lifecycle::policy::Desired;
 use severance_lifecycle::task::{BlockReason, Lane, Task, TaskState};
 
+use crate::backoff::Growth;
 use crate::ports::{ClaimedCase, EngineEvent, LedgerError, NewTask, PlanCommit};
 use crate::reach::account_principals;
 use crate::resolve::{self, Unanswered};
 use crate::shared::Shared;
 use crate::telling::Telling;
+
+/// How often a case that waits for the first listing of every account asks again.
+const LISTING: Growth = Growth::millis(1_000, 5_000);
 
 /// Plans a claimed case and stores the plan. Returns when something of it is due next.
 pub(crate) async fn plan(shared: Arc<Shared>, claimed: ClaimedCase) -> Option<DateTime<Utc>> {
@@ -65,6 +69,8 @@ async fn drawn_up(
             ContractChange::Ended | ContractChange::Extended => vec![contract(end)],
         },
     };
+    // Taken before anything is looked up: a listing that ends meanwhile is newer than the plan.
+    let now = shared.now();
     let mut matches = resolve::all(shared, selectors, lane).await?;
     if let Payload::ContractEnd(end) = &claimed.event.payload {
         add_roles_of_partner(shared, end, &mut matches).await?;
@@ -77,7 +83,7 @@ async fn drawn_up(
         protected: &protected,
         blast_radius: shared.config.blast_radius,
     };
-    let plan = planner.plan(&claimed.case, &matches, shared.now());
+    let plan = planner.plan(&claimed.case, &matches, now);
     Ok(commit(shared, claimed, plan))
 }
 
@@ -130,7 +136,9 @@ fn commit(shared: &Shared, claimed: &ClaimedCase, planned: Planned) -> PlanCommi
     let resolved = answered(claimed, &planned.tasks);
     let again = planned.tasks.iter().any(is_unresolved);
     let attempts = claimed.attempts.saturating_add(1);
-    let slowly = now + shared.delay(shared.config.retries.blocked, attempts);
+    // What is not found may be listed the next time.
+    let delay = shared.delay(shared.config.retries.blocked, attempts);
+    let slowly = now + delay.min(shared.config.inventory_every);
     let mut new = Vec::with_capacity(planned.tasks.len());
     for task in planned.tasks {
         let known = claimed.unresolved.is_some() && is_unresolved(&task);
@@ -205,20 +213,19 @@ fn answered(claimed: &ClaimedCase, tasks: &[Task]) -> Vec<TaskId> {
 fn postponed(shared: &Shared, claimed: &ClaimedCase, error: &Unanswered) -> PlanCommit {
     let now = shared.now();
     let mut telling = Telling::default();
-    let later = match error {
-        Unanswered::Provider(Failure { class: FailureClass::RetryLater, .. }) => true,
-        Unanswered::Provider(_) => false,
+    let retries = shared.config.retries;
+    let growth = match error {
+        Unanswered::Provider(failure) => {
+            let failed = Happening::Failed { action: None, failure: failure.clone() };
+            telling.case(&claimed.case.id, now, failed);
+            if failure.class == FailureClass::RetryLater { retries.later } else { retries.soon }
+        }
         Unanswered::Ledger(error) => {
             shared.ledger_failed("look up what an event names", error);
-            false
+            retries.soon
         }
+        Unanswered::NotListed => LISTING,
     };
-    if let Unanswered::Provider(failure) = error {
-        let failed = Happening::Failed { action: None, failure: failure.clone() };
-        telling.case(&claimed.case.id, now, failed);
-    }
-    let retries = shared.config.retries;
-    let growth = if later { retries.later } else { retries.soon };
     PlanCommit {
         state: claimed.case.state.clone(),
         tasks: Vec::new(),

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
 use severance_lifecycle::ids::AccountId;
 use severance_lifecycle::observe::AssumableRole;
 use severance_lifecycle::plan::Identity;
-use severance_lifecycle::task::Lane;
+use severance_lifecycle::task::{Lane, Task};
 
+use crate::guard::is_user;
 use crate::resolve::Unanswered;
 use crate::shared::Shared;
 
@@ -51,6 +53,33 @@ pub(crate) async fn roles(
         from = next;
     }
     Ok(reached)
+}
+
+/// Looks the roles within reach of a task's user up again where an account was listed since: a task
+/// may be planned before the inventory knows of a role, and a role may be made later.
+pub(crate) async fn look_up_again(
+    shared: &Shared,
+    task: &mut Task,
+    known: Option<&Identity>,
+) -> Result<(), Unanswered> {
+    let since = task.record.reach_looked_up.unwrap_or(task.planned_at);
+    let Some(newest) = shared.listings.newest().filter(|listed| *listed >= since) else {
+        return Ok(());
+    };
+    // Never before the listing itself, or a clock that was set back would ask without end.
+    let now = shared.now().max(newest + TimeDelta::milliseconds(1));
+    // A user that no listing has is deleted, or newer than they are: nothing is known to trust it.
+    let found = match known.filter(|identity| is_user(identity)) {
+        Some(user) => roles(shared, user, task.lane).await?,
+        None => Vec::new(),
+    };
+    for role in found {
+        if !task.assumable.iter().any(|known| known.role == role.role) {
+            task.assumable.push(role);
+        }
+    }
+    task.record.reach_looked_up = Some(now);
+    Ok(())
 }
 
 /// Every way in which a trust policy can name an identity.

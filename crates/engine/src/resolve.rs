@@ -20,6 +20,8 @@ const AT_ONCE: usize = 16;
 pub(crate) enum Unanswered {
     #[error("the provider did not answer")]
     Provider(#[source] Failure),
+    #[error("not every account was listed yet")]
+    NotListed,
     #[error("the ledger did not answer")]
     Ledger(#[from] LedgerError),
 }
@@ -66,6 +68,10 @@ async fn identities(
     selector: &Selector,
     lane: Lane,
 ) -> Result<Answer, Unanswered> {
+    if is_found_by_listing(selector) && !shared.listings.cover(&shared.provider.accounts()) {
+        // What is bound to a contract in an account that was never listed would be missed for ever.
+        return Err(Unanswered::NotListed);
+    }
     if matches!(selector.target, SelectorTarget::Secret(_)) {
         return Ok((Vec::new(), Some(BlockReason::SecretSelector)));
     }
@@ -84,6 +90,14 @@ async fn identities(
         | SelectorTarget::Tags(_)
         | SelectorTarget::Secret(_) => Ok((Vec::new(), None)),
     }
+}
+
+/// Whether only the inventory can answer.
+fn is_found_by_listing(selector: &Selector) -> bool {
+    matches!(
+        selector.target,
+        SelectorTarget::Contract(_) | SelectorTarget::Zone(_) | SelectorTarget::Tags(_)
+    )
 }
 
 async fn locate(

@@ -9,6 +9,7 @@ use severance_lifecycle::zone::Zones;
 use crate::backoff::Growth;
 use crate::config::EngineConfig;
 use crate::decider::Decider;
+use crate::inventory::Listings;
 use crate::ports::{
     Clock, EngineEvent, Entropy, Ledger, LedgerError, Observer, Provider, Publisher,
 };
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) decider: Arc<dyn Decider>,
     pub(crate) zones: RwLock<Arc<Zones>>,
     pub(crate) protected: RwLock<Arc<Protected>>,
+    pub(crate) listings: Listings,
 }
 
 impl Shared {

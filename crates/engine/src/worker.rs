@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use severance_lifecycle::action::Action;
+use severance_lifecycle::credential::Target;
 use severance_lifecycle::decide::{self, Decision, Reason, Situation};
 use severance_lifecycle::failure::Failure;
 use severance_lifecycle::journal::Happening;
@@ -22,6 +23,8 @@ use crate::guard::{self, Guarded};
 use crate::ports::{
     Applied, Claimed, EngineEvent, LedgerError, Look, NewTask, Release, Step, TaskLease,
 };
+use crate::reach;
+use crate::resolve::Unanswered;
 use crate::shared::Shared;
 use crate::telling::Telling;
 
@@ -101,6 +104,12 @@ impl Worker {
             Desired::Revoked => guard::known(&self.shared, &self.task.target).await?,
             Desired::Deleted | Desired::Reinstated => None,
         };
+        // The first blow must not wait for a lookup.
+        if self.task.record.accepted_at.is_some()
+            && let Some(release) = self.look_up_reach().await?
+        {
+            return Ok(release);
+        }
         for _ in 0..MOST_ROUNDS {
             if self.draining.is_cancelled() {
                 break;
@@ -112,6 +121,23 @@ impl Worker {
             }
         }
         Ok(Release { next_at: Some(self.shared.now()), attempts: self.attempts })
+    }
+
+    /// Looks up roles within reach that were not known when the case was planned. Answers how the claim
+    /// ends where that fails.
+    async fn look_up_reach(&mut self) -> Result<Option<Release>, Stop> {
+        if self.task.desired != Desired::Revoked {
+            return Ok(None);
+        }
+        self.known = guard::known(&self.shared, &self.task.target).await?;
+        let shared = Arc::clone(&self.shared);
+        let looked_up = reach::look_up_again(&shared, &mut self.task, self.known.as_ref());
+        match under_lease(&shared, &mut self.lease, looked_up).await? {
+            Ok(()) => Ok(None),
+            Err(Unanswered::Ledger(error)) => Err(error.into()),
+            Err(Unanswered::Provider(failure)) => Ok(Some(self.failed_lookup(&failure))),
+            Err(Unanswered::NotListed) => Ok(None),
+        }
     }
 
     /// Whether urgent work may wait for the identity that this less urgent task holds.
@@ -141,12 +167,30 @@ impl Worker {
             Decision::Wait(until, reason) => {
                 Ok(Turn::Release(self.waiting(until - observed.at, &reason)))
             }
-            Decision::Done(verification) => {
+            Decision::Done(verification) if self.reach_is_known() => {
                 let ways = decide::ways(&situation);
                 Ok(Turn::Release(self.done(verification, &ways, &observed)))
             }
+            Decision::Done(_) if self.shared.listings.cover(&self.shared.provider.accounts()) => {
+                Ok(self.look_up_reach().await?.map_or(Turn::Again, Turn::Release))
+            }
+            Decision::Done(_) => {
+                let reason = Reason("waiting for every account to be listed once".to_owned());
+                Ok(Turn::Release(self.waiting(TimeDelta::seconds(5), &reason)))
+            }
             Decision::Blocked(reason) => Ok(Turn::Release(self.blocked(&reason))),
         }
+    }
+
+    /// Whether what is closed can be all there is: roles within reach are known of accounts that were
+    /// listed, and have been looked up since.
+    fn reach_is_known(&self) -> bool {
+        let listings = &self.shared.listings;
+        let has_reach = matches!(self.task.target, Target::AccessKey { .. } | Target::User { .. });
+        let since = self.task.record.reach_looked_up.unwrap_or(self.task.planned_at);
+        let looked_up = listings.newest().is_none_or(|listed| listed < since);
+        let asks = has_reach && self.task.desired == Desired::Revoked;
+        !asks || (looked_up && listings.cover(&self.shared.provider.accounts()))
     }
 
     async fn look(&mut self) -> Result<Result<Observed, Failure>, Stop> {

@@ -37,6 +37,8 @@ pub struct Record {
     pub changes: BTreeSet<Change>,
     /// What this undoing task has put back.
     pub undone: BTreeSet<Change>,
+    /// When the roles within reach were looked up again after planning (our clock).
+    pub reach_looked_up: Option<DateTime<Utc>>,
     /// Findings that were told already: each is escalated once.
     pub told: BTreeSet<Finding>,
 }

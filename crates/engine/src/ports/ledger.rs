@@ -1,6 +1,8 @@
 //! The ledger: the durable queue and memory. Every method is one short transaction, durable when it
 //! returns; none is open across a provider call.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use severance_lifecycle::case::{Case, CaseState};
@@ -296,7 +298,8 @@ pub trait Ledger: Inbox {
     /// [`LedgerError`]
     async fn spill(&self, id: i64, announcement: &Message) -> Result<(), LedgerError>;
 
-    /// Stores a page of an account's inventory under a generation.
+    /// Stores a page of an account's inventory under a generation. What a newer generation has stored
+    /// stays as it is: two workers may list an account at one time.
     ///
     /// # Errors
     /// [`LedgerError`]
@@ -317,6 +320,15 @@ pub trait Ledger: Inbox {
         generation: i64,
         at: DateTime<Utc>,
     ) -> Result<(), LedgerError>;
+
+    /// When each account's listing was last complete: what [`finish_inventory`](Self::finish_inventory)
+    /// said. An account that was never listed is missing, and roles within reach may be unknown.
+    ///
+    /// # Errors
+    /// [`LedgerError`]
+    async fn inventories(&self) -> Result<BTreeMap<AccountId, DateTime<Utc>>, LedgerError> {
+        Ok(BTreeMap::new())
+    }
 
     /// What the inventory knows of a selector.
     ///

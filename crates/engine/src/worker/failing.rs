@@ -35,6 +35,14 @@ impl Worker {
         }
     }
 
+    /// A lookup beside the task's own calls failed.
+    pub(super) fn failed_lookup(&mut self, failure: &Failure) -> Release {
+        match self.failed(None, failure) {
+            Turn::Release(release) => release,
+            Turn::Again => Release { next_at: Some(self.shared.now()), attempts: self.attempts },
+        }
+    }
+
     fn again_after(&mut self, growth: Growth) -> Turn {
         let attempts = self.attempts.saturating_add(1);
         let next_at = Some(self.shared.now() + self.shared.delay(growth, attempts));

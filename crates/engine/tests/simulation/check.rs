@@ -35,6 +35,9 @@ pub fn account(action: &Action) -> AccountId {
     lock.split('/').nth(1).unwrap().into()
 }
 
+/// Between the look that proves something and the commit that says so.
+const SLACK: TimeDelta = TimeDelta::seconds(5);
+
 /// Counts who changes an identity at this moment.
 pub struct Busy(Arc<Sim>, String);
 
@@ -128,13 +131,10 @@ fn after_quarantine(sim: &Sim, action: &Action) {
     let now = sim.clock.provider();
     let lock = action.touches().into_iter().next().unwrap();
     let store = sim.store.lock().unwrap();
-    let proven = store
-        .tasks
-        .values()
-        .map(|row| &row.task)
-        .filter(|task| task.desired == Desired::Revoked && task.target.lock() == lock);
-    let earliest = proven.filter_map(|task| task.record.dead_at).min();
-    let over = earliest.is_some_and(|at| at + TimeDelta::days(QUARANTINE_DAYS) <= now);
+    let targets = store.tasks.values().map(|row| &row.task.target).filter(|t| t.lock() == lock);
+    let proven = sim.proven.lock().unwrap();
+    let earliest = targets.filter_map(|target| proven.get(&target.key())).copied().min();
+    let over = earliest.is_some_and(|at| at + TimeDelta::days(QUARANTINE_DAYS) <= now + SLACK);
     if !over {
         sim.violated(format!("before its quarantine is over: {action}"));
     }
@@ -151,6 +151,7 @@ pub fn turned(sim: &Sim, task: &Task) {
     {
         sim.note("revocation proven");
         let now = sim.clock.provider();
+        sim.proven.lock().unwrap().insert(task.target.key(), now);
         let world = sim.world.lock().unwrap();
         let looked = sim.looked.lock().unwrap().get(&task.target.key()).copied();
         let touched = world.touched.get(&task.target.lock()).copied();

@@ -1,5 +1,6 @@
 //! The ledger's port over the store, with crashes before and after each commit.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -56,6 +57,7 @@ impl SimLedger {
             let source = Box::new(std::io::Error::other("no space left on device"));
             return Err(LedgerError::Store { doing: name, source });
         }
+        self.sim.trace(&format!("{} commits {name}", self.process));
         let answer = change(&mut self.sim.store.lock().unwrap());
         if crash == Some("after") {
             self.sim.crash(self.process).await;
@@ -110,6 +112,14 @@ impl Ledger for SimLedger {
                 _ => None,
             })
             .collect();
+        for entry in &step.journal {
+            self.sim.trace(&format!(
+                "{} {} {:?}",
+                self.process,
+                step.task.target.label(),
+                entry.what
+            ));
+        }
         let crash = self.sim.outcome_crash(self.process, &outcomes);
         if crash == Some(CrashPoint::BeforeOutcome) {
             self.sim.crash(self.process).await;
@@ -226,7 +236,11 @@ impl Ledger for SimLedger {
     ) -> Result<(), LedgerError> {
         self.commit("inventory", |store| {
             for identity in identities {
-                store.inventory.insert(identity.arn.clone(), (identity.clone(), generation));
+                let newer =
+                    store.inventory.get(&identity.arn).is_some_and(|(_, g)| *g > generation);
+                if !newer {
+                    store.inventory.insert(identity.arn.clone(), (identity.clone(), generation));
+                }
             }
             Ok(())
         })
@@ -237,13 +251,18 @@ impl Ledger for SimLedger {
         &self,
         account: &AccountId,
         generation: i64,
-        _: Time,
+        at: Time,
     ) -> Result<(), LedgerError> {
         self.commit("inventory", |store| {
+            store.listed.insert(account.clone(), at);
             store.inventory.retain(|_, (id, seen)| id.account != *account || *seen >= generation);
             Ok(())
         })
         .await
+    }
+
+    async fn inventories(&self) -> Result<BTreeMap<AccountId, Time>, LedgerError> {
+        Ok(self.read(|store| store.listed.clone()).await)
     }
 
     async fn find_identities(&self, selector: &Selector) -> Result<Vec<Identity>, LedgerError> {

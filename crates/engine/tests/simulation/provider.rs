@@ -332,7 +332,7 @@ impl Provider for SimProvider {
         let at = self.sim.clock.provider();
         self.sim.looked.lock().unwrap().insert(look.target.key(), at);
         // Now and then a read meets a host that does not know the identity yet.
-        let blind = at < self.sim.faults_until && self.sim.chance.happens(60);
+        let blind = at < self.sim.faults_until && self.sim.goes_blind(&look.target.key(), at);
         if blind {
             self.sim.note("stale read");
         }
@@ -344,6 +344,7 @@ impl Provider for SimProvider {
         let permit = self.admit(&account, lane).await;
         let _busy = check::action_begins(&self.sim, self.process, action);
         let (crash, fault) = self.sim.fate(self.process, action.name());
+        self.sim.trace(&format!("{} calls {action}: {crash:?} {fault:?}", self.process));
         pause(self.sim.chance.between(1, 20)).await;
         if crash == CrashPoint::BeforeCall {
             self.sim.crash(self.process).await;
@@ -428,6 +429,7 @@ impl Provider for SimProvider {
         sink: &mut dyn InventorySink,
     ) -> Result<(), Failure> {
         for users in [true, false] {
+            self.sim.trace(&format!("{} lists {account}", self.process));
             self.read(account, Lane::Rest, "iam:GetAccountAuthorizationDetails").await?;
             let page = {
                 let world = self.sim.world.lock().unwrap();

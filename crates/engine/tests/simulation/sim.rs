@@ -59,6 +59,10 @@ pub struct Sim {
     armed: Mutex<Option<(Process, Cell)>>,
     crashes_left: Mutex<u32>,
     pub faults_until: Time,
+    blind: Mutex<BTreeMap<String, Time>>,
+    /// When a target was last proven, by the provider's clock.
+    pub proven: Mutex<BTreeMap<String, Time>>,
+    traced: bool,
 }
 
 /// The inbound topic, as one partition.
@@ -97,6 +101,9 @@ impl Sim {
             armed: Mutex::default(),
             crashes_left: Mutex::new(3),
             faults_until: crate::clock::epoch() + TimeDelta::days(5),
+            blind: Mutex::default(),
+            proven: Mutex::default(),
+            traced: std::env::var_os("SEVERANCE_SIM_TRACE").is_some(),
         }
     }
 
@@ -106,7 +113,27 @@ impl Sim {
     }
 
     pub fn note(&self, actor: &'static str) {
+        self.trace(actor);
         *self.coverage.lock().unwrap().actors.entry(actor).or_default() += 1;
+    }
+
+    /// Whether a read meets a host that is behind; not twice within the window in which one looks again.
+    pub fn goes_blind(&self, target: &str, now: Time) -> bool {
+        let mut blind = self.blind.lock().unwrap();
+        let lately = blind.get(target).is_some_and(|at| now - *at < TimeDelta::minutes(1));
+        let goes = !lately && self.chance.happens(60);
+        if goes {
+            blind.insert(target.to_owned(), now);
+        }
+        goes
+    }
+
+    /// Tells what happens, where `SEVERANCE_SIM_TRACE` is set.
+    pub fn trace(&self, what: &str) {
+        if self.traced {
+            let at = (self.clock.provider() - crate::clock::epoch()).num_milliseconds();
+            println!("{at:>10} {what}");
+        }
     }
 
     pub fn has(&self, bug: Bug) -> bool {
@@ -122,6 +149,7 @@ impl Sim {
 
     /// The process dies here and now.
     pub async fn crash(&self, process: Process) {
+        self.trace(&format!("{process} dies"));
         self.dead.lock().unwrap().insert(process);
         self.died.notify_waiters();
         std::future::pending::<()>().await;

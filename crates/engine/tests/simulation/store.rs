@@ -59,6 +59,7 @@ pub struct Store {
     pub contracts: BTreeMap<ContractName, ContractState>,
     pub outbox: BTreeMap<i64, Outgoing>,
     pub inventory: BTreeMap<String, (Identity, i64)>,
+    pub listed: BTreeMap<severance_lifecycle::ids::AccountId, Time>,
     pub published: Vec<Message>,
     pub accepted: u64,
     pub dead_letters: u64,

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Decision, Situation, act, wait};
+use super::{Decision, Situation, act, proof, wait};
 use crate::action::{Action, Change, DenyHandle};
 use crate::credential::Target;
 use crate::observe::{DenyState, KeyState, Presence, RoleStanding, SideState, View};
@@ -21,6 +21,9 @@ pub(super) fn reinstate(
     let Situation { record, policy, .. } = situation;
     if policy.holds.compromise {
         return Decision::Blocked(BlockReason::VetoedByCompromise);
+    }
+    if let Some(second_look) = proof::look_twice(record, policy, now) {
+        return second_look;
     }
     let next = record
         .changes

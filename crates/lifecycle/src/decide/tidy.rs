@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Check, Decision, Situation, act, first, wait};
+use super::{Check, Decision, Situation, act, first, proof, wait};
 use crate::action::{Action, DenyPurpose};
 use crate::credential::{RoleRef, Target, UserRef};
 use crate::observe::{
@@ -28,6 +28,9 @@ pub(super) fn delete(
     };
     if now < after {
         return wait(after, "in quarantine");
+    }
+    if let Some(second_look) = proof::look_twice(situation.record, situation.policy, now) {
+        return second_look;
     }
     let here = Here { situation, now };
     let said = match (target, view) {
