@@ -18,18 +18,30 @@ const CONSUMER: &[(&str, &str)] = &[
     ("auto.offset.reset", "earliest"),
     // Partitions that stay keep flowing during a rebalance.
     ("partition.assignment.strategy", "cooperative-sticky"),
+    // A worker that died gives its partitions to others after this long (Kafka's default is 45 s).
+    ("session.timeout.ms", "10000"),
+    ("heartbeat.interval.ms", "2000"),
     // Tells when a topic has been caught up with.
     ("enable.partition.eof", "true"),
-    // A notice is handed over when it arrives: the broker waits for more only up to this long, and
-    // answers at once when there is a byte.
-    ("fetch.wait.max.ms", "250"),
+    // A fetch is answered as soon as there is a byte.
     ("fetch.min.bytes", "1"),
+    // Where the queue was full, fetch again soon; by default that takes a second.
+    ("fetch.queue.backoff.ms", "10"),
     // Small memory: what is fetched ahead, per topic.
     ("queued.max.messages.kbytes", "2048"),
     ("fetch.message.max.bytes", "1048576"),
     ("fetch.max.bytes", "4194304"),
     ("check.crcs", "true"),
 ];
+
+/// How long a fetch may wait for a first byte. A broker answers when one comes, but not all of Kafka's
+/// kin do: on the urgent topic that must not cost a notice more than this.
+const fn fetch_wait(inbound: Inbound) -> &'static str {
+    match inbound {
+        Inbound::CompromiseNotice => "20",
+        Inbound::ContractEnd => "250",
+    }
+}
 
 /// Set for every producer.
 const PRODUCER: &[(&str, &str)] = &[
@@ -53,7 +65,8 @@ const COMMON: &[(&str, &str)] = &[
 
 /// A consumer of an inbound topic.
 pub(crate) fn consumer(config: &KafkaConfig, inbound: Inbound) -> Result<ClientConfig, SetupError> {
-    let mut client = base(config, CONSUMER)?;
+    let own = [("fetch.wait.max.ms", fetch_wait(inbound))];
+    let mut client = base(config, &[CONSUMER, &own].concat())?;
     client.set("group.id", config.group_of(inbound));
     Ok(client)
 }

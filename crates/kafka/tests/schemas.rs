@@ -45,7 +45,7 @@ fn event(event_type: &str, data: &Value) -> Value {
 fn notice() -> Value {
     event(
         COMPROMISE_NOTICE_TYPE,
-        json!({"credentials": [{"user": "a"}],
+        &json!({"credentials": [{"user": "a"}],
         "discovered_at": "2026-01-01T00:00:00Z", "severity": "high", "reporter": "soc",
         "reason": "found"}),
     )
@@ -54,7 +54,7 @@ fn notice() -> Value {
 fn end() -> Value {
     event(
         CONTRACT_END_TYPE,
-        json!({"contract": "c-17", "zone": "acme",
+        &json!({"contract": "c-17", "zone": "acme",
         "effective_at": "2026-01-01T00:00:00Z", "reason": "over", "revision": 1}),
     )
 }

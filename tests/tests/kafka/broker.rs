@@ -8,7 +8,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use severance_engine::ports::Clock;
 use severance_kafka::KafkaConfig;
-use severance_sandbox::kafka::{KafkaOptions, MockKafka};
+use severance_sandbox::kafka::{CLIENT_PROPERTIES, KafkaOptions, MockKafka};
 
 use crate::clock::RealClock;
 
@@ -59,9 +59,9 @@ impl Kafka {
 
     fn sandbox(partitions: u16) -> Self {
         let mut config = config();
-        // The mock waits for nearly this long before it answers a group that forms again; a broker
-        // refuses so short a time.
-        config.properties.0.insert("session.timeout.ms".into(), "2000".into());
+        for (name, value) in CLIENT_PROPERTIES {
+            config.properties.0.insert((*name).into(), (*value).into());
+        }
         let topics = config.topics.all();
         let topics = topics.map(|(_, name)| (name.to_owned(), partitions)).to_vec();
         let mock = MockKafka::start(&KafkaOptions { topics, ..KafkaOptions::default() }).unwrap();

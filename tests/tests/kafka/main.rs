@@ -5,6 +5,7 @@
     clippy::expect_used,
     reason = "a test that cannot go on should panic"
 )]
+#![allow(clippy::print_stderr, reason = "a test that a broker cannot do says so")]
 
 mod broker;
 mod clock;

@@ -23,6 +23,13 @@ pub use faults::{KafkaFault, KafkaRequest};
 use forward::Forwarder;
 use mock::Command;
 
+/// Properties that a consumer should have with this Kafka. When the members of a group change, it waits
+/// for nearly the session timeout before it hands out partitions again, so a worker that is started
+/// again waits for as long; and it answers a fetch that finds nothing only after the whole wait. Real
+/// brokers do neither, and refuse so short a session timeout.
+pub const CLIENT_PROPERTIES: &[(&str, &str)] =
+    &[("session.timeout.ms", "1500"), ("heartbeat.interval.ms", "300"), ("fetch.wait.max.ms", "5")];
+
 /// How the embedded Kafka is set up.
 #[derive(Clone, Debug)]
 pub struct KafkaOptions {
