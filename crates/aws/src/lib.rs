@@ -9,6 +9,7 @@ mod act;
 mod answer;
 mod arn;
 mod assumable;
+mod boundary;
 mod calls;
 mod config;
 mod deny;

@@ -7,6 +7,7 @@ use severance_lifecycle::failure::{Failure, FailureClass};
 
 use super::managed::{self, Body};
 use super::{same_role, same_user};
+use crate::boundary::{self, is_of_severance, replaced};
 use crate::calls::Calls;
 use crate::deny;
 use crate::failure::{cannot, present};
@@ -129,12 +130,6 @@ async fn take_off_managed(
     managed::delete(calls, &arn).await
 }
 
-/// What the description of a boundary of ours says before the ARN of the one that it replaced. A
-/// description cannot be changed after the policy was made (AWS: IAM API reference, `CreatePolicy`),
-/// so neither a crash nor an edit loses what is to be restored.
-const REPLACED: &str = "Replaced boundary: ";
-const NONE: &str = "none";
-
 /// Replaces the user's boundary by one that says the same and denies everything besides.
 async fn put_boundary(
     calls: &Calls<'_>,
@@ -144,19 +139,19 @@ async fn put_boundary(
 ) -> Result<(), Failure> {
     let name = deny::managed_name(handle, &user.id);
     let ours = calls.policy_arn(&name);
-    let written = calls.managed_policy(&ours).await?;
-    let recorded = written.as_ref().map(|policy| replaced(&policy.description));
-    let old = match (now, &recorded) {
-        // Ours is in place already; what it replaced is what it says.
-        (Some(now), Some(recorded)) if now == ours => recorded.as_deref(),
-        (now, Some(recorded)) if *recorded != now.map(str::to_owned) => {
-            // Left by an attempt that did not end, and the owner set another boundary since.
+    let in_force = boundary::layer(calls, now, &ours).await?;
+    let old = if let Some(ours) = &in_force {
+        // Ours is in place already, if below another case's: what it replaced is what it says.
+        replaced(&ours.description)
+    } else {
+        let left = calls.managed_policy(&ours).await?;
+        if left.is_some_and(|left| replaced(&left.description).as_deref() != now) {
+            // Left by an attempt that did not end, and another boundary was set since.
             managed::delete(calls, &ours).await?;
-            now
         }
-        (now, _) => now,
+        now.map(str::to_owned)
     };
-    let document = match old {
+    let document = match old.as_deref() {
         None => deny::boundary(None),
         Some(arn) => {
             let Some(policy) = calls.managed_policy(arn).await? else {
@@ -166,10 +161,12 @@ async fn put_boundary(
             deny::boundary(Some(&policy.document))
         }
     };
-    let description =
-        format!("Severance: put by case {}. {REPLACED}{}", handle.case, old.unwrap_or(NONE));
+    let description = boundary::description(&handle.case, old.as_deref());
     let body = Body { name: &name, description: &description, document: &document };
     managed::write(calls, &body).await.map_err(not_there_yet)?;
+    if in_force.is_some() {
+        return Ok(());
+    }
     let request = calls.account.iam().put_user_permissions_boundary();
     let request = request.user_name(&user.name).permissions_boundary(&ours).send();
     let put = calls.call("iam:PutUserPermissionsBoundary", request).await;
@@ -214,7 +211,7 @@ async fn take_off_boundary(
             present(calls.call("iam:DeleteUserPermissionsBoundary", request).await)?;
         }
     }
-    let covered = now.is_some_and(|now| now != ours && now.starts_with(&calls.policy_arn("")));
+    let covered = now.is_some_and(|now| now != ours && is_of_severance(calls, &now));
     if covered {
         open_boundary(calls, handle, user).await
     } else {
@@ -242,27 +239,7 @@ async fn open_boundary(
     managed::write(calls, &body).await.map_err(not_there_yet)
 }
 
-/// The ARN of the boundary that one of ours replaced.
-fn replaced(description: &str) -> Option<String> {
-    let (_, arn) = description.split_once(REPLACED)?;
-    (arn != NONE).then(|| arn.to_owned())
-}
-
 fn misplaced() -> Failure {
     let message = "a boundary is only for a deny of everything on a whole user";
     cannot("iam:PutUserPermissionsBoundary", "Misplaced", message)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_description_keeps_the_boundary_that_was_replaced() {
-        let arn = "arn:aws:iam::111122223333:policy/team/limits";
-        let description = format!("Severance: put by case c-1. {REPLACED}{arn}");
-        assert_eq!(replaced(&description).as_deref(), Some(arn));
-        assert_eq!(replaced(&format!("Severance. {REPLACED}{NONE}")), None);
-        assert_eq!(replaced("of somebody else"), None);
-    }
 }

@@ -5,6 +5,7 @@ use severance_lifecycle::action::{DenyHandle, DenyPlace, DenyPurpose, DenyScope}
 use severance_lifecycle::failure::Failure;
 use severance_lifecycle::observe::DenyState;
 
+use crate::boundary;
 use crate::calls::Calls;
 use crate::deny;
 use crate::reads::Holder;
@@ -40,21 +41,24 @@ pub(super) async fn read(
     Ok(denies)
 }
 
-/// The case's deny as the user's permissions boundary.
+/// The case's deny as the user's permissions boundary, or below those of other cases: each of them
+/// denies everything too, and what it replaced is in force again when it is taken off.
 pub(super) async fn boundary(
     calls: &Calls<'_>,
     look: &Look,
     unique_id: &str,
-    boundary: Option<&str>,
+    now: Option<&str>,
 ) -> Result<Option<DenyState>, Failure> {
     let handle = handle(look, DenyPurpose::Everything, DenyPlace::Boundary);
     let arn = calls.policy_arn(&deny::managed_name(&handle, unique_id));
-    if boundary != Some(arn.as_str()) {
-        return Ok(None);
-    }
-    let policy = calls.managed_policy(&arn).await?;
-    let denies = policy.is_some_and(|policy| deny::boundary_denies(&policy.document));
-    Ok(Some(DenyState { handle, scope: denies.then_some(DenyScope::Everything) }))
+    let ours = boundary::layer(calls, now, &arn).await?;
+    Ok(ours.and_then(|policy| {
+        let denies = deny::boundary_denies(&policy.document);
+        // Below another case's and without its deny: taken off, and kept for what it says.
+        let taken_off = !denies && now != Some(arn.as_str());
+        let scope = denies.then_some(DenyScope::Everything);
+        (!taken_off).then_some(DenyState { handle, scope })
+    }))
 }
 
 fn handle(look: &Look, purpose: DenyPurpose, place: DenyPlace) -> DenyHandle {

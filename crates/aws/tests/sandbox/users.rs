@@ -211,11 +211,42 @@ async fn a_case_takes_off_its_own_deny_and_leaves_another_cases() {
         let theirs = of_another_case(ours.clone());
         world.deny_user(&user, ours.clone()).await.unwrap();
         world.deny_user(&user, theirs.clone()).await.unwrap();
+        assert_eq!(world.user_view(&user).await.denies.len(), 1, "{place:?}: ours is still seen");
+        world.deny_user(&user, ours.clone()).await.unwrap();
         world.allow_user(&user, ours.handle).await.unwrap();
-        assert!(world.user_view(&user).await.denies.is_empty());
+        let left = world.user_view(&user).await.denies;
+        assert_eq!(left, [], "{place:?}");
         assert!(world.try_with(credentials(&key)).await.is_err(), "{place:?}: theirs holds");
         world.allow_user(&user, theirs.handle).await.unwrap();
         assert_eq!(world.try_with(credentials(&key)).await, Ok(()), "{place:?}: nothing holds");
+    }
+}
+
+#[tokio::test]
+async fn boundaries_of_two_cases_do_not_take_turns_and_either_may_end_first() {
+    for ours_first in [true, false] {
+        let world = world().await;
+        let user = world.user("ci");
+        let old = managed(&world, "limits", &policy("Allow", "s3:*")).await;
+        set_boundary(&world, "ci", &old).await;
+        let ours = everything(DenyPlace::Boundary);
+        let theirs = of_another_case(ours.clone());
+        for order in [&ours, &theirs, &ours, &theirs] {
+            world.deny_user(&user, order.clone()).await.unwrap();
+        }
+        // The owner's, ours and theirs.
+        assert_eq!(world.changes("PutUserPermissionsBoundary"), 3);
+        let (first, last) = if ours_first { (ours, theirs) } else { (theirs, ours) };
+        world.allow_user(&user, first.handle).await.unwrap();
+        let now = boundary(&world, "ci").await.unwrap();
+        assert_ne!(now, old, "the other one's is in force");
+        world.allow_user(&user, last.handle).await.unwrap();
+        let now = boundary(&world, "ci").await.unwrap();
+        let policy = world.somebody().get_policy().policy_arn(&now).send().await.unwrap();
+        let version = policy.policy.unwrap().default_version_id.unwrap();
+        let version = world.somebody().get_policy_version().policy_arn(&now).version_id(version);
+        let said = version.send().await.unwrap().policy_version.unwrap().document.unwrap();
+        assert!(said.contains("s3") && !said.contains("Deny"), "as the owner's: {said}");
     }
 }
 
