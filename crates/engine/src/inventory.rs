@@ -13,12 +13,12 @@ use severance_lifecycle::plan::Identity;
 use crate::ports::{EngineEvent, InventorySink, LedgerError};
 use crate::shared::Shared;
 
-/// When each account was last listed, and which were at least tried: what an account that was never
+/// When each account was last listed, and which may not be listed at all: what an account that was never
 /// listed holds is not known, so nothing can be said of the roles within reach.
 #[derive(Default)]
 pub(crate) struct Listings {
     listed: Mutex<BTreeMap<AccountId, DateTime<Utc>>>,
-    tried: Mutex<BTreeSet<AccountId>>,
+    refused: Mutex<BTreeSet<AccountId>>,
 }
 
 impl Listings {
@@ -27,42 +27,43 @@ impl Listings {
         self.listed().values().max().copied()
     }
 
-    /// Whether every account was listed, or at least tried: one that cannot be listed is reported as
+    /// Whether every account was listed, but for those that refuse to be: one of them is reported as
     /// such, and must not hold up everything else for ever.
     pub(crate) fn cover(&self, accounts: &[AccountId]) -> bool {
-        let tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let listed = self.listed();
-        accounts.iter().all(|account| listed.contains_key(account) || tried.contains(account))
+        accounts.iter().all(|account| listed.contains_key(account) || refused.contains(account))
     }
 
     fn listed(&self) -> MutexGuard<'_, BTreeMap<AccountId, DateTime<Utc>>> {
         self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tried(&self, account: &AccountId) {
-        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
-        tried.insert(account.clone());
+    fn refused(&self, account: &AccountId) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.insert(account.clone());
     }
 }
 
 /// Refreshes for ever; to be dropped when the worker drains.
 pub(crate) async fn run(shared: Arc<Shared>) {
     learn(&shared).await;
+    let mut failures = 0;
     loop {
-        let mut failures = 0;
+        let mut failed = 0;
         for account in shared.provider.accounts() {
             if is_due(&shared, &account) && !refresh(&shared, &account).await {
-                failures += 1;
+                failed += 1;
             }
-            shared.listings.tried(&account);
         }
+        failures = if failed == 0 { 0 } else { failures + 1 };
         let every = shared.config.inventory_every;
         let pause = if failures == 0 {
             let oldest = shared.listings.listed().values().min().copied();
             oldest.map_or(every, |at| (at + every - shared.now()).clamp(every / 20, every))
         } else {
             // What could not be listed is asked for again before its turn.
-            shared.delay(shared.config.retries.blocked, failures).min(every)
+            shared.delay(shared.config.retries.soon, failures)
         };
         shared.clock.sleep(pause).await;
     }
@@ -86,6 +87,9 @@ async fn refresh(shared: &Shared, account: &AccountId) -> bool {
     let mut pages = Pages { shared, account, generation, identities: 0 };
     let listed = shared.provider.inventory(account, &mut pages).await;
     let identities = pages.identities;
+    if listed.as_ref().is_err_and(|failure| failure.class == FailureClass::Cannot) {
+        shared.listings.refused(account);
+    }
     let failure = match listed {
         Ok(()) => finish(shared, account, generation).await.err().map(|error| error.to_string()),
         Err(failure) => Some(failure.to_string()),

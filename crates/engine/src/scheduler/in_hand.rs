@@ -3,6 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use severance_lifecycle::task::Lane;
 use tokio::task::JoinSet;
 
@@ -28,8 +30,8 @@ pub(super) struct InHand {
     running: JoinSet<Finished>,
     works: HashMap<String, Work>,
     lower: usize,
-    /// Tokens of claims of which something could not be started.
-    orphans: BTreeSet<i64>,
+    /// Work that was claimed again while its last run had not come home: it starts when that has.
+    next: HashMap<String, (Work, BoxFuture<'static, Option<DateTime<Utc>>>)>,
 }
 
 impl InHand {
@@ -41,7 +43,7 @@ impl InHand {
             running: JoinSet::new(),
             works: HashMap::new(),
             lower: 0,
-            orphans: BTreeSet::new(),
+            next: HashMap::new(),
         }
     }
 
@@ -60,27 +62,34 @@ impl InHand {
             || self.room(Lane::Compromise) > self.most - self.most_lower
     }
 
-    /// Starts work. A task that is still in hand although its lease was claimed again (the clock
-    /// jumped) is not started twice: two would act on one identity. Its new lease runs out.
+    /// Starts work. A task that is still in hand is not started twice, since two would act on one
+    /// identity: it waits for its last run, which has stored its release already (a task that is due
+    /// again at once is claimed before the scheduler has heard of its end), or finds at its next step
+    /// that its lease is lost (the clock jumped).
     pub(super) fn start(
         &mut self,
         urgency: &Urgency,
         work: Work,
         future: impl Future<Output = Option<DateTime<Utc>>> + Send + 'static,
     ) {
+        let future = if work.lane == Lane::Compromise {
+            urgency.enter().scope(future).boxed()
+        } else {
+            future.boxed()
+        };
         if self.works.contains_key(&work.id) {
-            self.orphans.insert(work.token);
-            return;
+            self.next.insert(work.id.clone(), (work, future));
+        } else {
+            self.spawn(work, future);
+        }
+    }
+
+    fn spawn(&mut self, work: Work, future: BoxFuture<'static, Option<DateTime<Utc>>>) {
+        if work.lane != Lane::Compromise {
+            self.lower += 1;
         }
         let id = work.id.clone();
-        let finish = |next_at| Finished { id, next_at };
-        if work.lane == Lane::Compromise {
-            let presence = urgency.enter();
-            self.running.spawn(async move { finish(presence.scope(future).await) });
-        } else {
-            self.lower += 1;
-            self.running.spawn(async move { finish(future.await) });
-        }
+        self.running.spawn(async move { Finished { id, next_at: future.await } });
         self.works.insert(work.id.clone(), work);
     }
 
@@ -110,14 +119,17 @@ impl InHand {
     /// Stops what runs. Answers the tokens of leases that are to be given back.
     pub(super) async fn stop(&mut self) -> BTreeSet<i64> {
         self.running.shutdown().await;
-        let tokens = self.works.drain().map(|(_, work)| work.token);
-        tokens.chain(std::mem::take(&mut self.orphans)).collect()
+        let next = std::mem::take(&mut self.next).into_values().map(|(work, _)| work);
+        self.works.drain().map(|(_, work)| work).chain(next).map(|work| work.token).collect()
     }
 
     fn ended(&mut self, id: &str) {
         let work = self.works.remove(id);
         if work.is_some_and(|work| work.lane != Lane::Compromise) {
             self.lower -= 1;
+        }
+        if let Some((work, future)) = self.next.remove(id) {
+            self.spawn(work, future);
         }
     }
 }

@@ -15,7 +15,7 @@ use severance_lifecycle::ids::{CaseId, ContractName, TaskId};
 use severance_lifecycle::outcome;
 use severance_lifecycle::plan::Identity;
 use severance_lifecycle::policy::{Desired, Holds};
-use severance_lifecycle::task::{Lane, Task, TaskState};
+use severance_lifecycle::task::{BlockReason, Lane, Task, TaskState};
 
 use crate::sim::Process;
 use crate::world::Time;
@@ -432,7 +432,9 @@ impl Store {
                 .values()
                 .all(|row| row.due.is_none() || row.case.state != CaseState::Accepted)
             && self.tasks.values().all(|row| match row.task.state {
-                TaskState::Open => false,
+                TaskState::Open | TaskState::Blocked { reason: BlockReason::Refused { .. } } => {
+                    false
+                }
                 TaskState::Done { .. } => row.next_at.is_none_or(|at| at > soon),
                 _ => true,
             })
