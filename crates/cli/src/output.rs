@@ -54,3 +54,9 @@ pub(crate) fn table(header: &[&str]) -> Table {
 pub(crate) fn watched() -> bool {
     std::io::stderr().is_terminal()
 }
+
+/// Writes a line to standard error, for someone who follows along.
+pub(crate) fn note(text: &str) {
+    let mut err = std::io::stderr().lock();
+    let _ = writeln!(err, "{text}");
+}

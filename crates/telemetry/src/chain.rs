@@ -30,9 +30,6 @@ mod tests {
     #[test]
     fn every_cause_is_said_once() {
         let error = Outer(std::io::Error::other("disk full"));
-        assert_eq!(
-            Chain(&error).to_string(),
-            "cannot open the ledger: disk full"
-        );
+        assert_eq!(Chain(&error).to_string(), "cannot open the ledger: disk full");
     }
 }

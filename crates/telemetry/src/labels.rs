@@ -88,9 +88,7 @@ pub(crate) fn word(text: &str) -> String {
 fn is_key_id(text: &str) -> bool {
     text.len() >= 16
         && text.starts_with('A')
-        && text
-            .chars()
-            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
+        && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
 }
 
 /// A zone's name as a label value: names come from tags, which anyone who may tag can write.
@@ -104,23 +102,11 @@ mod tests {
 
     #[test]
     fn only_words_of_the_api_become_labels() {
-        for word_ in [
-            "iam:UpdateAccessKey",
-            "AccessDenied",
-            "ok",
-            "partner-1",
-            "Throttling",
-        ] {
+        for word_ in ["iam:UpdateAccessKey", "AccessDenied", "ok", "partner-1", "Throttling"] {
             assert_eq!(word(word_), word_);
         }
         let long = "x".repeat(65);
-        for other in [
-            "AKIAIOSFODNN7EXAMPLE",
-            "arn:aws:iam::1:user/a",
-            "user bob",
-            "",
-            &long,
-        ] {
+        for other in ["AKIAIOSFODNN7EXAMPLE", "arn:aws:iam::1:user/a", "user bob", "", &long] {
             assert_eq!(word(other), "other", "{other}");
         }
     }

@@ -42,19 +42,14 @@ pub enum LoggingError {
 /// # Errors
 /// [`LoggingError`]
 pub fn init(format: LogFormat, filter: &str) -> Result<(), LoggingError> {
-    let parsed = EnvFilter::try_new(filter).map_err(|source| LoggingError::Filter {
-        filter: filter.to_owned(),
-        source,
-    })?;
+    let parsed = EnvFilter::try_new(filter)
+        .map_err(|source| LoggingError::Filter { filter: filter.to_owned(), source })?;
     let base = tracing_subscriber::fmt()
         .with_env_filter(parsed)
         .with_span_events(FmtSpan::NONE)
         .with_writer(std::io::stderr);
     match format {
-        LogFormat::Human => base
-            .with_ansi(std::io::stderr().is_terminal())
-            .finish()
-            .try_init(),
+        LogFormat::Human => base.with_ansi(std::io::stderr().is_terminal()).finish().try_init(),
         LogFormat::Json => base.json().flatten_event(true).finish().try_init(),
     }
     .map_err(LoggingError::Twice)

@@ -25,9 +25,7 @@ const REVOKE_SECONDS: [f64; 20] = [
 ];
 
 /// Bounds of one provider call: from a local emulator to a call that hangs until its timeout.
-const CALL_SECONDS: [f64; 11] = [
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-];
+const CALL_SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// What runs.
 #[derive(Clone, Copy, Debug)]
@@ -82,42 +80,22 @@ impl Metrics {
             "Seconds from the notice to each stage, of verified tasks",
             self.revoke_seconds.clone(),
         );
-        r.register(
-            names::DECISIONS,
-            "Decisions by kind",
-            self.decisions.clone(),
-        );
-        r.register(
-            names::PROVIDER_CALLS,
-            "Provider calls by code",
-            self.calls.clone(),
-        );
+        r.register(names::DECISIONS, "Decisions by kind", self.decisions.clone());
+        r.register(names::PROVIDER_CALLS, "Provider calls by code", self.calls.clone());
         r.register(
             names::PROVIDER_CALL_SECONDS,
             "Seconds that provider calls took",
             self.call_seconds.clone(),
         );
-        r.register(
-            names::BLOCKED,
-            "Tasks that were blocked",
-            self.blocked.clone(),
-        );
-        r.register(
-            names::REOPENED,
-            "Finished tasks found open again",
-            self.reopened.clone(),
-        );
+        r.register(names::BLOCKED, "Tasks that were blocked", self.blocked.clone());
+        r.register(names::REOPENED, "Finished tasks found open again", self.reopened.clone());
         r.register(names::LEASES_LOST, "Leases lost", self.leases_lost.clone());
         r.register(
             names::LEDGER_FAILURES,
             "Ledger calls that failed",
             self.ledger_failures.clone(),
         );
-        r.register(
-            names::PUBLISHED,
-            "Messages by topic and result",
-            self.published.clone(),
-        );
+        r.register(names::PUBLISHED, "Messages by topic and result", self.published.clone());
         r.register(
             names::INVENTORY_REFRESHES,
             "Inventory refreshes by result",

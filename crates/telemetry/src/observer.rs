@@ -28,15 +28,12 @@ impl Telemetry {
     }
 
     fn decided(&self, task: &Task, decision: &'static str, reason: &str) {
-        let labels = DecisionLabels {
-            trigger: task.trigger.as_str(),
-            decision,
-        };
+        let labels = DecisionLabels { trigger: task.trigger.as_str(), decision };
         self.metrics.decisions.get_or_create(&labels).inc();
         tracing::info!(
             case = %task.case,
             task = %task.id,
-            target = %task.target.label(),
+            what = %task.target.label(),
             zone = %task.binding.zone,
             trigger = task.trigger.as_str(),
             decision,
@@ -57,16 +54,13 @@ impl Telemetry {
                     stage,
                     verification: verification.as_str(),
                 };
-                self.metrics
-                    .revoke_seconds
-                    .get_or_create(&labels)
-                    .observe(seconds);
+                self.metrics.revoke_seconds.get_or_create(&labels).observe(seconds);
             }
         }
         tracing::info!(
             case = %task.case,
             task = %task.id,
-            target = %task.target.label(),
+            what = %task.target.label(),
             desired = task.desired.as_str(),
             verification = verification.as_str(),
             time_to_revoke_seconds = stages.time_to_revoke(),
@@ -83,7 +77,7 @@ impl Telemetry {
         tracing::warn!(
             case = %task.case,
             task = %task.id,
-            target = %task.target.label(),
+            what = %task.target.label(),
             zone = %task.binding.zone,
             reason,
             "blocked"
@@ -91,20 +85,14 @@ impl Telemetry {
     }
 
     fn reopened(&self, task: &Task, because: &str) {
-        self.metrics
-            .reopened
-            .get_or_create(&zone_labels(task))
-            .inc();
+        self.metrics.reopened.get_or_create(&zone_labels(task)).inc();
         tracing::warn!(
-            case = %task.case, task = %task.id, target = %task.target.label(), because, "reopened"
+            case = %task.case, task = %task.id, what = %task.target.label(), because, "reopened"
         );
     }
 
     fn published(&self, topic: Topic, failure: Option<&str>) {
-        let labels = PublishLabels {
-            topic: topic_name(topic),
-            result: result(failure),
-        };
+        let labels = PublishLabels { topic: topic_name(topic), result: result(failure) };
         self.metrics.published.get_or_create(&labels).inc();
         match failure {
             None => tracing::debug!(topic = topic_name(topic), "published"),
@@ -119,19 +107,8 @@ impl Observer for Telemetry {
             EngineEvent::Planned { case, tasks, held } => {
                 tracing::info!(%case, tasks, held, "planned");
             }
-            EngineEvent::Decided {
-                task,
-                decision,
-                reason,
-            } => self.decided(task, decision, reason),
-            EngineEvent::Called {
-                account,
-                operation,
-                lane,
-                code,
-                class,
-                seconds,
-            } => {
+            EngineEvent::Decided { task, decision, reason } => self.decided(task, decision, reason),
+            EngineEvent::Called { account, operation, lane, code, class, seconds } => {
                 let operation = word(operation);
                 let labels = CallLabels {
                     account: account.0.clone(),
@@ -142,19 +119,15 @@ impl Observer for Telemetry {
                 self.metrics.calls.get_or_create(&labels).inc();
                 tracing::debug!(%account, operation, lane = lane.as_str(), code, ?class, seconds, "called");
                 let labels = OperationLabels { operation };
-                self.metrics
-                    .call_seconds
-                    .get_or_create(&labels)
-                    .observe(*seconds);
+                self.metrics.call_seconds.get_or_create(&labels).observe(*seconds);
             }
             EngineEvent::Accepted { task } => {
-                let seconds = stages(task)
-                    .accepted
-                    .map(|at| (at - task.noticed_at).as_seconds_f64());
+                let seconds =
+                    stages(task).accepted.map(|at| (at - task.noticed_at).as_seconds_f64());
                 tracing::info!(
                     case = %task.case,
                     task = %task.id,
-                    target = %task.target.label(),
+                    what = %task.target.label(),
                     since_notice_seconds = seconds,
                     "accepted by the provider"
                 );
@@ -168,35 +141,18 @@ impl Observer for Telemetry {
                 tracing::warn!(case = %task.case, task = %task.id, "lease lost");
             }
             EngineEvent::LedgerFailed { doing, error } => {
-                self.metrics
-                    .ledger_failures
-                    .get_or_create(&DoingLabels { doing })
-                    .inc();
+                self.metrics.ledger_failures.get_or_create(&DoingLabels { doing }).inc();
                 tracing::error!(doing, error = %Chain(*error), "the ledger failed; trying again");
             }
-            EngineEvent::Inventory {
-                account,
-                identities,
-                failure,
-            } => {
-                let labels = InventoryLabels {
-                    account: account.0.clone(),
-                    result: result(*failure),
-                };
-                self.metrics
-                    .inventory_refreshes
-                    .get_or_create(&labels)
-                    .inc();
+            EngineEvent::Inventory { account, identities, failure } => {
+                let labels =
+                    InventoryLabels { account: account.0.clone(), result: result(*failure) };
+                self.metrics.inventory_refreshes.get_or_create(&labels).inc();
                 match failure {
                     None => {
-                        let labels = AccountLabels {
-                            account: account.0.clone(),
-                        };
+                        let labels = AccountLabels { account: account.0.clone() };
                         let count = i64::try_from(*identities).unwrap_or(i64::MAX);
-                        self.metrics
-                            .inventory_identities
-                            .get_or_create(&labels)
-                            .set(count);
+                        self.metrics.inventory_identities.get_or_create(&labels).set(count);
                         tracing::info!(%account, identities, "inventory refreshed");
                     }
                     Some(error) => tracing::warn!(%account, error, "inventory not refreshed"),
@@ -220,10 +176,7 @@ fn stages(task: &Task) -> Stages {
 }
 
 fn zone_labels(task: &Task) -> ZoneLabels {
-    ZoneLabels {
-        zone: zone(&task.binding.zone),
-        trigger: task.trigger.as_str(),
-    }
+    ZoneLabels { zone: zone(&task.binding.zone), trigger: task.trigger.as_str() }
 }
 
 fn topic_name(topic: Topic) -> &'static str {

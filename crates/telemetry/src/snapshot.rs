@@ -55,16 +55,8 @@ impl Collector for SnapshotCollector {
         };
         counts(&mut encoder, &snapshot.counts)?;
         exposures(&mut encoder, snapshot)?;
-        let lag = snapshot
-            .lag
-            .iter()
-            .map(|lag| (("topic", lag.topic.as_str()), lag.records));
-        gauges(
-            &mut encoder,
-            names::INTAKE_LAG,
-            "Records not stored yet",
-            lag,
-        )
+        let lag = snapshot.lag.iter().map(|lag| (("topic", lag.topic.as_str()), lag.records));
+        gauges(&mut encoder, names::INTAKE_LAG, "Records not stored yet", lag)
     }
 }
 
@@ -84,17 +76,9 @@ fn counts(encoder: &mut DescriptorEncoder<'_>, counts: &Counts) -> fmt::Result {
     for (result, value) in events {
         ConstCounter::new(value).encode(metric.encode_family(&[("result", result)])?)?;
     }
-    let cases = [
-        ("open", counts.cases_open),
-        ("held", counts.cases_held),
-        ("closed", counts.cases_closed),
-    ];
-    gauges(
-        encoder,
-        names::CASES,
-        "Cases by state",
-        cases.map(|(s, n)| (("state", s), n)),
-    )?;
+    let cases =
+        [("open", counts.cases_open), ("held", counts.cases_held), ("closed", counts.cases_closed)];
+    gauges(encoder, names::CASES, "Cases by state", cases.map(|(s, n)| (("state", s), n)))?;
     let tasks = [
         ("open", counts.tasks_open),
         ("blocked", counts.tasks_blocked),

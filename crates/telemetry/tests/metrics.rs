@@ -27,21 +27,13 @@ fn task(state: TaskState) -> Task {
         id: "AIDAIOSFODNN7EXAMPLE".into(),
     };
     let case = CaseId::from("c-0");
-    let target = Target::AccessKey {
-        key_id: KEY.into(),
-        user,
-    };
+    let target = Target::AccessKey { key_id: KEY.into(), user };
     Task {
         id: TaskId::of(&case, &target.key(), "revoked"),
         case,
         target,
         desired: Desired::Revoked,
-        binding: Binding {
-            zone: "acme".into(),
-            contract: None,
-            owner: None,
-            tier: None,
-        },
+        binding: Binding { zone: "acme".into(), contract: None, owner: None, tier: None },
         trigger: Trigger::CompromiseNotice,
         severity: Some(Severity::High),
         lane: Lane::Compromise,
@@ -55,10 +47,7 @@ fn task(state: TaskState) -> Task {
         undoes: None,
         delete_after: None,
         state,
-        record: Record {
-            accepted_at: Some(at(3)),
-            ..Record::default()
-        },
+        record: Record { accepted_at: Some(at(3)), ..Record::default() },
         verified_at: Some(at(9)),
     }
 }
@@ -66,12 +55,7 @@ fn task(state: TaskState) -> Task {
 fn snapshot() -> Snapshot {
     Snapshot {
         at: at(100),
-        counts: Counts {
-            accepted: 7,
-            dead_lettered: 2,
-            outbox: 3,
-            ..Counts::default()
-        },
+        counts: Counts { accepted: 7, dead_lettered: 2, outbox: 3, ..Counts::default() },
         exposures: vec![Exposure {
             zone: "acme".into(),
             trigger: Trigger::ContractEnd,
@@ -80,17 +64,12 @@ fn snapshot() -> Snapshot {
             open: 4,
             oldest: at(40),
         }],
-        lag: vec![IntakeLag {
-            topic: "credential.contract-end".into(),
-            records: 5,
-        }],
+        lag: vec![IntakeLag { topic: "credential.contract-end".into(), records: 5 }],
     }
 }
 
 fn everything_happens(telemetry: &Telemetry) {
-    let done = task(TaskState::Done {
-        verification: Verification::Probed,
-    });
+    let done = task(TaskState::Done { verification: Verification::Probed });
     let blocked = task(TaskState::Blocked {
         reason: BlockReason::Refused {
             operation: "iam:UpdateAccessKey".into(),
@@ -109,53 +88,22 @@ fn everything_happens(telemetry: &Telemetry) {
     };
     let error = std::io::Error::other(ARN);
     for event in [
-        EngineEvent::Planned {
-            case: &done.case,
-            tasks: 1,
-            held: false,
-        },
-        EngineEvent::Decided {
-            task: &done,
-            decision: "act",
-            reason: ARN,
-        },
+        EngineEvent::Planned { case: &done.case, tasks: 1, held: false },
+        EngineEvent::Decided { task: &done, decision: "act", reason: ARN },
         called("iam:UpdateAccessKey", "ok"),
         called(ARN, KEY),
         called("user bob-of-acme", "no such user bob-of-acme"),
         EngineEvent::Accepted { task: &done },
-        EngineEvent::Done {
-            task: &done,
-            verification: Verification::Probed,
-        },
+        EngineEvent::Done { task: &done, verification: Verification::Probed },
         EngineEvent::Blocked { task: &blocked },
-        EngineEvent::Reopened {
-            task: &done,
-            because: ARN,
-        },
+        EngineEvent::Reopened { task: &done, because: ARN },
         EngineEvent::CaseClosed { case: &done.case },
         EngineEvent::LeaseLost { task: &done },
-        EngineEvent::LedgerFailed {
-            doing: "claim",
-            error: &error,
-        },
-        EngineEvent::Inventory {
-            account: &account,
-            identities: 12,
-            failure: None,
-        },
-        EngineEvent::Inventory {
-            account: &account,
-            identities: 0,
-            failure: Some(ARN),
-        },
-        EngineEvent::Published {
-            topic: Topic::Outcome,
-            failure: None,
-        },
-        EngineEvent::Published {
-            topic: Topic::DeadLetter,
-            failure: Some(ARN),
-        },
+        EngineEvent::LedgerFailed { doing: "claim", error: &error },
+        EngineEvent::Inventory { account: &account, identities: 12, failure: None },
+        EngineEvent::Inventory { account: &account, identities: 0, failure: Some(ARN) },
+        EngineEvent::Published { topic: Topic::Outcome, failure: None },
+        EngineEvent::Published { topic: Topic::DeadLetter, failure: Some(ARN) },
     ] {
         telemetry.on(&event);
     }
@@ -199,9 +147,7 @@ fn every_metric_of_the_list_is_shown() {
         names::INVENTORY_IDENTITIES,
         names::BUILD,
     ] {
-        let series = text
-            .lines()
-            .filter(|l| !l.starts_with('#') && l.starts_with(name));
+        let series = text.lines().filter(|l| !l.starts_with('#') && l.starts_with(name));
         assert!(series.count() > 0, "no series of {name} in\n{text}");
     }
 }
@@ -209,12 +155,9 @@ fn every_metric_of_the_list_is_shown() {
 #[test]
 fn time_to_revoke_is_told_by_stage() {
     let text = scrape();
-    for (stage, sum) in [
-        ("received", "1.0"),
-        ("planned", "2.0"),
-        ("accepted", "3.0"),
-        ("verified", "9.0"),
-    ] {
+    for (stage, sum) in
+        [("received", "1.0"), ("planned", "2.0"), ("accepted", "3.0"), ("verified", "9.0")]
+    {
         let series = format!(
             "{}_sum{{trigger=\"compromise-notice\",kind=\"access-key\",zone=\"acme\",\
              stage=\"{stage}\",verification=\"probed\"}} {sum}",
@@ -222,10 +165,7 @@ fn time_to_revoke_is_told_by_stage() {
         );
         assert!(text.contains(&series), "no {series} in\n{text}");
     }
-    assert!(
-        text.contains("le=\"432000.0\""),
-        "five days is the last bound"
-    );
+    assert!(text.contains("le=\"432000.0\""), "five days is the last bound");
 }
 
 #[test]
@@ -234,21 +174,12 @@ fn what_was_only_observed_is_no_revocation() {
     let telemetry = Telemetry::new(Arc::clone(&metrics));
     let mut observed = task(TaskState::Observed);
     observed.mode = Mode::Observe;
-    telemetry.on(&EngineEvent::Done {
-        task: &observed,
-        verification: Verification::ControlPlane,
-    });
+    telemetry.on(&EngineEvent::Done { task: &observed, verification: Verification::ControlPlane });
     let mut deleted = task(TaskState::Open);
     deleted.desired = Desired::Deleted;
-    telemetry.on(&EngineEvent::Done {
-        task: &deleted,
-        verification: Verification::ControlPlane,
-    });
+    telemetry.on(&EngineEvent::Done { task: &deleted, verification: Verification::ControlPlane });
     let text = metrics.render(None);
-    assert!(
-        !text.contains("severance_time_to_revoke_seconds_count"),
-        "{text}"
-    );
+    assert!(!text.contains("severance_time_to_revoke_seconds_count"), "{text}");
 }
 
 #[test]
@@ -259,15 +190,8 @@ fn the_oldest_exposure_ages_and_a_ledger_that_cannot_be_asked_shows_nothing() {
         "{}{{zone=\"acme\",trigger=\"contract-end\",kind=\"role\",state=\"blocked\"}}",
         names::OLDEST_EXPOSURE
     );
-    assert!(
-        metrics
-            .render(Some(now.clone()))
-            .contains(&format!("{age} 60.0"))
-    );
+    assert!(metrics.render(Some(now.clone())).contains(&format!("{age} 60.0")));
     now.at += TimeDelta::seconds(30);
     assert!(metrics.render(Some(now)).contains(&format!("{age} 90.0")));
-    assert!(
-        !metrics.render(None).contains(names::OLDEST_EXPOSURE),
-        "stale values mislead"
-    );
+    assert!(!metrics.render(None).contains(names::OLDEST_EXPOSURE), "stale values mislead");
 }

@@ -1,4 +1,75 @@
-use crate::{args::DemoArgs, error::Outcome, output::Format};
-pub(crate) async fn run(_: &DemoArgs, _: Format) -> Outcome {
-    Ok(())
+//! `severance demo`: the whole thing at work, and a judge that does not take the worker's word.
+//!
+//! 1. A scenario is generated from the seed, and put into an embedded AWS whose changes hold late.
+//! 2. The same worker as `severance run` is started against it.
+//! 3. Each event's credentials are tried, by the demo itself; then the event is published, some of
+//!    them twice, with malformed ones among them.
+//! 4. When the worker has nothing more to do, every credential is tried again. What the worker said
+//!    is shown; what the demo saw decides the exit code.
+
+mod attempts;
+mod credentials;
+mod events;
+mod judge;
+mod progress;
+mod report;
+mod scenario;
+mod seeding;
+mod stage;
+
+use std::time::Duration;
+
+use severance_engine::ports::Clock;
+
+use crate::args::DemoArgs;
+use crate::clock::SystemClock;
+use crate::error::Outcome;
+use crate::output::{self, Format};
+
+use attempts::Bench;
+use judge::Verdict;
+use progress::Progress;
+use report::Report;
+use scenario::Scenario;
+use stage::Stage;
+
+/// How long the worker has, once everything is published. It needs a third of it; what is not done by
+/// then is counted as it stands.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Runs the demo.
+pub(crate) async fn run(args: &DemoArgs, format: Format) -> Outcome {
+    let clock = SystemClock;
+    let began = clock.now();
+    let scenario = Scenario::generate(args.identities as usize, args.seed);
+    let mut progress = Progress::new(format);
+    progress.say("starting an embedded Kafka and AWS, and the worker");
+    let stage = Stage::set(args.seed).await?;
+    let played = play(&stage, &scenario, &mut progress).await;
+    progress.finish();
+    stage.strike().await;
+    let (report, verdict) = played?;
+    match format {
+        Format::Json => output::json(&report.summary()),
+        Format::Human => report.print(&verdict, (clock.now() - began).as_seconds_f64()),
+    }
+    report.into_outcome(&verdict)
+}
+
+async fn play(
+    stage: &Stage,
+    scenario: &Scenario,
+    progress: &mut Progress,
+) -> Outcome<(Report, Verdict)> {
+    let (count, zones) = (scenario.identities.len(), scenario::ZONES.len());
+    progress.say(&format!("seeding {count} identities in {zones} zones and two accounts"));
+    let bench = Bench::new(stage);
+    let seeded = seeding::seed(stage, &bench, scenario).await?;
+    stage.ready().await?;
+    progress.say("trying each credential, then publishing its notice");
+    let told = events::tell(stage, &bench, scenario, &seeded).await?;
+    progress.watch(stage, &told, PATIENCE).await?;
+    progress.say("trying every credential again");
+    let verdict = judge::judge(&bench, &seeded, &told).await?;
+    Ok((Report::new(stage, told, &verdict).await?, verdict))
 }

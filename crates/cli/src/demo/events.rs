@@ -1,0 +1,258 @@
+//! Telling the worker: each event is published immediately after the demo has tried what it names.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use futures::{StreamExt, TryStreamExt, stream};
+use severance_engine::ports::{Clock, Headers};
+use severance_kafka::{ContentMode, EventPublisher, Inbound, Outgoing};
+use severance_lifecycle::event::{
+    COMPROMISE_NOTICE_TYPE, CONTRACT_END_TYPE, CompromiseNotice, ContractEnd, Selector,
+    SelectorTarget, Severity,
+};
+
+use super::attempts::Bench;
+use super::credentials::Seeded;
+use super::scenario::{Event, Kind, Scenario, What, ZONES};
+use super::stage::Stage;
+use crate::clock::SystemClock;
+use crate::error::{Doing, Outcome};
+
+/// Units that are tried and published at once.
+const AT_ONCE: usize = 16;
+const SOURCE: &str = "/severance/demo";
+
+/// What was told, and what the demo saw before.
+#[derive(Default)]
+pub(super) struct Told {
+    pub(super) accepted: u64,
+    pub(super) duplicates: u64,
+    pub(super) dead_lettered: u64,
+    /// Credentials that were not accepted immediately before their notice.
+    pub(super) dead_before: Vec<String>,
+    /// Identities whose credentials are to be dead at the end.
+    pub(super) ended: BTreeSet<usize>,
+    /// Cases that stay open: a contract that was extended.
+    pub(super) stay_open: u64,
+    /// What was superseded was to happen by then: the demo waits to see that it does not.
+    pub(super) not_before: DateTime<Utc>,
+}
+
+impl Told {
+    /// All records.
+    pub(super) fn published(&self) -> u64 {
+        self.accepted + self.duplicates + self.dead_lettered
+    }
+}
+
+/// One event as it was published.
+struct Sent {
+    inbound: Inbound,
+    event: Outgoing,
+    key: Option<String>,
+    dead_before: Vec<String>,
+    effective_at: DateTime<Utc>,
+}
+
+/// Publishes everything: malformed records around and among the events, duplicates after.
+pub(super) async fn tell(
+    stage: &Stage,
+    bench: &Bench<'_>,
+    scenario: &Scenario,
+    seeded: &Seeded,
+) -> Outcome<Told> {
+    let publisher = EventPublisher::new(stage.kafka(), Arc::new(SystemClock));
+    let teller = Teller {
+        publisher: publisher.doing("the publisher cannot be set up")?,
+        bench,
+        scenario,
+        seeded,
+        clock: SystemClock,
+    };
+    let (early, late) = (scenario.malformed / 2, scenario.malformed);
+    teller.malformed(0..early).await?;
+    let mut units = Vec::new();
+    let mut from = 0;
+    for size in &scenario.units {
+        units.push(from..from + size);
+        from += size;
+    }
+    let sent: Vec<Vec<Sent>> =
+        stream::iter(units).map(|unit| teller.unit(unit)).buffered(AT_ONCE).try_collect().await?;
+    let sent: Vec<Sent> = sent.into_iter().flatten().collect();
+    for place in &scenario.duplicates {
+        // In the other content mode: it says the same, so it is the same event.
+        teller.send(&sent[*place], ContentMode::Binary).await?;
+    }
+    teller.malformed(early..late).await?;
+    Ok(sum(scenario, sent))
+}
+
+fn sum(scenario: &Scenario, sent: Vec<Sent>) -> Told {
+    let mut told = Told {
+        accepted: sent.len() as u64,
+        duplicates: scenario.duplicates.len() as u64,
+        dead_lettered: scenario.malformed as u64,
+        stay_open: scenario.stay_open() as u64,
+        ..Told::default()
+    };
+    for (event, sent) in scenario.events.iter().zip(sent) {
+        told.dead_before.extend(sent.dead_before);
+        if event.ends {
+            told.ended.extend(&event.about);
+        }
+        let soon = matches!(&event.what, What::ContractEnd { effective_in, .. }
+            if effective_in.num_days() == 0);
+        if soon {
+            told.not_before = told.not_before.max(sent.effective_at);
+        }
+    }
+    told
+}
+
+struct Teller<'a> {
+    publisher: EventPublisher,
+    bench: &'a Bench<'a>,
+    scenario: &'a Scenario,
+    seeded: &'a Seeded,
+    clock: SystemClock,
+}
+
+impl Teller<'_> {
+    /// Publishes events that belong together, one after the other. What the first names is tried
+    /// before it; by the second its credentials may be dead already.
+    async fn unit(&self, places: std::ops::Range<usize>) -> Outcome<Vec<Sent>> {
+        let mut all = Vec::new();
+        for (number, event) in self.scenario.events[places].iter().enumerate() {
+            let dead_before = if number == 0 { self.dead(&event.about).await? } else { Vec::new() };
+            let sent = Sent { dead_before, ..self.build(event)? };
+            self.send(&sent, ContentMode::Structured).await?;
+            all.push(sent);
+        }
+        Ok(all)
+    }
+
+    async fn dead(&self, about: &[usize]) -> Outcome<Vec<String>> {
+        let mut dead = Vec::new();
+        for credential in self.seeded.of(about) {
+            if let Err(refused) = self.bench.attempt(credential).await? {
+                dead.push(format!("{}: {refused}", credential.label));
+            }
+        }
+        Ok(dead)
+    }
+
+    fn build(&self, event: &Event) -> Outcome<Sent> {
+        let now = self.clock.now();
+        let mut effective_at = now;
+        let (inbound, event_type, key, data) = match &event.what {
+            What::ContractEnd { zone, contract, change, revision, effective_in } => {
+                effective_at = now + *effective_in;
+                let end = ContractEnd {
+                    contract: contract.as_str().into(),
+                    zone: ZONES[*zone].into(),
+                    effective_at,
+                    reason: "the demo says so".into(),
+                    ticket: Some(format!("DEMO-{revision}")),
+                    change: *change,
+                    revision: *revision,
+                };
+                let data = serde_json::to_value(end);
+                (Inbound::ContractEnd, CONTRACT_END_TYPE, Some(contract.clone()), data)
+            }
+            What::Compromise { severity } => {
+                let data = serde_json::to_value(self.notice(event, *severity, now));
+                (Inbound::CompromiseNotice, COMPROMISE_NOTICE_TYPE, None, data)
+            }
+        };
+        let event = Outgoing {
+            event_type: event_type.to_owned(),
+            source: SOURCE.to_owned(),
+            id: event.id.clone(),
+            time: Some(now.to_rfc3339_opts(SecondsFormat::Millis, true)),
+            data: data.doing("an event cannot be written")?,
+        };
+        Ok(Sent { inbound, event, key, dead_before: Vec::new(), effective_at })
+    }
+
+    fn notice(&self, event: &Event, severity: Severity, now: DateTime<Utc>) -> CompromiseNotice {
+        let selectors = event.about.iter().map(|place| {
+            let identity = &self.scenario.identities[*place];
+            let arn = |kind| format!("arn:aws:iam::{}:{kind}/{}", identity.account, identity.name);
+            let target = match (identity.kind, self.seeded.named_keys.get(place)) {
+                (Kind::KeyHeld | Kind::KeyBare, Some(key)) => {
+                    SelectorTarget::AccessKeyId(key.clone())
+                }
+                (Kind::Role, _) => SelectorTarget::Role(arn("role")),
+                _ => SelectorTarget::User(arn("user")),
+            };
+            Selector { target, account: None, region: None }
+        });
+        CompromiseNotice {
+            credentials: selectors.collect(),
+            discovered_at: now,
+            severity,
+            reporter: "demo".into(),
+            reason: "the demo says so".into(),
+            ticket: None,
+            evidence_url: None,
+        }
+    }
+
+    async fn send(&self, sent: &Sent, mode: ContentMode) -> Outcome {
+        self.publisher
+            .publish(sent.inbound, &sent.event, mode, sent.key.as_deref())
+            .await
+            .doing(format!("{} cannot be published", sent.event.id))?;
+        Ok(())
+    }
+
+    /// Publishes records that no worker can accept, each wrong in another way.
+    async fn malformed(&self, numbers: std::ops::Range<usize>) -> Outcome {
+        for number in numbers {
+            let (inbound, value, headers) = malformed(number);
+            self.publisher
+                .publish_record(inbound, None, Some(value.as_bytes()), &headers)
+                .await
+                .doing("a malformed record cannot be published")?;
+        }
+        Ok(())
+    }
+}
+
+fn malformed(number: usize) -> (Inbound, String, Headers) {
+    let structured = |event_type: &str, data: &str| {
+        format!(
+            r#"{{"specversion":"1.0","type":"{event_type}","source":"{SOURCE}","id":"bad-{number}","data":{data}}}"#
+        )
+    };
+    let (inbound, value) = match number % 6 {
+        0 => (Inbound::CompromiseNotice, "{ this is not JSON".to_owned()),
+        1 => (Inbound::CompromiseNotice, structured(COMPROMISE_NOTICE_TYPE, "{}")),
+        2 => (
+            Inbound::ContractEnd,
+            structured(
+                CONTRACT_END_TYPE,
+                r#"{"contract":"c","zone":"acme","effective_at":"next week","reason":"r","revision":1}"#,
+            ),
+        ),
+        3 => (
+            Inbound::CompromiseNotice,
+            structured(
+                COMPROMISE_NOTICE_TYPE,
+                r#"{"credentials":[{"user":"a"}],"discovered_at":"2026-01-01T00:00:00Z","severity":"apocalyptic","reporter":"r","reason":"r"}"#,
+            ),
+        ),
+        4 => (Inbound::ContractEnd, structured("io.severance.unheard-of.v1", "{}")),
+        _ => (
+            Inbound::CompromiseNotice,
+            structured(
+                COMPROMISE_NOTICE_TYPE,
+                r#"{"credentials":[],"discovered_at":"2026-01-01T00:00:00Z","severity":"low","reporter":"r","reason":"r"}"#,
+            ),
+        ),
+    };
+    let content_type = Some(b"application/cloudevents+json".to_vec());
+    (inbound, value, vec![("content-type".to_owned(), content_type)])
+}

@@ -1,0 +1,110 @@
+//! The stage: sandbox and worker, in this process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use severance_engine::ports::Queries;
+use severance_kafka::KafkaConfig;
+use severance_sandbox::aws::SandboxConfig;
+use tempfile::TempDir;
+
+use super::scenario::{OURS, PARTNERS, ZONES};
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::entropy::OsEntropy;
+use crate::error::{Doing, Failure, Outcome};
+use crate::sandbox::{Running, Wanted, start};
+use crate::worker::{self, Surroundings, Worker};
+
+/// How late changes hold in the demo: what is published of AWS.
+const SPREAD_DELAY: Duration = Duration::from_secs(3);
+
+/// Everything that runs.
+pub(super) struct Stage {
+    pub(super) sandbox: Running,
+    worker: Worker,
+    kafka: KafkaConfig,
+    /// The ledger's directory, removed at the end.
+    _directory: TempDir,
+}
+
+impl Stage {
+    /// Starts the sandbox and the worker.
+    pub(super) async fn set(seed: u64) -> Outcome<Self> {
+        let accounts = OURS.iter().chain(&PARTNERS).map(|id| (*id).to_owned()).collect();
+        let sandbox = start(Wanted {
+            kafka_port: None,
+            aws: SandboxConfig {
+                accounts,
+                spread_delay: SPREAD_DELAY,
+                seed,
+                ..SandboxConfig::default()
+            },
+            ours: OURS.iter().map(|id| (*id).to_owned()).collect(),
+        })
+        .await?;
+        let directory = tempfile::tempdir().doing("cannot make a place for the ledger")?;
+        let text = configuration(&sandbox, directory.path());
+        let config = Config::parse("the demo's configuration", &text, &[])
+            .doing("the demo's own configuration is wrong")?;
+        let worker = &sandbox.worker;
+        let (id, secret) = (worker.access_key_id.clone(), worker.secret_access_key.clone());
+        let credentials = Credentials::new(id, secret, None, None, "demo");
+        let around = Surroundings {
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(OsEntropy),
+            credentials: Some(SharedCredentialsProvider::new(credentials)),
+        };
+        let worker = worker::start(&config, around).await?;
+        Ok(Self { sandbox, worker, kafka: config.kafka, _directory: directory })
+    }
+
+    /// Waits until the worker is ready.
+    pub(super) async fn ready(&self) -> Outcome {
+        let ready = async {
+            while !self.worker.parts().ready().await {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), ready)
+            .await
+            .map_err(|_| Failure::new("the worker is not ready after 30 s"))
+    }
+
+    /// How Kafka is reached.
+    pub(super) fn kafka(&self) -> &KafkaConfig {
+        &self.kafka
+    }
+
+    /// What the worker's ledger says.
+    pub(super) fn queries(&self) -> Arc<dyn Queries> {
+        self.worker.queries()
+    }
+
+    /// Stops everything.
+    pub(super) async fn strike(self) {
+        self.worker.drain().await;
+        self.sandbox.aws.shutdown().await;
+    }
+}
+
+/// As for a real installation; the windows fit a delay of 3 s, so that the demo ends within a minute.
+/// Role sessions are cut: waiting for the longest of them to end takes hours.
+fn configuration(sandbox: &Running, directory: &std::path::Path) -> String {
+    let ledger = directory.join("demo.db");
+    let mut text = sandbox.sections();
+    text.push_str(&format!(
+        "\n[ledger]\npath = {:?}\n\n[http]\nlisten = \"127.0.0.1:0\"\n\n[engine]\nconcurrency = 32\n\
+         \n[zones.default]\nspread = \"5s\"\nroles.assumable = \"cut\"\nroles.shared = \"cut\"\n\
+         roles.service = \"cut\"\n",
+        ledger.display().to_string()
+    ));
+    for (zone, account) in ZONES.iter().zip(PARTNERS) {
+        text.push_str(&format!(
+            "\n[zones.{zone}]\nmode = \"enforce\"\npartner.accounts = [\"{account}\"]\n"
+        ));
+    }
+    text
+}
