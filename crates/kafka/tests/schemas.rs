@@ -130,6 +130,7 @@ fn the_schema_of_a_notice_accepts_what_the_reader_accepts() {
         ("/data/credentials", Some(json!([]))),
         ("/data/credentials", Some(json!({"user": "a"}))),
         ("/data/discovered_at", Some(json!("yesterday"))),
+        ("/data/discovered_at", Some(json!("2026-01-01T00:00:00 Z"))),
         ("/data/discovered_at", Some(json!(1_700_000_000))),
         ("/data/severity", Some(json!("apocalyptic"))),
         ("/data/reporter", None),
@@ -165,6 +166,8 @@ fn the_schema_of_a_contract_end_accepts_what_the_reader_accepts() {
         ("/data/revision", None),
         ("/data/effective_at", None),
         ("/data/effective_at", Some(json!("2026-13-01T00:00:00Z"))),
+        ("/data/effective_at", Some(json!("2026-1-1T0:0:0Z"))),
+        ("/data/effective_at", Some(json!("2026-01-01T00:00:00+0000"))),
     ];
     agree(CONTRACT_END_TYPE, &end(), &good, &bad);
 }

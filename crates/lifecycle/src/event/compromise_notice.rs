@@ -14,6 +14,7 @@ pub struct CompromiseNotice {
     pub credentials: Vec<Selector>,
     /// When the compromise was discovered (RFC 3339); the clock of time to revoke starts here or
     /// at the event's `time`, whichever is earlier.
+    #[serde(deserialize_with = "super::strict_time")]
     pub discovered_at: DateTime<Utc>,
     /// How bad it is.
     pub severity: Severity,

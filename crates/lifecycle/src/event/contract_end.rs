@@ -15,6 +15,7 @@ pub struct ContractEnd {
     pub zone: ZoneName,
     /// When the contract ends (RFC 3339); may lie in the past or the future. For `reinstated`: from
     /// when on it holds again.
+    #[serde(deserialize_with = "super::strict_time")]
     pub effective_at: DateTime<Utc>,
     /// Why, in words, for the record.
     pub reason: String,

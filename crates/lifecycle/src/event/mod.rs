@@ -8,8 +8,11 @@ mod contract_end;
 mod parse;
 mod selector;
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use compromise_notice::{CompromiseNotice, Severity};
 pub use contract_end::{ContractChange, ContractEnd};
@@ -22,6 +25,14 @@ use crate::ids::EventKey;
 pub const CONTRACT_END_TYPE: &str = "io.severance.contract-end.v1";
 /// CloudEvents `type` of a compromise notice.
 pub const COMPROMISE_NOTICE_TYPE: &str = "io.severance.compromise-notice.v1";
+
+/// Reads a time as RFC 3339 has it. Chrono's own reading lets much more pass (`2026-1-1T0:0:0Z`).
+fn strict_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
+    let text = Cow::<str>::deserialize(deserializer)?;
+    DateTime::parse_from_rfc3339(&text)
+        .map(|time| time.with_timezone(&Utc))
+        .map_err(|_| D::Error::custom("not an RFC 3339 time"))
+}
 
 /// A valid inbound event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
