@@ -90,6 +90,11 @@ pub fn read(trust: &Value, partner: &Partner) -> TrustReading {
                 kept += 1;
             }
         }
+        if statement.get("NotPrincipal").is_some() {
+            // Everyone but those that it names: nobody can be taken out of it.
+            reading.suspicious.push("everyone but its NotPrincipal".to_owned());
+            kept += 1;
+        }
         let others = other_principals(statement);
         kept += others.len();
         reading.services.extend(services(statement));
@@ -323,6 +328,17 @@ mod tests {
             read(&trust(json!({"AWS": ["AROASTALEIDOFPARTNER", "AIDASOMEONEELSES"]})), &partner());
         assert_eq!(stale.suspicious.len(), 2);
         assert_eq!(stale.partner.len(), 1);
+    }
+
+    #[test]
+    fn everyone_but_somebody_is_named_and_kept() {
+        let mut document = trust(json!("*"));
+        let statement = document["Statement"][0].as_object_mut().unwrap();
+        statement.remove("Principal");
+        statement.insert("NotPrincipal".into(), json!({"AWS": "999988887777"}));
+        let reading = read(&document, &partner());
+        assert_eq!(reading.suspicious.len(), 1);
+        assert!(reading.others && reading.partner.is_empty());
     }
 
     #[test]

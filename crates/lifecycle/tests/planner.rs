@@ -130,6 +130,18 @@ fn our_own_and_break_glass_identities_are_never_touched() {
 }
 
 #[test]
+fn a_protected_identity_is_known_at_any_path() {
+    let protected = Protected {
+        own: BTreeSet::from(["arn:aws:iam::111122223333:role/worker".to_owned()]),
+        break_glass: BTreeSet::from(["arn:aws-cn:iam::111122223333:user/ops/glass".to_owned()]),
+    };
+    assert!(protected.has("arn:aws:iam::111122223333:role/teams/security/worker"));
+    assert!(protected.has("arn:aws-cn:iam::111122223333:user/glass"));
+    assert!(!protected.has("arn:aws:iam::111122223333:user/worker"), "a user is not a role");
+    assert!(!protected.has("arn:aws:iam::444455556666:role/worker"), "another account");
+}
+
+#[test]
 fn what_cannot_be_touched_is_blocked_and_says_why() {
     let linked = found(SelectorTarget::Role("r".into()), vec![role("r", true)]);
     let mut ended = found(SelectorTarget::User("nobody".into()), vec![]);

@@ -1,7 +1,7 @@
 //! The way in: events become cases, what cannot be read becomes a dead letter.
 
 use severance_engine::ports::{Acceptance, Arrival, Message, Topic};
-use severance_lifecycle::case::Case;
+use severance_lifecycle::case::{Case, clamped_times};
 use severance_lifecycle::event::{Event, Malformed, Payload};
 use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::CaseId;
@@ -136,17 +136,9 @@ async fn note_clamped_times(
     event: &Event,
     case: &Case,
 ) -> Result<(), Fault> {
-    let record_time = arrival.coordinates.timestamp;
-    let discovered = match &event.payload {
-        Payload::CompromiseNotice(notice) => Some(notice.discovered_at),
-        Payload::ContractEnd(_) => return Ok(()),
-    };
-    for (field, at) in [("time", event.time), ("data.discovered_at", discovered)] {
-        if at.is_some_and(|at| at > record_time) {
-            let finding = Finding::ClampedTime { field: field.to_owned() };
-            let zone = case.zone.as_ref();
-            journal::found(connection, &case.id, zone, arrival.received_at, finding).await?;
-        }
+    for finding in clamped_times(event, arrival.coordinates.timestamp) {
+        journal::found(connection, &case.id, case.zone.as_ref(), arrival.received_at, finding)
+            .await?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::inventory::{Flattened, Identity, IdentityDetail, TagKeys};
 use crate::case::Case;
-use crate::credential::Target;
+use crate::credential::{RoleRef, Target};
 use crate::event::{Selector, SelectorTarget, Trigger};
 use crate::finding::Finding;
 use crate::ids::{TaskId, UNASSIGNED_ZONE, ZoneName};
@@ -64,6 +64,45 @@ pub struct Planned {
     pub held: bool,
     /// What a person should know.
     pub findings: Vec<Finding>,
+}
+
+impl Protected {
+    /// Whether an ARN is protected. Paths and partitions are left out of the comparison: a name is unique
+    /// in its account whatever its path, and a session's ARN, from which our own is read, has no path
+    /// (AWS: IAM User Guide, "IAM ARNs").
+    pub fn has(&self, arn: &str) -> bool {
+        self.own.contains(arn)
+            || self.break_glass.contains(arn)
+            || AccountKindName::of(arn)
+                .is_some_and(|it| self.all().any(|other| AccountKindName::of(other) == Some(it)))
+    }
+
+    /// Whether a role is protected.
+    pub fn has_role(&self, role: &RoleRef) -> bool {
+        let it = AccountKindName { account: role.account.as_str(), kind: "role", name: &role.name };
+        self.all().any(|other| AccountKindName::of(other) == Some(it))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &String> {
+        self.own.iter().chain(&self.break_glass)
+    }
+}
+
+/// What of an ARN says which identity it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct AccountKindName<'a> {
+    account: &'a str,
+    kind: &'a str,
+    name: &'a str,
+}
+
+impl<'a> AccountKindName<'a> {
+    fn of(arn: &'a str) -> Option<Self> {
+        let mut parts = arn.splitn(6, ':').skip(4);
+        let (account, resource) = (parts.next()?, parts.next()?);
+        let (kind, path_and_name) = resource.split_once('/')?;
+        Some(Self { account, kind, name: path_and_name.rsplit('/').next()? })
+    }
 }
 
 impl Planner<'_> {
@@ -142,8 +181,7 @@ impl Planner<'_> {
 
     /// Why an identity is never touched.
     fn never(&self, identity: &Identity) -> Option<BlockReason> {
-        let protected = self.protected.own.contains(&identity.arn)
-            || self.protected.break_glass.contains(&identity.arn);
+        let protected = self.protected.has(&identity.arn);
         if protected {
             return Some(BlockReason::Protected);
         }
@@ -157,15 +195,11 @@ impl Planner<'_> {
 
     /// Roles that are protected or cannot be changed are not cut on the way either.
     fn cuttable(&self, roles: Vec<AssumableRole>) -> Vec<AssumableRole> {
-        let is_protected = |role: &AssumableRole| {
-            let arn = format!("arn:aws:iam::{}:role/{}", role.role.account, role.role.name);
-            self.protected.own.contains(&arn) || self.protected.break_glass.contains(&arn)
-        };
         roles
             .into_iter()
             .map(|mut role| {
                 // Treated like a service-linked one: listed until its sessions have ended.
-                role.service_linked |= is_protected(&role);
+                role.service_linked |= self.protected.has_role(&role.role);
                 role
             })
             .collect()
