@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use severance_engine::ports::Topic;
 use severance_lifecycle::action::{Action, Change};
 use severance_lifecycle::case::{CaseState, Closing};
-use severance_lifecycle::credential::{Target, TargetKind};
+use severance_lifecycle::credential::Target;
 use severance_lifecycle::ids::AccountId;
 use severance_lifecycle::outcome;
 use severance_lifecycle::policy::Desired;
@@ -66,7 +66,7 @@ pub fn action_begins(sim: &Arc<Sim>, process: Process, action: &Action) -> Optio
     let mut busy = sim.busy.lock().unwrap();
     let n = busy.entry(lock.clone()).or_default();
     *n += 1;
-    if *n > 1 && !sim.store.lock().unwrap().tasks.is_empty() {
+    if *n > 1 && !sim.clock_was_just_set() {
         sim.violated(format!("two calls change {lock} at one time: {action}"));
     }
     Some(Busy(Arc::clone(sim), lock))
@@ -238,8 +238,6 @@ pub fn at_the_end(sim: &Sim) {
     let store = sim.store.lock().unwrap();
     let now = sim.clock.provider();
     every_event_has_its_case(sim, &store);
-    let done_types: BTreeSet<&[u8]> = BTreeSet::new();
-    drop(done_types);
     let world = sim.world.lock().unwrap();
     for row in store.tasks.values() {
         let task = &row.task;
@@ -360,5 +358,4 @@ fn observed_zone_is_untouched(sim: &Sim, world: &World) {
             sim.violated(format!("{} is in a zone that is only observed", user.name));
         }
     }
-    let _ = TargetKind::User;
 }

@@ -136,12 +136,25 @@ impl Ledger for SimLedger {
         if self.sim.has(Bug::DeletedBeforeQuarantine) {
             step.follow_ups.iter_mut().for_each(|new| new.next_at = now);
         }
+        let probed: Vec<String> = step
+            .journal
+            .iter()
+            .filter_map(|entry| match &entry.what {
+                Happening::Probed { key_id, .. } => Some(key_id.clone()),
+                _ => None,
+            })
+            .collect();
         let name = if step.release.is_some() { "release" } else { "intent" };
         let sim = Arc::clone(&self.sim);
         let answer = self
             .commit(name, |store| {
                 if !ignores && !store.holds_lease(lease, now) {
                     return Err(LedgerError::LeaseLost { what: lease.task.to_string() });
+                }
+                for key_id in probed {
+                    if let Some(told) = sim.answers.lock().unwrap().remove(&key_id) {
+                        sim.probes.lock().unwrap().entry(key_id).or_default().push(told);
+                    }
                 }
                 let was = store.tasks.get(&lease.task).map(|row| row.task.state.clone());
                 let task = step.task.clone();

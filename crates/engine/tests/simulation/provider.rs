@@ -183,7 +183,7 @@ impl SimProvider {
         let inconclusive = self.sim.chance.happens(300);
         let refused = (!inconclusive).then_some(!works);
         let entry = (now, endpoint.clone(), refused);
-        self.sim.probes.lock().unwrap().entry(key_id.to_owned()).or_default().push(entry);
+        self.sim.answers.lock().unwrap().insert(key_id.to_owned(), entry);
         match refused {
             None => ProbeAnswer::Inconclusive { endpoint, why: "timeout".into() },
             Some(true) => ProbeAnswer::Refused { endpoint },

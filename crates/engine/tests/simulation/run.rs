@@ -73,6 +73,7 @@ pub fn run(seed: u64, bug: Option<Bug>) -> Outcome {
             tokio::spawn(scenario::publish(Arc::clone(&sim), publications)),
             tokio::spawn(scenario::attack(Arc::clone(&sim))),
             tokio::spawn(scenario::others(Arc::clone(&sim))),
+            tokio::spawn(scenario::clock_setter(Arc::clone(&sim))),
         ];
         let second = sim.chance.happens(3_000);
         let first = process_for_ever(Arc::clone(&sim), 0, true);

@@ -34,6 +34,9 @@ pub struct Scope {
     pub contract_cases: BTreeSet<CaseId>,
 }
 
+/// When a key was probed, where, and whether it was refused; `None` proves nothing.
+pub type Probe = (Time, String, Option<bool>);
+
 pub struct Sim {
     pub seed: u64,
     pub bug: Option<Bug>,
@@ -49,7 +52,9 @@ pub struct Sim {
     /// When each task last looked.
     pub looked: Mutex<BTreeMap<String, Time>>,
     /// Probes by key: when, the endpoint, and whether it was refused (`None`: it proves nothing).
-    pub probes: Mutex<BTreeMap<String, Vec<(Time, String, Option<bool>)>>>,
+    pub probes: Mutex<BTreeMap<String, Vec<Probe>>>,
+    /// The last probe's true answer by key, until it is stored: one that is lost told nobody anything.
+    pub answers: Mutex<BTreeMap<String, Probe>>,
     pub topic: Mutex<Topic>,
     pub arrived: Notify,
     dead: Mutex<BTreeSet<Process>>,
@@ -62,6 +67,7 @@ pub struct Sim {
     blind: Mutex<BTreeMap<String, Time>>,
     /// When a target was last proven, by the provider's clock.
     pub proven: Mutex<BTreeMap<String, Time>>,
+    clock_set_at: Mutex<Option<Time>>,
     traced: bool,
 }
 
@@ -92,6 +98,7 @@ impl Sim {
             busy: Mutex::default(),
             looked: Mutex::default(),
             probes: Mutex::default(),
+            answers: Mutex::default(),
             topic: Mutex::default(),
             arrived: Notify::new(),
             dead: Mutex::default(),
@@ -103,6 +110,7 @@ impl Sim {
             faults_until: crate::clock::epoch() + TimeDelta::days(5),
             blind: Mutex::default(),
             proven: Mutex::default(),
+            clock_set_at: Mutex::default(),
             traced: std::env::var_os("SEVERANCE_SIM_TRACE").is_some(),
         }
     }
@@ -126,6 +134,19 @@ impl Sim {
             blind.insert(target.to_owned(), now);
         }
         goes
+    }
+
+    /// Sets the worker's clock.
+    pub fn set_clock(&self, by: TimeDelta) {
+        self.clock.jump(by);
+        *self.clock_set_at.lock().unwrap() = Some(self.clock.provider());
+        self.note("clock set");
+    }
+
+    /// Whether the clock was set so lately that a call may be in flight under a lease that it ended.
+    pub fn clock_was_just_set(&self) -> bool {
+        let at = *self.clock_set_at.lock().unwrap();
+        at.is_some_and(|at| self.clock.provider() - at < TimeDelta::minutes(1))
     }
 
     /// Tells what happens, where `SEVERANCE_SIM_TRACE` is set.

@@ -90,19 +90,16 @@ impl Store {
     }
 
     pub fn accept(&mut self, arrival: &Arrival, forgets_known: bool) -> Acceptance {
-        let event = match &arrival.parsed {
-            Ok(event) => event,
-            Err(_) => {
-                self.dead_letters += 1;
-                let letter = Message {
-                    topic: Topic::DeadLetter,
-                    key: arrival.key.clone(),
-                    value: arrival.value.clone(),
-                    headers: arrival.headers.clone(),
-                };
-                self.send([letter], arrival.received_at);
-                return Acceptance::DeadLettered;
-            }
+        let Ok(event) = &arrival.parsed else {
+            self.dead_letters += 1;
+            let letter = Message {
+                topic: Topic::DeadLetter,
+                key: arrival.key.clone(),
+                value: arrival.value.clone(),
+                headers: arrival.headers.clone(),
+            };
+            self.send([letter], arrival.received_at);
+            return Acceptance::DeadLettered;
         };
         let case = CaseId::of(&event.key);
         if let Some(known) = self.cases.get(&case).filter(|_| !forgets_known) {
@@ -167,7 +164,7 @@ impl Store {
         let mut due: Vec<_> = self
             .cases
             .values()
-            .filter(|row| self.case_is_due(row, request.now))
+            .filter(|row| Self::case_is_due(row, request.now))
             .map(|row| (case_lane(&row.case), row.due, row.case.id.clone()))
             .filter(|(lane, ..)| *lane <= request.least_urgent)
             .collect();
@@ -176,7 +173,7 @@ impl Store {
         due.into_iter().map(|(.., id)| self.lease_case(&id, request, process)).collect()
     }
 
-    fn case_is_due(&self, row: &CaseRow, now: Time) -> bool {
+    fn case_is_due(row: &CaseRow, now: Time) -> bool {
         row.due.is_some_and(|due| due <= now) && free(row.lease.as_ref(), now)
     }
 
@@ -385,7 +382,7 @@ impl Store {
                 soon(row.lease.as_ref().map_or(due, |lease| lease.until.max(due)));
             }
         }
-        let cases = self.cases.values().filter(|row| self.case_is_due(row, now));
+        let cases = self.cases.values().filter(|row| Self::case_is_due(row, now));
         let lanes = cases.map(|row| case_lane(&row.case));
         let tasks = self.tasks.values().filter(|row| self.task_is_due(row, now));
         let lanes: Vec<Lane> = lanes.chain(tasks.map(|row| row.task.lane)).collect();
@@ -400,7 +397,7 @@ impl Store {
         let case = self
             .cases
             .values()
-            .find(|row| case_lane(&row.case) == Lane::Compromise && self.case_is_due(row, now));
+            .find(|row| case_lane(&row.case) == Lane::Compromise && Self::case_is_due(row, now));
         let task = self.tasks.values().find(|row| {
             row.task.lane == Lane::Compromise
                 && self.task_is_due(row, now)

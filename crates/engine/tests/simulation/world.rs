@@ -109,10 +109,6 @@ pub struct World {
 }
 
 impl User {
-    pub fn reference(&self) -> UserRef {
-        UserRef { account: self.account.clone(), name: self.name.clone(), id: self.id.clone() }
-    }
-
     pub fn arn(&self) -> String {
         format!("arn:aws:iam::{}:user/{}", self.account, self.name)
     }
@@ -139,10 +135,6 @@ impl User {
 }
 
 impl Role {
-    pub fn reference(&self) -> RoleRef {
-        RoleRef { account: self.account.clone(), name: self.name.clone(), id: self.id.clone() }
-    }
-
     pub fn arn(&self) -> String {
         format!("arn:aws:iam::{}:role/{}", self.account, self.name)
     }
