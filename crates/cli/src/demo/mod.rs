@@ -33,9 +33,11 @@ use report::Report;
 use scenario::Scenario;
 use stage::Stage;
 
-/// How long the worker has, once everything is published. It needs a third of it; what is not done by
-/// then is counted as it stands.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long the worker has, once everything is published. It needs a third of it on a machine of its
+/// own; what is not done by then is counted as it stands.
+fn patience(identities: usize) -> Duration {
+    Duration::from_secs(120) + Duration::from_millis(500) * u32::try_from(identities).unwrap_or(0)
+}
 
 /// Runs the demo.
 pub(crate) async fn run(args: &DemoArgs, format: Format) -> Outcome {
@@ -68,7 +70,7 @@ async fn play(
     stage.ready().await?;
     progress.say("trying each credential, then publishing its notice");
     let told = events::tell(stage, &bench, scenario, &seeded).await?;
-    progress.watch(stage, &told, PATIENCE).await?;
+    progress.watch(stage, &told, patience(count)).await?;
     progress.say("trying every credential again");
     let verdict = judge::judge(&bench, &seeded, &told).await?;
     Ok((Report::new(stage, told, &verdict).await?, verdict))
