@@ -133,10 +133,9 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         let looked_up = reach::look_up_again(&shared, &mut self.task, self.known.as_ref());
         match under_lease(&shared, &mut self.lease, looked_up).await? {
-            Ok(()) => Ok(None),
+            Ok(()) | Err(Unanswered::NotListed) => Ok(None),
             Err(Unanswered::Ledger(error)) => Err(error.into()),
             Err(Unanswered::Provider(failure)) => Ok(Some(self.failed_lookup(&failure))),
-            Err(Unanswered::NotListed) => Ok(None),
         }
     }
 

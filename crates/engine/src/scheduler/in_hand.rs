@@ -23,6 +23,9 @@ struct Finished {
     next_at: Option<DateTime<Utc>>,
 }
 
+/// Drives work to its end; answers when something of it is due next.
+type Run = BoxFuture<'static, Option<DateTime<Utc>>>;
+
 /// Work that runs.
 pub(super) struct InHand {
     most: usize,
@@ -31,7 +34,7 @@ pub(super) struct InHand {
     works: HashMap<String, Work>,
     lower: usize,
     /// Work that was claimed again while its last run had not come home: it starts when that has.
-    next: HashMap<String, (Work, BoxFuture<'static, Option<DateTime<Utc>>>)>,
+    next: HashMap<String, (Work, Run)>,
 }
 
 impl InHand {

@@ -11,7 +11,7 @@ impl Chance {
         Self(Mutex::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d))
     }
 
-    /// The next 64 bits (SplitMix64).
+    /// The next 64 bits (`SplitMix64`).
     pub fn bits(&self) -> u64 {
         let mut state = self.0.lock().unwrap();
         *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -214,7 +214,7 @@ impl Ledger for SimLedger {
 
     async fn published(&self, ids: &[i64]) -> Result<(), LedgerError> {
         self.commit("published", |store| {
-            ids.iter().for_each(|id| drop(store.outbox.remove(id)));
+            store.outbox.retain(|id, _| !ids.contains(id));
             Ok(())
         })
         .await

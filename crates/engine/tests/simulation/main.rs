@@ -7,8 +7,11 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
+    clippy::too_many_lines,
+    clippy::similar_names,
+    clippy::needless_pass_by_value,
     unreachable_pub,
-    reason = "a test harness: it may panic and print, and nothing outside it sees its items"
+    reason = "a test harness: it may panic and print, scenarios are long lists, and nothing outside sees its items"
 )]
 
 mod bug;

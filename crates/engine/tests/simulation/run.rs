@@ -62,7 +62,7 @@ pub fn run(seed: u64, bug: Option<Bug>) -> Outcome {
         let cells = cells();
         let aim = cells[usize::try_from(seed).unwrap() % cells.len()];
         let commit = COMMITS[usize::try_from(seed / 2).unwrap() % COMMITS.len()];
-        let side = if seed % 2 == 0 { "before" } else { "after" };
+        let side = if seed.is_multiple_of(2) { "before" } else { "after" };
         let sim = Arc::new(Sim::new(seed, bug, Some(aim), (commit, side)));
         let undo = ["reactivate-key", "reactivate", "restore-trust"].contains(&aim.0)
             || sim.chance.happens(3_000);
