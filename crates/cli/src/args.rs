@@ -31,7 +31,7 @@ pub(crate) struct Global {
     /// The configuration file [default: severance.toml]
     #[arg(long, global = true, env = "SEVERANCE_CONFIG", value_name = "PATH")]
     pub(crate) config: Option<PathBuf>,
-    /// The worker's local API [default: as the configuration says, or http://127.0.0.1:9464]
+    /// The worker's local API [default: as the configuration says, or port 9464 of this machine]
     #[arg(long, global = true, env = "SEVERANCE_API", value_name = "URL")]
     pub(crate) api: Option<String>,
     /// The token for writes [default: from the worker's token file]
@@ -48,6 +48,7 @@ pub(crate) struct Global {
     pub(crate) json: bool,
 }
 
+#[allow(clippy::large_enum_variant, reason = "one value a process, never moved about")]
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the worker until SIGTERM or SIGINT

@@ -19,7 +19,8 @@ impl Entropy for OsEntropy {
 pub(crate) fn token() -> String {
     let mut bytes = [0_u8; 32];
     OsRng.unwrap_err().fill_bytes(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_be_bytes(*word));
+    words.fold(String::new(), |text, word| format!("{text}{word:016x}"))
 }
 
 /// A fresh id for an event.

@@ -65,7 +65,7 @@ async fn run(cli: &Cli) -> Outcome {
         Command::Demo(args) => demo::run(args, format).await,
         Command::Sandbox(args) => commands::sandbox::run(args, format).await,
         Command::Schema { name } => commands::schema::run(name.as_deref(), global.json),
-        Command::Check => commands::check::run(global, format).await,
+        Command::Check => Box::pin(commands::check::run(global, format)).await,
         Command::Publish(command) => commands::publish::run(global, command, format).await,
         Command::Cases(args) => commands::cases::cases(&Client::new(global)?, args, format).await,
         Command::Case { id } => commands::cases::case(&Client::new(global)?, id, format).await,

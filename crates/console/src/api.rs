@@ -68,15 +68,8 @@ pub(crate) async fn retry_one(
 }
 
 async fn retry(console: &Console, task: Option<TaskId>) -> Answer<Retried> {
-    let retried = console
-        .queries
-        .retry(task.as_ref(), BY, console.clock.now())
-        .await?;
-    tracing::info!(
-        task = task.as_ref().map(TaskId::as_str),
-        retried,
-        "a retry was asked for"
-    );
+    let retried = console.queries.retry(task.as_ref(), BY, console.clock.now()).await?;
+    tracing::info!(task = task.as_ref().map(TaskId::as_str), retried, "a retry was asked for");
     (console.changed)();
     Ok(Json(Retried { retried }))
 }
@@ -86,27 +79,18 @@ pub(crate) async fn release(
     Path(id): Path<String>,
 ) -> Answer<Released> {
     let case = CaseId(id);
-    console
-        .queries
-        .release(&case, BY, console.clock.now())
-        .await?;
+    console.queries.release(&case, BY, console.clock.now()).await?;
     tracing::info!(%case, "a held case was released");
     (console.changed)();
     Ok(Json(Released { released: case.0 }))
 }
 
 pub(crate) async fn unknown() -> ApiError {
-    ApiError::new(
-        StatusCode::NOT_FOUND,
-        "there is no such page; the API is under /api/v1",
-    )
+    ApiError::new(StatusCode::NOT_FOUND, "there is no such page; the API is under /api/v1")
 }
 
 pub(crate) async fn wrong_method() -> ApiError {
-    ApiError::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "this page does not take that method",
-    )
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "this page does not take that method")
 }
 
 fn query<T>(filter: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {

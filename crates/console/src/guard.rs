@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -39,19 +39,13 @@ fn host(request: &Request) -> Result<String, ApiError> {
     let (first, second) = (values.next(), values.next());
     match (first.and_then(|v| v.to_str().ok()), second) {
         (Some(host), None) => Ok(host.to_ascii_lowercase()),
-        _ => Err(ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "exactly one Host header is needed",
-        )),
+        _ => Err(ApiError::new(StatusCode::BAD_REQUEST, "exactly one Host header is needed")),
     }
 }
 
 fn host_allowed(host: &str, configured: &[String]) -> bool {
     let name = without_port(host);
-    let bare = name
-        .strip_prefix('[')
-        .and_then(|n| n.strip_suffix(']'))
-        .unwrap_or(name);
+    let bare = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(name);
     name == "localhost"
         || bare.parse::<IpAddr>().is_ok()
         || configured.iter().any(|own| own.eq_ignore_ascii_case(name))
@@ -67,14 +61,12 @@ fn without_port(host: &str) -> &str {
 fn same_origin(headers: &HeaderMap, host: &str) -> Result<(), ApiError> {
     if let Some(origin) = headers.get(header::ORIGIN) {
         let own = [format!("http://{host}"), format!("https://{host}")];
-        let same = origin
-            .to_str()
-            .is_ok_and(|o| own.iter().any(|own| own.eq_ignore_ascii_case(o)));
+        let same = origin.to_str().is_ok_and(|o| own.iter().any(|own| own.eq_ignore_ascii_case(o)));
         if !same {
             return Err(forbidden("a write from another origin"));
         }
     }
-    match headers.get("sec-fetch-site").map(|site| site.as_bytes()) {
+    match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
         None | Some(b"same-origin" | b"none") => Ok(()),
         Some(_) => Err(forbidden("a write from another site")),
     }
@@ -89,10 +81,7 @@ fn authorised(headers: &HeaderMap, console: &Console) -> Result<(), ApiError> {
         .map(|(_, token)| token.trim());
     match presented {
         Some(token) if console.token.matches(token) => Ok(()),
-        Some(_) => Err(ApiError::new(
-            StatusCode::UNAUTHORIZED,
-            "the token is not this worker's",
-        )),
+        Some(_) => Err(ApiError::new(StatusCode::UNAUTHORIZED, "the token is not this worker's")),
         None => Err(ApiError::new(
             StatusCode::UNAUTHORIZED,
             "a write needs `Authorization: Bearer TOKEN`; the token is in the worker's token file",
@@ -121,13 +110,9 @@ mod tests {
         ] {
             assert!(host_allowed(host, &own), "{host}");
         }
-        for host in [
-            "evil.example",
-            "localhost.evil.example:80",
-            "127.0.0.1.evil.example",
-            "",
-            "x:y",
-        ] {
+        for host in
+            ["evil.example", "localhost.evil.example:80", "127.0.0.1.evil.example", "", "x:y"]
+        {
             assert!(!host_allowed(host, &own), "{host}");
         }
     }

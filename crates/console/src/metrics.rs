@@ -6,12 +6,9 @@ use axum::response::IntoResponse;
 
 use crate::state::Console;
 
-/// OpenMetrics 1.0 text.
+/// `OpenMetrics` 1.0 text.
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub(crate) async fn metrics(State(console): State<Console>) -> impl IntoResponse {
-    (
-        [(header::CONTENT_TYPE, CONTENT_TYPE)],
-        console.scrape.scrape().await,
-    )
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], console.scrape.scrape().await)
 }

@@ -31,10 +31,7 @@ pub fn router(console: Console) -> Router {
         .route("/api/v1/tasks/{id}/retry", post(api::retry_one))
         .fallback(api::unknown)
         .method_not_allowed_fallback(api::wrong_method)
-        .layer(middleware::from_fn_with_state(
-            console.clone(),
-            guard::guard,
-        ))
+        .layer(middleware::from_fn_with_state(console.clone(), guard::guard))
         .with_state(console)
 }
 

@@ -31,7 +31,7 @@ pub trait Readiness: Send + Sync + 'static {
 /// Writes metrics out.
 #[async_trait]
 pub trait Scrape: Send + Sync + 'static {
-    /// In OpenMetrics text.
+    /// In `OpenMetrics` text.
     async fn scrape(&self) -> String;
 }
 
@@ -56,8 +56,6 @@ pub struct Console {
 
 impl fmt::Debug for Console {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Console")
-            .field("hosts", &self.hosts)
-            .finish_non_exhaustive()
+        f.debug_struct("Console").field("hosts", &self.hosts).finish_non_exhaustive()
     }
 }

@@ -63,13 +63,7 @@ impl Percentiles {
     fn of(mut values: Vec<f64>) -> Self {
         let mut at = |q| percentile(&mut values, q).unwrap_or_default();
         let (p50, p95, p99, max) = (at(50), at(95), at(99), at(100));
-        Self {
-            count: values.len(),
-            p50,
-            p95,
-            p99,
-            max,
-        }
+        Self { count: values.len(), p50, p95, p99, max }
     }
 }
 
@@ -98,13 +92,8 @@ fn of(tasks: impl Iterator<Item = Stages>) -> TimeToRevoke {
             by_stage.entry(stage.to_owned()).or_default().push(seconds);
         }
     }
-    let stages = by_stage
-        .into_iter()
-        .map(|(stage, values)| (stage, Percentiles::of(values)));
-    TimeToRevoke {
-        total: Percentiles::of(total),
-        stages: stages.collect(),
-    }
+    let stages = by_stage.into_iter().map(|(stage, values)| (stage, Percentiles::of(values)));
+    TimeToRevoke { total: Percentiles::of(total), stages: stages.collect() }
 }
 
 fn revoked(task: &Task) -> bool {

@@ -1,4 +1,5 @@
 //! The console over HTTP, with a ledger that only remembers what it was asked.
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -32,9 +33,7 @@ impl Queries for Asked {
         Ok(Vec::new())
     }
     async fn case(&self, id: &CaseId) -> Result<CaseDetail, LedgerError> {
-        Err(LedgerError::NotFound {
-            what: format!("case {id}"),
-        })
+        Err(LedgerError::NotFound { what: format!("case {id}") })
     }
     async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskDetail>, LedgerError> {
         self.filters.lock().unwrap().push(format!("{filter:?}"));
@@ -43,15 +42,9 @@ impl Queries for Asked {
     async fn counts(&self) -> Result<Counts, LedgerError> {
         if self.broken {
             let source = std::io::Error::other("disk at /secret/place is full").into();
-            return Err(LedgerError::Store {
-                doing: "count",
-                source,
-            });
+            return Err(LedgerError::Store { doing: "count", source });
         }
-        Ok(Counts {
-            accepted: 3,
-            ..Counts::default()
-        })
+        Ok(Counts { accepted: 3, ..Counts::default() })
     }
     async fn exposures(&self) -> Result<Vec<Exposure>, LedgerError> {
         Ok(Vec::new())
@@ -94,11 +87,7 @@ struct Parts(bool);
 #[async_trait]
 impl Readiness for Parts {
     async fn check(&self) -> Vec<Ready> {
-        vec![Ready {
-            part: "ledger".into(),
-            ready: self.0,
-            why: None,
-        }]
+        vec![Ready { part: "ledger".into(), ready: self.0, why: None }]
     }
 }
 
@@ -116,10 +105,7 @@ struct Fixture {
 }
 
 fn fixture(ready: bool, broken: bool) -> Fixture {
-    let asked = Arc::new(Asked {
-        broken,
-        ..Asked::default()
-    });
+    let asked = Arc::new(Asked { broken, ..Asked::default() });
     let changed = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&changed);
     let console = Console {
@@ -133,11 +119,7 @@ fn fixture(ready: bool, broken: bool) -> Fixture {
             count.fetch_add(1, Ordering::SeqCst);
         }),
     };
-    Fixture {
-        asked,
-        changed,
-        router: router(console),
-    }
+    Fixture { asked, changed, router: router(console) }
 }
 
 impl Fixture {
@@ -171,14 +153,8 @@ async fn a_write_without_the_token_changes_nothing() {
     let fixture = fixture(true, false);
     for headers in [
         vec![HOST],
-        vec![
-            HOST,
-            ("authorization", "Bearer 0123456789abcdef0123456789abcdee"),
-        ],
-        vec![
-            HOST,
-            ("authorization", "Basic 0123456789abcdef0123456789abcdef"),
-        ],
+        vec![HOST, ("authorization", "Bearer 0123456789abcdef0123456789abcdee")],
+        vec![HOST, ("authorization", "Basic 0123456789abcdef0123456789abcdef")],
         vec![HOST, ("authorization", TOKEN)],
     ] {
         let (status, body) = fixture.send("POST", "/api/v1/tasks/retry", &headers).await;
@@ -204,52 +180,33 @@ async fn a_write_from_another_origin_is_refused_even_with_the_token() {
         assert_eq!(status, StatusCode::FORBIDDEN, "{foreign:?}: {body}");
     }
     assert!(fixture.asked.retried.lock().unwrap().is_empty());
-    let own = [
-        HOST,
-        BEARER,
-        ("origin", "http://localhost:9464"),
-        ("sec-fetch-site", "same-origin"),
-    ];
-    assert_eq!(
-        fixture.send("POST", "/api/v1/tasks/retry", &own).await.0,
-        StatusCode::OK
-    );
+    let own =
+        [HOST, BEARER, ("origin", "http://localhost:9464"), ("sec-fetch-site", "same-origin")];
+    assert_eq!(fixture.send("POST", "/api/v1/tasks/retry", &own).await.0, StatusCode::OK);
 }
 
 #[tokio::test]
 async fn a_rebound_name_may_not_even_read() {
     let fixture = fixture(true, false);
     for path in ["/metrics", "/healthz", "/api/v1/cases", "/nowhere"] {
-        let (status, _) = fixture
-            .send("GET", path, &[("host", "evil.example:9464")])
-            .await;
+        let (status, _) = fixture.send("GET", path, &[("host", "evil.example:9464")]).await;
         assert_eq!(status, StatusCode::FORBIDDEN, "{path}");
         let (status, _) = fixture.send("GET", path, &[]).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{path} without a Host");
     }
     let own = [("host", "severance.internal")];
-    assert_eq!(
-        fixture.send("GET", "/healthz", &own).await.0,
-        StatusCode::OK
-    );
+    assert_eq!(fixture.send("GET", "/healthz", &own).await.0, StatusCode::OK);
 }
 
 #[tokio::test]
 async fn retry_and_release_reach_the_ledger_and_wake_the_scheduler() {
     let fixture = fixture(true, false);
-    let writes = [
-        "/api/v1/tasks/retry",
-        "/api/v1/tasks/t-1/retry",
-        "/api/v1/cases/c-held/release",
-    ];
+    let writes = ["/api/v1/tasks/retry", "/api/v1/tasks/t-1/retry", "/api/v1/cases/c-held/release"];
     for path in writes {
         let (status, body) = fixture.send("POST", path, &[HOST, BEARER]).await;
         assert_eq!(status, StatusCode::OK, "{path}: {body}");
     }
-    assert_eq!(
-        *fixture.asked.retried.lock().unwrap(),
-        [None, Some("t-1".to_owned())]
-    );
+    assert_eq!(*fixture.asked.retried.lock().unwrap(), [None, Some("t-1".to_owned())]);
     assert_eq!(fixture.changed.load(Ordering::SeqCst), 3);
 }
 
@@ -259,23 +216,17 @@ async fn refusals_are_json_with_a_reason() {
     let (status, body) = fixture.get("/api/v1/cases/c-none").await;
     assert_eq!(
         (status, body.as_str()),
-        (
-            StatusCode::NOT_FOUND,
-            r#"{"error":"there is no case c-none"}"#
-        )
+        (StatusCode::NOT_FOUND, r#"{"error":"there is no case c-none"}"#)
     );
-    let (status, body) = fixture
-        .send("POST", "/api/v1/cases/c-open/release", &[HOST, BEARER])
-        .await;
+    let (status, body) =
+        fixture.send("POST", "/api/v1/cases/c-open/release", &[HOST, BEARER]).await;
     assert_eq!(status, StatusCode::CONFLICT);
     assert!(body.contains("is not held"), "{body}");
     let (status, body) = fixture.get("/api/v1/cases?limit=many").await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert!(body.starts_with(r#"{"error":"#), "{body}");
     assert_eq!(fixture.get("/nowhere").await.0, StatusCode::NOT_FOUND);
-    let wrong = fixture
-        .send("DELETE", "/api/v1/cases", &[HOST, BEARER])
-        .await;
+    let wrong = fixture.send("DELETE", "/api/v1/cases", &[HOST, BEARER]).await;
     assert_eq!(wrong.0, StatusCode::METHOD_NOT_ALLOWED);
 }
 
@@ -300,15 +251,10 @@ async fn readiness_follows_its_parts_and_liveness_does_not() {
 #[tokio::test]
 async fn filters_and_the_summary_are_passed_through() {
     let fixture = fixture(true, false);
-    let (status, _) = fixture
-        .get("/api/v1/cases?state=held&limit=5&event_id=e-1")
-        .await;
+    let (status, _) = fixture.get("/api/v1/cases?state=held&limit=5&event_id=e-1").await;
     assert_eq!(status, StatusCode::OK);
     let asked = fixture.asked.filters.lock().unwrap().join("");
-    assert!(
-        asked.contains("held") && asked.contains('5') && asked.contains("e-1"),
-        "{asked}"
-    );
+    assert!(asked.contains("held") && asked.contains('5') && asked.contains("e-1"), "{asked}");
     let (status, body) = fixture.get("/api/v1/summary").await;
     assert_eq!(status, StatusCode::OK);
     assert!(

@@ -111,7 +111,7 @@ impl Metrics {
         r.register_collector(Box::new(Arc::clone(&self.snapshot)));
     }
 
-    /// Writes everything out in OpenMetrics text, with what the ledger says now. `None`: the ledger
+    /// Writes everything out in `OpenMetrics` text, with what the ledger says now. `None`: the ledger
     /// could not be asked; its gauges are left out, which an alert can see and a stale value hides.
     pub fn render(&self, snapshot: Option<Snapshot>) -> String {
         self.snapshot.set(snapshot);

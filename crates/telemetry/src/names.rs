@@ -1,4 +1,4 @@
-//! Every metric name. Counters get `_total` added when they are written out (OpenMetrics 1.0).
+//! Every metric name. Counters get `_total` added when they are written out (`OpenMetrics` 1.0).
 
 /// Histogram: seconds from the notice to each stage of a task, once the task is verified.
 pub const TIME_TO_REVOKE: &str = "severance_time_to_revoke_seconds";

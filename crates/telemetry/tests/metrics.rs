@@ -1,5 +1,7 @@
 //! What a scrape shows after things happened, and what it must never show.
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -43,6 +45,7 @@ fn task(state: TaskState) -> Task {
         planned_at: at(2),
         deadline: at(900),
         assumable: Vec::new(),
+        leaving: BTreeSet::default(),
         counts: true,
         undoes: None,
         delete_after: None,

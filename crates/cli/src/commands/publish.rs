@@ -36,8 +36,8 @@ struct Publication<'a> {
 pub(crate) async fn run(global: &Global, command: &PublishCommand, format: Format) -> Outcome {
     let clock = SystemClock;
     let publication = match command {
-        PublishCommand::ContractEnd(args) => contract_end(args, &clock)?,
-        PublishCommand::Compromise(args) => compromise(args, &clock)?,
+        PublishCommand::ContractEnd(args) => contract_end(args, clock)?,
+        PublishCommand::Compromise(args) => compromise(args, clock)?,
     };
     let args = publication.args;
     let key = EventKey {
@@ -47,7 +47,7 @@ pub(crate) async fn run(global: &Global, command: &PublishCommand, format: Forma
     let case = CaseId::of(&key);
     // Before anything is published: a follower that cannot follow should not have published.
     let client = if args.wait { Some(Client::new(global)?) } else { None };
-    send(global, &publication, &key, &clock).await?;
+    send(global, &publication, &key, clock).await?;
     match (client, format) {
         (Some(client), _) => follow::to_the_end(&client, &case, args.wait_for, format).await,
         (None, Format::Json) => {
@@ -68,7 +68,7 @@ async fn send(
     global: &Global,
     publication: &Publication<'_>,
     key: &EventKey,
-    clock: &SystemClock,
+    clock: SystemClock,
 ) -> Outcome {
     let mut kafka: KafkaConfig = configured(global)?.map(|c| c.kafka).unwrap_or_default();
     if let Some(brokers) = &publication.args.brokers {
@@ -82,7 +82,7 @@ async fn send(
         data: publication.data.clone(),
     };
     let publisher =
-        EventPublisher::new(&kafka, Arc::new(*clock)).doing("cannot set up the publisher")?;
+        EventPublisher::new(&kafka, Arc::new(clock)).doing("cannot set up the publisher")?;
     let partition_key = publication.key.as_deref();
     publisher
         .publish(publication.inbound, &event, ContentMode::Structured, partition_key)
@@ -91,7 +91,7 @@ async fn send(
     Ok(())
 }
 
-fn contract_end<'a>(args: &'a ContractEndArgs, clock: &SystemClock) -> Outcome<Publication<'a>> {
+fn contract_end(args: &ContractEndArgs, clock: SystemClock) -> Outcome<Publication<'_>> {
     let end = ContractEnd {
         contract: args.contract.as_str().into(),
         zone: args.zone.as_str().into(),
@@ -114,7 +114,7 @@ fn contract_end<'a>(args: &'a ContractEndArgs, clock: &SystemClock) -> Outcome<P
     })
 }
 
-fn compromise<'a>(args: &'a CompromiseArgs, clock: &SystemClock) -> Outcome<Publication<'a>> {
+fn compromise(args: &CompromiseArgs, clock: SystemClock) -> Outcome<Publication<'_>> {
     let notice = CompromiseNotice {
         credentials: selectors(&args.names),
         discovered_at: args.discovered_at.unwrap_or_else(|| clock.now()),

@@ -1,5 +1,6 @@
 //! `severance sandbox`
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
@@ -50,7 +51,8 @@ pub(crate) async fn run(args: &SandboxArgs, format: Format) -> Outcome {
     }
     match format {
         Format::Json => {
-            output::json(&environment.iter().cloned().collect::<std::collections::BTreeMap<_, _>>())
+            let sorted: BTreeMap<_, _> = environment.iter().cloned().collect();
+            output::json(&sorted);
         }
         Format::Human => tell(&running, &environment, example.as_ref()),
     }
@@ -115,7 +117,8 @@ fn environment(running: &Running, example: Option<&Example>) -> Vec<(String, Str
 }
 
 fn lines(environment: &[(String, String)]) -> String {
-    environment.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
+    let lines: Vec<_> = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    lines.join("\n") + "\n"
 }
 
 /// A configuration that fits: the zone of the example is enforced, nothing else is.

@@ -11,7 +11,7 @@ pub(crate) fn run(name: Option<&str>, json: bool) -> Outcome {
         if json {
             output::json(&names);
         } else {
-            names.iter().for_each(|name| output::line(name));
+            names.iter().for_each(output::line);
         }
         return Ok(());
     };

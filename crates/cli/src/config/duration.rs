@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Span(Duration);
 
-const LONGEST: Duration = Duration::from_secs(3_650 * 86_400);
+const LONGEST: Duration = Duration::from_hours(24 * 3_650);
 
 impl Span {
     /// So many seconds.

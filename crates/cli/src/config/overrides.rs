@@ -77,7 +77,7 @@ fn respan<'t>(value: &DeValue<'t>, span: &Range<usize>) -> DeValue<'t> {
     match value {
         DeValue::Array(items) => {
             let mut array = DeArray::new();
-            for item in items.iter() {
+            for item in &**items {
                 array.push(Spanned::new(span.clone(), respan(item.get_ref(), span)));
             }
             DeValue::Array(array)

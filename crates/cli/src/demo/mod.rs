@@ -36,7 +36,7 @@ use stage::Stage;
 /// How long the worker has, once everything is published. It needs a third of it on a machine of its
 /// own; what is not done by then is counted as it stands.
 fn patience(identities: usize) -> Duration {
-    Duration::from_secs(120) + Duration::from_millis(500) * u32::try_from(identities).unwrap_or(0)
+    Duration::from_mins(2) + Duration::from_millis(500) * u32::try_from(identities).unwrap_or(0)
 }
 
 /// Runs the demo.
@@ -46,7 +46,7 @@ pub(crate) async fn run(args: &DemoArgs, format: Format) -> Outcome {
     let scenario = Scenario::generate(args.identities as usize, args.seed);
     let mut progress = Progress::new(format);
     progress.say("starting an embedded Kafka and AWS, and the worker");
-    let stage = Stage::set(args.seed).await?;
+    let stage = Box::pin(Stage::set(args.seed)).await?;
     let played = play(&stage, &scenario, &mut progress).await;
     progress.finish();
     stage.strike().await;

@@ -72,8 +72,8 @@ impl Report {
         let doing = "the ledger cannot be asked";
         let done = queries.tasks(&of("done")).await.doing(doing)?;
         let verified = |how: Verification| {
-            let state = TaskState::Done { verification: how };
-            done.iter().filter(|detail| detail.task.counts && detail.task.state == state).count()
+            let wanted = TaskState::Done { verification: how };
+            done.iter().filter(|detail| detail.task.counts && detail.task.state == wanted).count()
         };
         Ok(Self {
             told,

@@ -105,13 +105,13 @@ impl Scenario {
 
     /// Ties what no notice will name to contracts, and ends those in every way that there is.
     fn contracts(&mut self) {
-        for zone in 0..ZONES.len() {
+        for (zone, name) in ZONES.iter().enumerate() {
             let bound: Vec<_> = (0..self.identities.len())
                 .filter(|i| self.identities[*i].zone == zone && bound(*i))
                 .collect();
             let size = bound.len().div_ceil(2).clamp(1, CONTRACT_SIZE);
             for (number, about) in bound.chunks(size).enumerate() {
-                let contract = format!("{}-{}", ZONES[zone], 2_020 + number);
+                let contract = format!("{name}-{}", 2_020 + number);
                 for identity in about {
                     self.identities[*identity].contract = Some(contract.clone());
                 }

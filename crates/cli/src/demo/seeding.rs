@@ -42,14 +42,14 @@ fn one(
     partner: &KeyPair,
     seeded: &mut Seeded,
 ) -> Result<(), SeedError> {
-    let seeder = aws.seed(identity.account)?;
+    let account = aws.seed(identity.account)?;
     let mut tags =
         vec![("severance:zone", ZONES[identity.zone]), ("severance:owner", "platform-team")];
     if let Some(contract) = &identity.contract {
         tags.push(("severance:contract", contract));
     }
     let name = identity.name.as_str();
-    let mut maker = Maker { seeder, place, name, account: identity.account, seeded };
+    let mut maker = Maker { seeder: account, place, name, account: identity.account, seeded };
     if identity.kind == Kind::Role {
         return maker.role(identity.zone, &tags, partner);
     }

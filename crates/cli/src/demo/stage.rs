@@ -1,5 +1,6 @@
 //! The stage: sandbox and worker, in this process.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,16 +96,19 @@ impl Stage {
 fn configuration(sandbox: &Running, directory: &std::path::Path) -> String {
     let ledger = directory.join("demo.db");
     let mut text = sandbox.sections();
-    text.push_str(&format!(
+    // Writing into a String does not fail.
+    let _ = write!(
+        text,
         "\n[ledger]\npath = {:?}\n\n[http]\nlisten = \"127.0.0.1:0\"\n\n[engine]\nconcurrency = 32\n\
          \n[zones.default]\nspread = \"5s\"\nroles.assumable = \"cut\"\nroles.shared = \"cut\"\n\
          roles.service = \"cut\"\n",
         ledger.display().to_string()
-    ));
+    );
     for (zone, account) in ZONES.iter().zip(PARTNERS) {
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             "\n[zones.{zone}]\nmode = \"enforce\"\npartner.accounts = [\"{account}\"]\n"
-        ));
+        );
     }
     text
 }

@@ -46,12 +46,12 @@ pub(crate) async fn start(config: &Config, around: Surroundings) -> Outcome<Work
 
     let urgency = Urgency::new();
     let gate = Gate::new(admission(&config.engine), Arc::clone(&urgency), Arc::clone(&clock));
-    let ports = Ports {
+    let toward_aws = Ports {
         admission: Arc::<Gate>::clone(&gate) as Arc<dyn Admission>,
         observer: Arc::clone(&observer),
         clock: Arc::clone(&clock),
     };
-    let provider = AwsProvider::with_credentials(&config.aws, ports, credentials).await;
+    let provider = AwsProvider::with_credentials(&config.aws, toward_aws, credentials).await;
     let provider: Arc<dyn Provider> = Arc::new(provider.doing("AWS cannot be set up")?);
     let publisher = KafkaPublisher::new(&config.kafka, Arc::clone(&clock));
     let publisher = Arc::new(publisher.doing("the publisher cannot be set up")?);

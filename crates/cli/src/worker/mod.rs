@@ -93,17 +93,11 @@ impl Worker {
         if let Err(error) = ledger.close().await {
             tracing::warn!(error = %Chain(&error), "the ledger was not closed in order");
         }
-        match drained {
-            Ok(true) => {
-                tracing::info!("stopped: leases and offsets are given back");
-                Drained::Wholly
-            }
-            Ok(false) | Err(_) => {
-                tracing::warn!(
-                    "stopped by the deadline: what was in flight is found again at the next start"
-                );
-                Drained::Partly
-            }
+        if drained == Ok(true) {
+            tracing::info!("stopped: leases and offsets are given back");
+            return Drained::Wholly;
         }
+        tracing::warn!("stopped by the deadline: what was in flight is found at the next start");
+        Drained::Partly
     }
 }

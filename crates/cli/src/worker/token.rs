@@ -31,7 +31,8 @@ pub(super) fn obtain(path: &Path) -> Outcome<Token> {
 fn private(path: &Path) -> Outcome {
     let doing = || format!("cannot look at the token file {}", path.display());
     let mode = std::fs::metadata(path).doing(doing())?.permissions().mode();
-    if mode & 0o077 == 0 {
+    let others = mode & 0o077;
+    if others == 0 {
         return Ok(());
     }
     Err(Failure::new(format!(
@@ -59,8 +60,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ledger.db.token");
         let made = obtain(&path).unwrap();
-        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let bits = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(bits & 0o777, 0o600);
         assert!(obtain(&path).unwrap().matches(made.expose()));
     }
 
