@@ -169,7 +169,8 @@ impl Log<'_> {
         let call = self.world.admin.get_user().user_name("admin").send();
         call.await.expect("the administrator's own user");
         let calls = self.read().await;
-        let in_flight = calls.iter().filter(|it| it.started <= killed_at && killed_at < it.finished);
+        let in_flight =
+            calls.iter().filter(|it| it.started <= killed_at && killed_at < it.finished);
         in_flight.count()
     }
 }

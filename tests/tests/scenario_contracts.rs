@@ -37,10 +37,8 @@ async fn a_case_over_the_blast_radius_changes_nothing_until_it_is_released() {
     world.inventory_done(&worker).await;
     world.publisher.publish(&contract_end("end", CONTRACT, "ended", 1, now())).await;
 
-    let held = worker
-        .api
-        .case_when("end", LIMIT, |case| case.summary.case.state.as_str() == "held")
-        .await;
+    let held =
+        worker.api.case_when("end", LIMIT, |case| case.summary.case.state.as_str() == "held").await;
     assert!(world.worker_changes().await.is_empty());
     worker.api.release(held.summary.case.id.as_str()).await;
     worker.api.closed("end", LIMIT).await;
@@ -57,9 +55,8 @@ async fn an_end_that_is_extended_waits_and_a_lower_revision_that_comes_late_chan
     world.inventory_done(&worker).await;
     let tomorrow = now() + TimeDelta::days(1);
     world.publisher.publish(&contract_end("r2", CONTRACT, "extended", 2, tomorrow)).await;
-    let put_off = |case: &severance_engine::ports::CaseDetail| {
-        case.summary.case.state == CaseState::Accepted
-    };
+    let put_off =
+        |case: &severance_engine::ports::CaseDetail| case.summary.case.state == CaseState::Accepted;
     worker.api.case_when("r2", LIMIT, put_off).await;
     // What was sent first comes last: the contract ended an hour ago, said revision 1.
     let past = now() - TimeDelta::hours(1);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use severance_lifecycle::finding::Finding;
 use severance_sandbox::aws::{Fault, FaultRule};
-use severance_tests::aws::{Key, sts};
+use severance_tests::aws::{Key, iam, sts};
 use severance_tests::clock::now;
 use severance_tests::events::contract_end;
 use severance_tests::settings::Settings;
@@ -90,7 +90,8 @@ fn percent_decoded(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
         let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        let decoded = hex.filter(|_| *first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let decoded =
+            hex.filter(|_| *first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
         bytes.push(decoded.unwrap_or(*first));
         rest = if decoded.is_some() { &tail[2..] } else { tail };
     }
@@ -128,14 +129,16 @@ async fn a_role_of_the_partner_alone_is_denied_since_no_principal_would_be_left(
     let sts_of_partner = sts(&world.sandbox.endpoint, &partner).await;
     let arn = format!("arn:aws:iam::{ACCOUNT}:role/alone");
     // The role may still be taken; whoever takes it may do nothing.
-    if let Ok(taken) = sts_of_partner.assume_role().role_arn(arn).role_session_name("x").send().await {
+    if let Ok(taken) =
+        sts_of_partner.assume_role().role_arn(arn).role_session_name("test").send().await
+    {
         let session = taken.credentials.unwrap();
         let key = Key {
             id: session.access_key_id,
             secret: session.secret_access_key,
             token: Some(session.session_token),
         };
-        let iam = severance_tests::aws::iam(&world.sandbox.endpoint, &key).await;
+        let iam = iam(&world.sandbox.endpoint, &key).await;
         assert!(iam.list_users().send().await.is_err());
     }
     let names = world.admin.list_role_policies().role_name("alone").send().await.unwrap();
@@ -144,19 +147,21 @@ async fn a_role_of_the_partner_alone_is_denied_since_no_principal_would_be_left(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everyone_a_whole_account_and_a_deleted_identity_are_named() {
-    let Parties { world, partner, .. } = parties().await;
-    let mut seed = user("leaver", &[]);
-    seed.access_keys = 0;
-    world.sandbox.control.seed(OTHER, vec![seed]).await;
+    let Parties { world, .. } = parties().await;
+    let seed = user("leaver", &[]);
+    let leaver = world.sandbox.control.seed(OTHER, vec![seed]).await.remove(0);
     let root = format!("arn:aws:iam::{OTHER}:root");
-    let stale = "AROASTALESTALESTALES1".to_owned();
     let statements = [
         allow("partner", &[ci(PARTNER)]),
         allow("everyone", &["*".to_owned()]),
         allow("account", std::slice::from_ref(&root)),
-        allow("stale", std::slice::from_ref(&stale)),
+        allow("stale", &[format!("arn:aws:iam::{OTHER}:user/leaver")]),
     ];
     make_role(&world, "loose", &statements).await;
+    // IAM shows the unique id of an identity that is gone.
+    let (id, secret) = world.sandbox.control.root_key(OTHER).await;
+    let there = iam(&world.sandbox.endpoint, &Key::new(&id, &secret)).await;
+    there.delete_user().user_name("leaver").send().await.unwrap();
     let worker = world.worker(&settings(&world)).await;
     world.inventory_done(&worker).await;
     end_contract(&world).await;
@@ -166,11 +171,10 @@ async fn everyone_a_whole_account_and_a_deleted_identity_are_named() {
         _ => None,
     });
     let named = named.unwrap_or_else(|| panic!("no finding: {:#?}", case.findings));
-    for principal in ["*", &root, &stale] {
+    for principal in ["*", &root, &leaver.id] {
         assert!(named.iter().any(|it| it == principal), "{principal} is not in {named:?}");
     }
     assert!(!trust_now(&world, "loose").await.contains(&ci(PARTNER)));
-    drop(partner);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -73,7 +73,8 @@ async fn one_by_one(name: &str, queued: usize) -> Vec<f64> {
         })
         .await;
     }
-    let published = publish_apart(&world, &noticed.iter().map(|it| &it.1.id).collect::<Vec<_>>()).await;
+    let published =
+        publish_apart(&world, &noticed.iter().map(|it| &it.1.id).collect::<Vec<_>>()).await;
     let mut waits = Vec::new();
     until("all notices to be accepted", LIMIT, async || {
         let changes = control.changes_after(0).await;

@@ -48,7 +48,13 @@ pub(crate) enum Goal {
 impl Report {
     pub(crate) fn new(part: &'static str) -> Self {
         let rows = Vec::new();
-        Self { part, measured_at: now().to_rfc3339(), machine: Machine::this(), rows, notes: Vec::new() }
+        Self {
+            part,
+            measured_at: now().to_rfc3339(),
+            machine: Machine::this(),
+            rows,
+            notes: Vec::new(),
+        }
     }
 
     /// Adds samples of a measure; they must not be empty.
@@ -63,7 +69,15 @@ impl Report {
         sorted.sort_by(f64::total_cmp);
         let (lowest, highest) = (sorted[0], sorted[sorted.len() - 1]);
         let median = median(&sorted);
-        self.rows.push(Row { measure: measure.into(), unit, median, lowest, highest, samples, goal });
+        self.rows.push(Row {
+            measure: measure.into(),
+            unit,
+            median,
+            lowest,
+            highest,
+            samples,
+            goal,
+        });
     }
 
     /// Adds a remark.
@@ -131,7 +145,11 @@ fn short(value: f64) -> String {
 
 fn median(sorted: &[f64]) -> f64 {
     let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }
+    if sorted.len() % 2 == 1 {
+        sorted[middle]
+    } else {
+        f64::midpoint(sorted[middle - 1], sorted[middle])
+    }
 }
 
 /// The value that `percent` of the samples do not exceed, by nearest rank.

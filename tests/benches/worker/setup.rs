@@ -18,7 +18,8 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(900);
 pub(crate) fn settings(world: &World) -> Settings {
     let mut settings = world.settings();
     "warn".clone_into(&mut settings.log);
-    settings.engine = "blast_radius = 1000000\nrate = { per_second = 100000, burst = 1000 }\n".into();
+    settings.engine =
+        "blast_radius = 1000000\nrate = { per_second = 100000, burst = 1000 }\n".into();
     // Two calls a user more would double the time that 100,000 users take to be listed.
     "count_every_credential = false".clone_into(&mut settings.limits);
     settings
@@ -31,10 +32,8 @@ pub(crate) async fn users(
     count: usize,
     tags: &[(&str, &str)],
 ) -> Vec<(SeededUser, Key)> {
-    let seeds = (0..count).map(|n| UserSeed {
-        access_keys: 1,
-        ..user(&format!("{prefix}-{n:06}"), tags)
-    });
+    let seeds =
+        (0..count).map(|n| UserSeed { access_keys: 1, ..user(&format!("{prefix}-{n:06}"), tags) });
     let made = world.seed(seeds.collect()).await;
     made.into_iter().map(|user| (user.clone(), key_of(&user))).collect()
 }
