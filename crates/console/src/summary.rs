@@ -108,7 +108,7 @@ fn stages(task: &Task) -> Stages {
         noticed: task.noticed_at,
         received: task.received_at,
         planned: task.planned_at,
-        accepted: task.record.accepted_at,
+        accepted: task.accepted_at,
         verified: task.verified_at,
     }
 }

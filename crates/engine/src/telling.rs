@@ -48,7 +48,7 @@ impl Telling {
     /// A task is blocked: its outcome, and its zone's owner is told.
     pub(crate) fn blocked(&mut self, task: &Task, reason: &BlockReason, at: DateTime<Utc>) {
         self.task(task, at, Happening::Blocked { reason: reason.clone() });
-        self.outcome(&outcome::blocked(task, None, reason, at));
+        self.outcome(&outcome::blocked(task, reason, at));
         self.escalation(&outcome::escalation_of_block(task, reason, at));
     }
 }

@@ -277,8 +277,10 @@ impl Worker {
                 self.task.record.probed(key_id, &answer, applied.at);
                 Happening::Probed { key_id: key_id.clone(), answer, request_id: applied.request_id }
             } else {
-                if action.disables() {
+                // What is put again once the credential is dead is no blow any more.
+                if action.disables() && self.task.record.dead_at.is_none() {
                     self.blows += 1;
+                    self.task.accepted_at = Some(now);
                 }
                 if action.disables() || self.task.desired == Desired::Reinstated {
                     self.task.record.accepted_at = Some(applied.at);

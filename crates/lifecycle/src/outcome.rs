@@ -46,7 +46,7 @@ pub fn stages(task: &Task) -> Stages {
         noticed: task.noticed_at,
         received: task.received_at,
         planned: task.planned_at,
-        accepted: task.record.accepted_at,
+        accepted: task.accepted_at,
         verified: match task.state {
             TaskState::Done { .. } => task.verified_at,
             _ => None,
@@ -57,7 +57,6 @@ pub fn stages(task: &Task) -> Stages {
 /// A task reached its desired state. `ways` is every way in and how it stands.
 pub fn done(
     task: &Task,
-    case: Option<&Case>,
     verification: Verification,
     ways: &[Way],
     at: DateTime<Utc>,
@@ -66,20 +65,15 @@ pub fn done(
         Desired::Revoked | Desired::Deleted => REVOKED_TYPE,
         Desired::Reinstated => REINSTATED_TYPE,
     };
-    let mut data = facts(task, case);
+    let mut data = facts(task);
     data["verification"] = json!(verification);
     data["ways"] = json!(ways);
     event(task, event_type, data, at)
 }
 
 /// A task cannot be finished for now. Its clock keeps running.
-pub fn blocked(
-    task: &Task,
-    case: Option<&Case>,
-    reason: &BlockReason,
-    at: DateTime<Utc>,
-) -> OutboundEvent {
-    let mut data = facts(task, case);
+pub fn blocked(task: &Task, reason: &BlockReason, at: DateTime<Utc>) -> OutboundEvent {
+    let mut data = facts(task);
     data["reason"] = json!(reason.to_string());
     data["block"] = json!(reason);
     event(task, BLOCKED_TYPE, data, at)
@@ -181,7 +175,7 @@ fn event(task: &Task, event_type: &'static str, data: Value, at: DateTime<Utc>) 
 }
 
 /// What every outcome of a task says.
-fn facts(task: &Task, case: Option<&Case>) -> Value {
+fn facts(task: &Task) -> Value {
     let stages = stages(task);
     json!({
         "case": task.case,
@@ -192,7 +186,7 @@ fn facts(task: &Task, case: Option<&Case>) -> Value {
         "contract": task.binding.contract,
         "owner": task.binding.owner,
         "tier": task.binding.tier,
-        "ticket": case.and_then(|case| case.ticket.as_deref()),
+        "ticket": task.ticket,
         "trigger": task.trigger,
         "severity": task.severity,
         "stages": {

@@ -15,7 +15,7 @@ use crate::finding::Finding;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Record {
-    /// When the provider accepted the last disabling call so far.
+    /// When the provider accepted the last call so far that switched something off or, undoing, on.
     pub accepted_at: Option<DateTime<Utc>>,
     /// Since when every look in a row found the target missing.
     pub missing_since: Option<DateTime<Utc>>,

@@ -30,6 +30,9 @@ pub struct Task {
     pub trigger: Trigger,
     /// How bad it is; contract ends have none.
     pub severity: Option<Severity>,
+    /// The ticket that the event named.
+    #[serde(default)]
+    pub ticket: Option<String>,
     /// Where it queues.
     pub lane: Lane,
     /// Whether it may change anything.
@@ -58,7 +61,11 @@ pub struct Task {
     pub state: TaskState,
     /// What it has done and seen.
     pub record: Record,
-    /// When it was verified, once it is done.
+    /// When the provider accepted the last disabling call of the first pass, by our clock. Cutoffs that
+    /// are put again once the credential is dead do not count.
+    #[serde(default)]
+    pub accepted_at: Option<DateTime<Utc>>,
+    /// When it was verified, once it is done, by our clock.
     pub verified_at: Option<DateTime<Utc>>,
 }
 

@@ -51,6 +51,7 @@ fn undoing(shared: &Shared, claimed: &ClaimedCase, undone: &Task) -> Task {
         desired,
         trigger: case.trigger,
         severity: case.severity,
+        ticket: case.ticket.clone(),
         lane: Lane::of(case.trigger, desired),
         noticed_at: case.noticed_at,
         received_at: case.received_at,
@@ -62,6 +63,7 @@ fn undoing(shared: &Shared, claimed: &ClaimedCase, undone: &Task) -> Task {
         delete_after: None,
         state: TaskState::Open,
         record: Record { changes: undone.record.changes.clone(), ..Record::default() },
+        accepted_at: None,
         verified_at: None,
         ..undone.clone()
     }

@@ -74,7 +74,7 @@ impl Worker {
     }
 
     fn outcome(&mut self, verification: Verification, ways: &[Way], now: DateTime<Utc>) {
-        self.telling.outcome(&outcome::done(&self.task, None, verification, ways, now));
+        self.telling.outcome(&outcome::done(&self.task, verification, ways, now));
     }
 
     fn recheck(&self, next: DateTime<Utc>) -> Release {
@@ -147,6 +147,7 @@ fn deletion(revoked: &Task, delete_after: DateTime<Utc>, now: DateTime<Utc>) -> 
         counts: false,
         delete_after: Some(delete_after),
         state: TaskState::Open,
+        accepted_at: None,
         verified_at: None,
         ..revoked.clone()
     }

@@ -1,5 +1,7 @@
 //! The inventory: identities, and what they are looked up by.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use severance_lifecycle::event::{Selector, SelectorTarget};
 use severance_lifecycle::ids::AccountId;
@@ -7,7 +9,7 @@ use severance_lifecycle::plan::{Identity, IdentityDetail, TagKeys};
 use severance_lifecycle::trust;
 use sqlx::SqliteConnection;
 
-use crate::codec::{from_json, micros, to_json};
+use crate::codec::{from_json, micros, time, to_json};
 use crate::fault::Fault;
 
 /// Stores a page of an account's listing. A listing that is older than what is there changes nothing.
@@ -133,6 +135,16 @@ pub(super) async fn finish(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// When each account's listing was last complete.
+pub(super) async fn finished(
+    connection: &mut SqliteConnection,
+) -> Result<BTreeMap<AccountId, DateTime<Utc>>, Fault> {
+    let rows: Vec<(String, i64)> = sqlx::query_as("SELECT account, finished_at FROM inventories")
+        .fetch_all(connection)
+        .await?;
+    rows.into_iter().map(|(account, at)| Ok((AccountId(account), time(at)?))).collect()
 }
 
 const BY_KEY: &str = "SELECT i.body FROM identity_keys AS k JOIN identities AS i

@@ -1,6 +1,8 @@
 //! The engine's ports. Each method says which connection it takes and what it would be doing if it
 //! failed; what it does is elsewhere.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use severance_engine::ports::{
@@ -170,6 +172,12 @@ impl Ledger for SqliteLedger {
         let account = account.clone();
         write!(self, Urgency::Normal, "finish an inventory", |connection| {
             inventory::finish(connection, &account, generation, at)
+        })
+    }
+
+    async fn inventories(&self) -> Result<BTreeMap<AccountId, DateTime<Utc>>, LedgerError> {
+        read!(self, "read when accounts were listed", |connection| {
+            inventory::finished(connection)
         })
     }
 

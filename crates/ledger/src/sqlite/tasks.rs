@@ -20,7 +20,8 @@ pub(super) enum Parking {
     Parked,
 }
 
-/// Stores a task. One that is known is left as it is; whether it was new.
+/// Stores a task. One that is known is left as it is, but for a deletion that is now due later:
+/// quarantine starts again with a revocation that had to be done again. Whether it was new.
 ///
 /// `now` only saves the way over the timer: a task that is due by then queues at once.
 pub(super) async fn insert(
@@ -38,7 +39,9 @@ pub(super) async fn insert(
              undoes, lane, struck, changed, deadline, noticed_at, counts, state, finished, next_at,
              parked, ready, body)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT (id) DO NOTHING",
+         ON CONFLICT (id) DO UPDATE SET next_at = excluded.next_at, ready = 0, body = excluded.body
+             WHERE desired = 'deleted' AND finished = 0 AND lease_until IS NULL
+                 AND next_at < excluded.next_at",
     )
     .bind(task.id.as_str())
     .bind(task.case.as_str())
@@ -114,7 +117,9 @@ pub(super) async fn move_to(connection: &mut SqliteConnection, task: &Task) -> R
 }
 
 /// Ends everything that a case still had to do, because `by` took its place: tasks that are not final
-/// are superseded, later looks and leases end, so that a step that runs now loses its lease.
+/// are superseded, later looks end, and a step that runs now loses its lease. The lock on the identity
+/// stays until that lease would have ended: a call may still be in flight, and it must not land after
+/// what the new case does.
 pub(super) async fn end_all(
     connection: &mut SqliteConnection,
     case: &CaseId,
@@ -142,7 +147,7 @@ pub(super) async fn end_all(
     }
     sqlx::query(
         "UPDATE tasks INDEXED BY tasks_case
-         SET next_at = NULL, ready = 0, lease_token = NULL, lease_from = NULL, lease_until = NULL
+         SET next_at = NULL, ready = 0, lease_token = NULL, lease_from = NULL
          WHERE case_id = ?",
     )
     .bind(case.as_str())

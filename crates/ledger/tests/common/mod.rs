@@ -237,6 +237,8 @@ pub fn about(case: &Case, target: Target, desired: Desired) -> Task {
         delete_after: None,
         state: TaskState::Open,
         record: Record::default(),
+        accepted_at: None,
+        ticket: None,
         verified_at: None,
         target,
     }

@@ -223,6 +223,7 @@ impl Planner<'_> {
             desired,
             trigger: case.trigger,
             severity: case.severity,
+            ticket: case.ticket.clone(),
             lane: Lane::of(case.trigger, desired),
             mode: zone.mode,
             noticed_at: case.noticed_at,
@@ -236,6 +237,7 @@ impl Planner<'_> {
             delete_after: None,
             state: refused.map_or(TaskState::Open, |reason| TaskState::Blocked { reason }),
             record: Record::default(),
+            accepted_at: None,
             verified_at: None,
             binding,
         }
