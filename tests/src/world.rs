@@ -8,7 +8,7 @@ use severance_sandbox::aws::CallRecord;
 use severance_sandbox::aws::control::{SeededUser, UserSeed};
 use tempfile::TempDir;
 
-use crate::aws::{Key, iam};
+use crate::aws::{Key, config};
 use crate::publish::Publisher;
 use crate::sandbox::Sandbox;
 use crate::settings::Settings;
@@ -30,6 +30,7 @@ pub struct World {
     pub admin: aws_sdk_iam::Client,
     /// The key that the worker has.
     pub worker_key: Key,
+    admin_config: aws_config::SdkConfig,
     dir: TempDir,
 }
 
@@ -53,8 +54,16 @@ impl World {
             ..user("admin", &[])
         };
         let made = sandbox.control.seed(accounts[0], vec![admin]).await;
-        let admin = iam(&sandbox.endpoint, &key_of(&made[0])).await;
-        Self { publisher, admin, worker_key: sandbox.worker_key.clone(), sandbox, dir }
+        let admin_config = config(&sandbox.endpoint, &key_of(&made[0])).await;
+        let admin = aws_sdk_iam::Client::new(&admin_config);
+        Self {
+            publisher,
+            admin,
+            admin_config,
+            worker_key: sandbox.worker_key.clone(),
+            sandbox,
+            dir,
+        }
     }
 
     /// Where its files are.
@@ -90,6 +99,21 @@ impl World {
         let user = self.seed(vec![user]).await.remove(0);
         let key = key_of(&user);
         (user, key)
+    }
+
+    /// Tags each user's secret with the id of the key that it holds, so that the worker need not read
+    /// all secrets to find one.
+    ///
+    /// # Panics
+    /// When a secret cannot be tagged.
+    pub async fn name_keys_of_secrets(&self, users: &[SeededUser]) {
+        let client = aws_sdk_secretsmanager::Client::new(&self.admin_config);
+        for user in users {
+            let Some(arn) = &user.secret_arn else { continue };
+            let tag = aws_sdk_secretsmanager::types::Tag::builder();
+            let tag = tag.key("severance:access-key-id").value(key_of(user).id).build();
+            client.tag_resource().secret_id(arn).tags(tag).send().await.expect("a tagged secret");
+        }
     }
 
     /// Waits until the worker has listed the account once.

@@ -16,7 +16,7 @@ use severance_tests::clock::{monotonic, now};
 use severance_tests::events::{Event, key_notice};
 use severance_tests::wait::until;
 use severance_tests::worker::Worker;
-use severance_tests::world::{World, key_of, probeable, user};
+use severance_tests::world::{World, key_of, user};
 
 const NOTICES: usize = 1_000;
 const KILLS: usize = 20;
@@ -75,12 +75,14 @@ impl Load {
     async fn seed(world: &World) -> Self {
         let noticed = (0..NOTICES).map(|n| {
             let name = format!("leaked-{n:04}");
-            let mut seed = if n % PROBED == 0 { probeable(&name, &[]) } else { user(&name, &[]) };
+            let mut seed = user(&name, &[]);
+            seed.secret = (n % PROBED == 0).then(|| format!("{name}/key"));
             // The second key is the user's good one.
             seed.access_keys = 2;
             seed
         });
         let users = world.seed(noticed.collect()).await;
+        world.name_keys_of_secrets(&users).await;
         let bystanders = (0..BYSTANDERS).map(|n| {
             let mut seed = user(&format!("bystander-{n:02}"), &[]);
             seed.access_keys = 1;
