@@ -15,7 +15,7 @@ use crate::settings::Settings;
 use crate::wait::until;
 
 /// How long a worker may take until it is ready. A killed one's Kafka membership has to run out.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_mins(1);
 
 /// How long a drain may take: the worker's own deadline, and some.
 const DRAIN: Duration = Duration::from_secs(40);

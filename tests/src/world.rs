@@ -121,7 +121,7 @@ impl World {
     /// # Panics
     /// When it does not.
     pub async fn inventory_done(&self, worker: &Worker) {
-        until("the first inventory", Duration::from_secs(60), async || {
+        until("the first inventory", Duration::from_mins(1), async || {
             let listed = |line: &str| line.starts_with("severance_inventory_identities{");
             worker.api.metrics().await.lines().any(listed).then_some(())
         })

@@ -12,7 +12,7 @@ use severance_tests::wait::until;
 use severance_tests::worker::Worker;
 use severance_tests::world::{World, key_of, user};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 fn with_key(name: &str, tags: &[(&str, &str)]) -> severance_sandbox::aws::control::UserSeed {
     let mut seed = user(name, tags);

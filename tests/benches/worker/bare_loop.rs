@@ -38,7 +38,7 @@ async fn one(
     for operation in &recipe.0 {
         match operation.as_str() {
             "GetAccessKeyInfo" => {
-                drop(sts.get_access_key_info().access_key_id(key).send().await.unwrap())
+                drop(sts.get_access_key_info().access_key_id(key).send().await.unwrap());
             }
             "GetAccessKeyLastUsed" => {
                 drop(iam.get_access_key_last_used().access_key_id(key).send().await.unwrap());

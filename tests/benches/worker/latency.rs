@@ -36,7 +36,6 @@ pub(crate) async fn run() -> Report {
         ] {
             samples.entry(name).or_default().push(percentile(values, percent));
         }
-        samples.entry("left").or_default().push(busy.len() as f64);
     }
     let ratio = samples["busy p99"].iter().zip(&samples["idle p99"]).map(|(b, i)| b / i).collect();
     let mut row = |measure: &str, name: &str| {
@@ -69,7 +68,7 @@ async fn one_by_one(name: &str, queued: usize) -> Vec<f64> {
         world.publisher.publish(&end).await;
         until("the queue", LIMIT, async || {
             let counts = worker.api.counts().await?;
-            (counts.tasks_open as usize > queued / 2).then_some(())
+            (counts.tasks_open > queued as u64 / 2).then_some(())
         })
         .await;
     }

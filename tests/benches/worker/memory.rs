@@ -50,7 +50,7 @@ pub(crate) async fn open_tasks(world: &World) -> Worker {
     world.publisher.publish(&end).await;
     until("the open tasks", LIMIT, async || {
         let counts = worker.api.counts().await?;
-        (counts.tasks_open as usize >= TASKS).then_some(())
+        (counts.tasks_open >= TASKS as u64).then_some(())
     })
     .await;
     worker

@@ -11,7 +11,7 @@ use severance_tests::worker::Worker;
 use severance_tests::world::{World, key_of, user};
 
 /// No wait is longer.
-pub(crate) const LIMIT: Duration = Duration::from_secs(900);
+pub(crate) const LIMIT: Duration = Duration::from_mins(15);
 
 /// Settings of a worker as an installation has them, but for windows that would make a run wait for
 /// the clock, and a log that says what matters. Durability and verification are as always.
