@@ -102,6 +102,8 @@ fn environment(running: &Running, example: Option<&Example>) -> Vec<(String, Str
         ("SEVERANCE_SANDBOX_KAFKA", running.kafka.bootstrap().to_owned()),
         ("AWS_ENDPOINT_URL", running.aws.endpoint()),
         ("AWS_REGION", REGIONS[0].to_owned()),
+        // Version 1 of AWS's command line reads this one alone.
+        ("AWS_DEFAULT_REGION", REGIONS[0].to_owned()),
         ("AWS_ACCESS_KEY_ID", running.worker.access_key_id.clone()),
         ("AWS_SECRET_ACCESS_KEY", running.worker.secret_access_key.clone()),
     ];
