@@ -17,6 +17,8 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+#[cfg(target_os = "linux")]
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use severance_telemetry::{Chain, LogFormat};
 
@@ -39,8 +41,13 @@ fn main() -> ExitCode {
 
 /// Secret halves of keys are in memory while they are probed: a core dump would write them to disk.
 fn no_core_dumps() -> Outcome {
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
-        .doing("core dumps cannot be switched off")
+    const DOING: &str = "core dumps cannot be switched off";
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).doing(DOING)?;
+    // The limit does not hold where the kernel pipes dumps to a program (core(5)); this does, and
+    // keeps other processes of the same user from reading our memory.
+    #[cfg(target_os = "linux")]
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).doing(DOING)?;
+    Ok(())
 }
 
 fn runtime() -> Outcome<tokio::runtime::Runtime> {
