@@ -9,6 +9,7 @@ use severance_engine::ports::Topic;
 use severance_lifecycle::event::{COMPROMISE_NOTICE_TYPE, CONTRACT_END_TYPE};
 
 use crate::SetupError;
+use crate::oauth::TokenSource;
 use crate::secret::{Secret, is_secret_property};
 
 /// How Kafka is reached and used.
@@ -243,6 +244,22 @@ const RESERVED: &[(&str, &str)] = &[
     ("request.required.acks", "must be all"),
 ];
 
+/// librdkafka's names of our own settings.
+const OURS: &[(&str, &str)] = &[
+    ("bootstrap.servers", "brokers"),
+    ("client.id", "client_id"),
+    ("group.id", "group"),
+    ("security.protocol", "security.protocol"),
+    ("ssl.ca.location", "security.ca_file"),
+    ("ssl.certificate.location", "security.certificate_file"),
+    ("ssl.key.location", "security.key_file"),
+    ("ssl.key.password", "security.key_password"),
+    ("sasl.mechanism", "security.mechanism"),
+    ("sasl.mechanisms", "security.mechanism"),
+    ("sasl.username", "security.username"),
+    ("sasl.password", "security.password"),
+];
+
 impl KafkaConfig {
     /// The consumer group of an inbound topic.
     pub fn group_of(&self, inbound: Inbound) -> String {
@@ -271,13 +288,46 @@ impl KafkaConfig {
         if self.security.password.is_some() && self.security.password_file.is_some() {
             return setting("security", "give password or password_file, not both");
         }
+        if self.has_no_token() {
+            return setting(
+                "security.token_file",
+                "is not set: OAUTHBEARER needs it (or the properties of librdkafka's own OIDC)",
+            );
+        }
         for (name, why) in RESERVED {
             if self.properties.0.contains_key(*name) {
                 let (name, why) = ((*name).to_owned(), (*why).to_owned());
                 return Err(SetupError::Property { name, why });
             }
         }
-        crate::client::check(self)
+        crate::client::check(self).map_err(|refused| self.by_our_name(refused))
+    }
+
+    /// Whether the mechanism asks for tokens and nothing says where they come from.
+    fn has_no_token(&self) -> bool {
+        let property = |name: &str| self.properties.0.get(name).map(String::as_str);
+        let mechanism = property("sasl.mechanisms")
+            .or_else(|| property("sasl.mechanism"))
+            .or(self.security.mechanism.as_deref());
+        let asks = mechanism.is_some_and(|name| name.eq_ignore_ascii_case("OAUTHBEARER"));
+        let oidc =
+            property("sasl.oauthbearer.method").is_some_and(|m| m.eq_ignore_ascii_case("oidc"));
+        asks && !oidc && matches!(TokenSource::of(self), TokenSource::None)
+    }
+
+    /// A property that was set by a setting of ours is refused by the setting's name.
+    fn by_our_name(&self, refused: SetupError) -> SetupError {
+        match refused {
+            SetupError::Property { name, why } if !self.properties.0.contains_key(&name) => {
+                match OURS.iter().find(|(property, _)| *property == name) {
+                    Some((_, setting)) => {
+                        SetupError::Setting { setting: (*setting).to_owned(), why }
+                    }
+                    None => SetupError::Property { name, why },
+                }
+            }
+            other => other,
+        }
     }
 
     fn validate_topics(&self) -> Result<(), SetupError> {

@@ -2,12 +2,49 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
 /// A secret of the configuration: it is handed to the client library and nowhere else.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
+
+/// A text, or a whole number taken as one. What is refused is not shown.
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Hidden)
+    }
+}
+
+struct Hidden;
+
+impl Visitor<'_> for Hidden {
+    type Value = Secret;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a secret as text, in quotes")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Secret, E> {
+        Ok(Secret::new(text))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Secret, E> {
+        Ok(Secret::new(number.to_string()))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Secret, E> {
+        Ok(Secret::new(number.to_string()))
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Secret, E> {
+        // It may have been written in several ways.
+        Err(E::invalid_type(Unexpected::Other("a decimal number"), &self))
+    }
+
+    fn visit_bool<E: Error>(self, flag: bool) -> Result<Secret, E> {
+        Ok(Secret::new(flag.to_string()))
+    }
+}
 
 impl Secret {
     /// Wraps a secret.

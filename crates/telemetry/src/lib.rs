@@ -16,7 +16,7 @@ mod observer;
 mod snapshot;
 
 pub use chain::Chain;
-pub use logging::{LogFormat, LoggingError, init as init_logging};
+pub use logging::{LogFormat, LoggingError, check_filter, init as init_logging};
 pub use metrics::{BuildInfo, Metrics};
 pub use observer::Telemetry;
 pub use snapshot::{IntakeLag, Snapshot};

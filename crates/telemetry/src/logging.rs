@@ -36,14 +36,26 @@ pub enum LoggingError {
     Twice(#[source] TryInitError),
 }
 
+/// Whether [`init`] would take this filter.
+///
+/// # Errors
+/// [`LoggingError::Filter`]
+pub fn check_filter(filter: &str) -> Result<(), LoggingError> {
+    parsed(filter).map(|_| ())
+}
+
+fn parsed(filter: &str) -> Result<EnvFilter, LoggingError> {
+    EnvFilter::try_new(filter)
+        .map_err(|source| LoggingError::Filter { filter: filter.to_owned(), source })
+}
+
 /// Sets logging up for the process. `filter` is in the syntax of `tracing`'s `EnvFilter`, for example
 /// `info,severance_kafka=debug`.
 ///
 /// # Errors
 /// [`LoggingError`]
 pub fn init(format: LogFormat, filter: &str) -> Result<(), LoggingError> {
-    let parsed = EnvFilter::try_new(filter)
-        .map_err(|source| LoggingError::Filter { filter: filter.to_owned(), source })?;
+    let parsed = parsed(filter)?;
     let base = tracing_subscriber::fmt()
         .with_env_filter(parsed)
         .with_span_events(FmtSpan::NONE)

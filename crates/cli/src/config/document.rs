@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue, Deserializer};
+use toml::de::{DeArray, DeTable, DeValue, Deserializer};
 
 use super::Problem;
-use super::overrides;
+use super::{overrides, secrets};
 
 /// A parsed file with the environment's overrides in it.
 pub(super) struct Document<'t> {
@@ -29,6 +29,8 @@ impl<'t> Document<'t> {
             let line = error.span().map_or(1, |span| line(text, span.start));
             format!("{name}:{line}: {}", one_line(error.message()))
         })?;
+        let mut table = table;
+        secrets::as_written(table.get_mut(), text);
         let variables = overrides.iter().map(|(variable, _)| variable.clone()).collect();
         let mut document = Self { name, text, table, variables };
         for (number, (variable, value)) in overrides.iter().enumerate() {
@@ -67,20 +69,29 @@ impl<'t> Document<'t> {
 
     /// The span of a key, or of the nearest thing above it that is written down.
     fn find(&self, key: &str) -> Option<Range<usize>> {
+        let mut rest = key;
+        let mut table = Some(self.table.get_ref());
+        let mut array = None;
         let mut found = None;
-        let mut at: Option<&DeValue<'_>> = None;
-        for (depth, part) in parts(key).enumerate() {
-            let next = match (depth, at) {
-                (0, _) => member(self.table.get_ref(), part),
-                (_, Some(DeValue::Table(table))) => member(table, part),
-                (_, Some(DeValue::Array(array))) => {
-                    part.parse::<usize>().ok().and_then(|n| array.get(n)).map(|v| (v.span(), v))
-                }
+        while !rest.is_empty() {
+            let (part, below) = first(rest);
+            let next = match (table, array) {
+                // A name of librdkafka's has dots of its own.
+                (Some(table), _) => match member(table, rest) {
+                    Some(whole) => Some((whole, "")),
+                    None => member(table, part).map(|member| (member, below)),
+                },
+                (_, Some(array)) => item(array, part).map(|item| (item, below)),
                 _ => None,
             };
-            let Some((span, value)) = next else { break };
+            let Some(((span, value), below)) = next else { break };
             found = Some(span);
-            at = Some(value.get_ref());
+            rest = below;
+            (table, array) = match value.get_ref() {
+                DeValue::Table(below) => (Some(below), None),
+                DeValue::Array(below) => (None, Some(below)),
+                _ => (None, None),
+            };
         }
         found
     }
@@ -94,9 +105,18 @@ fn member<'a, 't>(
     Some((key.span(), value))
 }
 
-/// `aws.accounts[0].id` as `aws`, `accounts`, `0`, `id`.
-fn parts(key: &str) -> impl Iterator<Item = &str> {
-    key.split(['.', '[']).map(|part| part.trim_end_matches(']'))
+fn item<'a, 't>(
+    array: &'a DeArray<'t>,
+    number: &str,
+) -> Option<(Range<usize>, &'a Spanned<DeValue<'t>>)> {
+    let value = array.get(number.parse::<usize>().ok()?)?;
+    Some((value.span(), value))
+}
+
+/// The first part of a key, and what is below it: `aws.accounts[0].id` is `aws`, `accounts`, `0`, `id`.
+fn first(key: &str) -> (&str, &str) {
+    let (part, below) = key.split_once(['.', '[']).unwrap_or((key, ""));
+    (part.trim_end_matches(']'), below)
 }
 
 fn line(text: &str, at: usize) -> usize {

@@ -3,6 +3,8 @@
 mod document;
 mod duration;
 mod overrides;
+mod regions;
+mod secrets;
 mod sections;
 mod zones;
 
@@ -86,7 +88,8 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let invalid = |problem| ConfigError::Invalid { problems: vec![problem] };
         let document = Document::parse(name, text, overrides).map_err(invalid)?;
-        let config: Self = document.read().map_err(invalid)?;
+        let mut config: Self = document.read().map_err(invalid)?;
+        regions::fill_in(&mut config.aws);
         let problems: Vec<_> =
             config.problems().iter().map(|problem| document.locate(problem)).collect();
         if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid { problems }) }
@@ -98,12 +101,14 @@ impl Config {
     }
 
     fn problems(&self) -> Vec<Problem> {
-        let mut problems = self.engine.problems();
+        let mut problems = self.engine.problems(self.aws.timeouts.operation);
+        problems.extend(self.log.problems());
         problems.extend(self.inventory.problems());
         problems.extend(self.http.problems());
         problems.extend(self.protected.problems());
         problems.extend(self.zones.problems());
         problems.extend(self.aws.problems().iter().map(|text| aws_problem(text)));
+        problems.extend(regions::problems(&self.aws, self.zones.most_endpoints()));
         if let Err(refused) = self.kafka.validate() {
             problems.push(kafka_problem(refused));
         }
@@ -120,10 +125,7 @@ fn aws_problem(text: &str) -> Problem {
 fn kafka_problem(refused: SetupError) -> Problem {
     match refused {
         SetupError::Setting { setting, why } => Problem::new(format!("kafka.{setting}"), why),
-        // A property's name has dots of its own, so the section stands for its place.
-        SetupError::Property { name, why } => {
-            Problem::new("kafka.properties", format!("{name}: {why}"))
-        }
+        SetupError::Property { name, why } => Problem::new(format!("kafka.properties.{name}"), why),
         other => Problem::new("kafka", severance_telemetry::Chain(&other).to_string()),
     }
 }

@@ -1,6 +1,7 @@
 //! Overrides from the environment: `SEVERANCE__KAFKA__BROKERS=host:9092`.
 //!
-//! A value is read as TOML where it is TOML (`true`, `5`, `["a"]`), and as text otherwise. Sections
+//! A value is read as TOML where it is TOML (`true`, `5`, `["a"]`), and as text otherwise; a secret is
+//! text unless it is a quoted TOML string, so that no password is taken for a number. Sections
 //! and keys are matched without case, `_` standing for `-` as well; the last part of a name that the
 //! file has not is taken in lower case.
 
@@ -9,6 +10,8 @@ use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
+
+use super::secrets;
 
 const PREFIX: &str = "SEVERANCE__";
 
@@ -32,13 +35,28 @@ pub(super) fn apply<'t>(
     if parts.len() < 2 || parts.iter().any(|part| part.is_empty()) {
         return Err(format!("not of the form {PREFIX}SECTION__KEY"));
     }
-    put(table, &parts, value, &span)
+    let secret = matches!(parts.as_slice(), [kafka, section, name]
+        if same("kafka", kafka) && secrets::is_secret(&section.to_ascii_lowercase(), name));
+    let value = if secret { text(value) } else { read(value) };
+    put(table, &parts, Spanned::new(span.clone(), respan(&value, &span)), &span)
+}
+
+fn read(value: &str) -> DeValue<'_> {
+    let read = DeValue::parse(value).map(Spanned::into_inner);
+    read.unwrap_or(DeValue::String(Cow::Borrowed(value)))
+}
+
+fn text(value: &str) -> DeValue<'_> {
+    match read(value) {
+        DeValue::String(text) => DeValue::String(text),
+        _ => DeValue::String(Cow::Borrowed(value)),
+    }
 }
 
 fn put<'t>(
     table: &mut DeTable<'t>,
     parts: &[&str],
-    value: &'t str,
+    value: Spanned<DeValue<'t>>,
     span: &Range<usize>,
 ) -> Result<(), String> {
     let Some((first, rest)) = parts.split_first() else { return Ok(()) };
@@ -47,7 +65,7 @@ fn put<'t>(
         let key = known.map_or_else(|| first.to_ascii_lowercase(), |k| k.into_inner().into_owned());
         // The key of the file would keep its own span, so it goes.
         table.remove(key.as_str());
-        table.insert(Spanned::new(span.clone(), Cow::Owned(key)), parsed(value, span));
+        table.insert(Spanned::new(span.clone(), Cow::Owned(key)), value);
         return Ok(());
     }
     let key =
@@ -64,12 +82,6 @@ fn put<'t>(
 fn same(key: &str, part: &str) -> bool {
     let plain = |text: &str| text.to_ascii_lowercase().replace('-', "_");
     plain(key) == plain(part)
-}
-
-fn parsed<'t>(value: &'t str, span: &Range<usize>) -> Spanned<DeValue<'t>> {
-    let read = DeValue::parse(value).map(Spanned::into_inner);
-    let read = read.unwrap_or(DeValue::String(Cow::Borrowed(value)));
-    Spanned::new(span.clone(), respan(&read, span))
 }
 
 /// The value with every span inside it set to `span`.

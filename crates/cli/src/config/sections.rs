@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use severance_lifecycle::plan::TagKeys;
@@ -144,7 +145,8 @@ impl Default for EngineSection {
 }
 
 impl EngineSection {
-    pub(super) fn problems(&self) -> Vec<Problem> {
+    /// `call`: how long one provider call may take with everything before it.
+    pub(super) fn problems(&self, call: Duration) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut check = |key: &str, holds: bool, why: &str| {
             if !holds {
@@ -157,7 +159,12 @@ impl EngineSection {
         let share = (0.0..1.0).contains(&self.reserved_share);
         check("reserved_share", share, "must be at least 0 and less than 1");
         // A lease must outlive the longest call, or its task is taken over while it runs.
-        check("lease", self.lease >= Span::seconds(45), "must be at least 45s: three calls");
+        let least = (call * 3).max(Duration::from_secs(45));
+        let why = format!(
+            "must be at least {}: three calls of aws.timeouts.operation",
+            humantime::format_duration(least)
+        );
+        check("lease", self.lease.std() >= least, &why);
         check("drain", !self.drain.is_zero(), "must be longer than nothing");
         check("retry_blocked", !self.retry_blocked.is_zero(), "must be longer than nothing");
         let grows = self.retry_blocked_at_most >= self.retry_blocked;
@@ -233,6 +240,16 @@ pub(crate) struct LogSection {
 impl Default for LogSection {
     fn default() -> Self {
         Self { format: LogFormat::Human, filter: "info".into() }
+    }
+}
+
+impl LogSection {
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let refused = severance_telemetry::check_filter(&self.filter).err();
+        refused
+            .map(|error| Problem::new("log.filter", severance_telemetry::Chain(&error).to_string()))
+            .into_iter()
+            .collect()
     }
 }
 

@@ -114,3 +114,80 @@ fn a_wrong_override_is_named_by_its_variable() {
         assert!(refused.contains(&format!("environment variable {variable}")), "{refused}");
     }
 }
+
+#[test]
+fn a_password_of_digits_is_taken_as_it_was_written_and_shown_nowhere() {
+    for written in ["12345678", "1e5", "0x1F", "true", "1979-05-27"] {
+        let file = GOOD.replace("[[aws", &format!("[kafka.security]\npassword = {written}\n[[aws"));
+        let quoted =
+            GOOD.replace("[[aws", &format!("[kafka.security]\npassword = '{written}'\n[[aws"));
+        let from_quoted = parse(&quoted, &[]).unwrap().kafka.security.password;
+        assert!(from_quoted.is_some());
+        assert_eq!(parse(&file, &[]).unwrap().kafka.security.password, from_quoted, "{written}");
+        let env = [("SEVERANCE__KAFKA__SECURITY__PASSWORD", written)];
+        assert_eq!(parse(GOOD, &env).unwrap().kafka.security.password, from_quoted, "{written}");
+    }
+    let env = [("SEVERANCE__KAFKA__SECURITY__KEY_PASSWORD", "[12345678]")];
+    assert!(parse(GOOD, &env).is_ok(), "a password may look like a list");
+    for wrong in ["[12345678]", "{ a = 12345678 }"] {
+        let file = GOOD.replace("[[aws", &format!("[kafka.security]\npassword = {wrong}\n[[aws"));
+        let refused = parse(&file, &[]).unwrap_err();
+        assert!(!refused.contains("12345678"), "{refused}");
+        assert!(refused.starts_with("s.toml:6: kafka.security.password"), "{refused}");
+    }
+}
+
+#[test]
+fn an_account_without_regions_has_two_and_one_with_too_few_is_refused() {
+    let config = parse(GOOD, &[]).unwrap();
+    assert_eq!(config.aws.accounts[0].regions, ["us-east-1", "us-west-2"]);
+    let one = GOOD.replace("3333\"\n", "3333\"\nregions = [\"eu-west-1\", \"eu-west-1\"]\n");
+    let refused = parse(&one, &[]).unwrap_err();
+    assert!(refused.starts_with("s.toml:7: aws.accounts[0].regions: 1 where"), "{refused}");
+    let three = GOOD.to_owned() + "proof.endpoints = 3\n";
+    let refused = parse(&three, &[]).unwrap_err();
+    assert!(refused.contains("aws.accounts[0].regions: 2 where proof.endpoints is 3"), "{refused}");
+    let china =
+        GOOD.replace("[[aws", "[aws]\npartition = \"aws-cn\"\nregion = \"cn-northwest-1\"\n[[aws");
+    let regions = &parse(&china, &[]).unwrap().aws.accounts[0].regions;
+    assert_eq!(*regions, ["cn-northwest-1", "cn-north-1"]);
+}
+
+#[test]
+fn a_proof_that_proves_nothing_is_refused() {
+    for (key, value) in [("refusals", "0"), ("window", "\"0s\""), ("interval", "\"0s\"")] {
+        let text = format!("{GOOD}proof.{key} = {value}\n");
+        let refused = parse(&text, &[]).unwrap_err();
+        let at = format!("s.toml:18: zones.acme-payments.proof.{key}");
+        assert!(refused.starts_with(&at), "{refused}");
+    }
+}
+
+#[test]
+fn a_lease_outlives_three_calls() {
+    let text = |lease: &str| {
+        format!("{GOOD}[engine]\nlease = \"{lease}\"\n[aws.timeouts]\noperation = \"40s\"\n")
+    };
+    assert!(parse(&text("2m"), &[]).is_ok());
+    let refused = parse(&text("90s"), &[]).unwrap_err();
+    assert!(refused.starts_with("s.toml:19: engine.lease: must be at least 2m"), "{refused}");
+}
+
+#[test]
+fn what_the_client_library_and_the_log_refuse_is_named_by_our_key_and_its_line() {
+    for (section, key) in [
+        ("[kafka.security]\nprotocol = \"sasl_sls\"", "kafka.security.protocol"),
+        ("[kafka.security]\nmechanism = \"OAUTHBEARER\"", "kafka.security"),
+        (
+            "[kafka.properties]\n\"session.timeout.ms\" = \"soon\"",
+            "kafka.properties.session.timeout.ms",
+        ),
+        ("[log]\nfilter = \"info,a=loud\"", "log.filter"),
+    ] {
+        let refused =
+            parse(&GOOD.replace("[zones.default]", &format!("{section}\n[zones.default]")), &[])
+                .unwrap_err();
+        let lines = if key == "kafka.security" { 8 } else { 9 };
+        assert!(refused.starts_with(&format!("s.toml:{lines}: {key}")), "{refused}");
+    }
+}

@@ -91,6 +91,13 @@ impl ZonesSection {
         Zones { default, named }
     }
 
+    /// The most regions that any zone wants a key to be proven dead in.
+    pub(super) fn most_endpoints(&self) -> usize {
+        let Zones { default, named } = self.zones();
+        let named = named.values().map(|zone| zone.proof.endpoints);
+        named.fold(default.proof.endpoints, usize::max)
+    }
+
     pub(super) fn problems(&self) -> Vec<Problem> {
         self.0.iter().flat_map(|(name, zone)| zone.problems(&format!("zones.{name}"))).collect()
     }
@@ -139,6 +146,10 @@ impl ZoneSection {
         };
         check("proof.refusals", self.proof.refusals != Some(0), "must be at least 1");
         check("proof.endpoints", self.proof.endpoints != Some(0), "must be at least 1");
+        let lasts = |span: Option<Span>| span.is_none_or(|span| !span.is_zero());
+        // A change takes seconds to spread: refusals all at once, or too close, prove nothing.
+        check("proof.window", lasts(self.proof.window), "must be longer than nothing");
+        check("proof.interval", lasts(self.proof.interval), "must be longer than nothing");
         let digits = |id: &String| id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit());
         let accounts = self.partner.accounts.iter().all(digits);
         check("partner.accounts", accounts, "an account id is twelve digits");
