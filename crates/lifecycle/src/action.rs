@@ -240,6 +240,32 @@ impl Action {
         "probe",
     ];
 
+    /// What the action is and where it works, without what changes from one try to the next (cutoffs,
+    /// samples): a refusal of it is a refusal of every such try.
+    pub fn site(&self) -> String {
+        let which = match self {
+            Self::DeactivateKey { key_id, .. }
+            | Self::ReactivateKey { key_id, .. }
+            | Self::DeleteKey { key_id, .. }
+            | Self::Probe { key_id, .. } => key_id.clone(),
+            Self::Deactivate { kind, id, .. }
+            | Self::Reactivate { kind, id, .. }
+            | Self::Delete { kind, id, .. } => format!("{} {id}", kind.as_str()),
+            Self::DeactivateMfa { serial, .. } => serial.clone(),
+            Self::DenyUser { deny: DenyOrder { handle, .. }, .. }
+            | Self::DenyRole { deny: DenyOrder { handle, .. }, .. }
+            | Self::AllowUser { deny: handle, .. }
+            | Self::AllowRole { deny: handle, .. } => {
+                format!("{} {:?}", handle.policy_name(), handle.place)
+            }
+            Self::DeleteLoginProfile { .. }
+            | Self::RemoveTrust { .. }
+            | Self::RestoreTrust { .. } => String::new(),
+        };
+        let identity: Vec<String> = self.touches().into_iter().collect();
+        format!("{} {} {which}", self.name(), identity.join(" "))
+    }
+
     /// The identities that the action touches, as [`Target::lock`](crate::credential::Target::lock)
     /// texts: what a property test compares with the case's scope.
     pub fn touches(&self) -> BTreeSet<String> {

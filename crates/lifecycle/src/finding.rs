@@ -18,6 +18,8 @@ pub enum Finding {
     Intruder { user: String, what: Intruder },
     /// A trust policy lets in `*`, a whole account or a deleted identity.
     SuspiciousTrust { role: String, principals: Vec<String> },
+    /// Nobody in the trust policy is known to be the partner's, so all of them can still assume the role.
+    TrustKept { role: String, trusted: Vec<String> },
     /// The role is shared; sessions of the leaver may live until the longest has ended.
     ResidualSessions { role: String, until: chrono::DateTime<chrono::Utc> },
     /// A service assumes the role; its workloads are dead until they refresh.
@@ -67,6 +69,9 @@ impl fmt::Display for Finding {
             }
             Self::SuspiciousTrust { role, principals } => {
                 write!(f, "role {role} trusts {}", principals.join(", "))
+            }
+            Self::TrustKept { role, trusted } => {
+                write!(f, "role {role} can still be assumed by {}", trusted.join(", "))
             }
             Self::ResidualSessions { role, until } => {
                 write!(f, "sessions of role {role} may live until {}", until.format("%FT%TZ"))

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::{Change, DenyPlace};
 use crate::finding::Finding;
+use crate::task::BlockReason;
 
 /// The memory of a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,12 +36,16 @@ pub struct Record {
     pub full: BTreeSet<Place>,
     /// What the case may have changed, recorded at intent.
     pub changes: BTreeSet<Change>,
-    /// What this undoing task has put back.
-    pub undone: BTreeSet<Change>,
+    /// Actions that the provider refused for good, by [`Action::site`](crate::action::Action::site). A
+    /// route that cannot be closed is no reason to leave the next one open; forgotten when the task is
+    /// tried again.
+    pub refused: BTreeMap<String, BlockReason>,
     /// When the roles within reach were looked up again after planning (our clock).
     pub reach_looked_up: Option<DateTime<Utc>>,
     /// Findings that were told already: each is escalated once.
     pub told: BTreeSet<Finding>,
+    /// The kind of block that was told last: the same one again is no news.
+    pub told_block: Option<String>,
 }
 
 /// An identity (a [`Target::lock`](crate::credential::Target::lock) text) and a place on it.
@@ -60,8 +65,10 @@ pub struct ProbeSeries {
     pub refusals: u32,
     /// The first of the row.
     pub since: Option<DateTime<Utc>>,
-    /// The last probe of any answer.
+    /// The last probe of any answer: the next one waits for its interval.
     pub last: Option<DateTime<Utc>>,
+    /// The last refusal of the row: its window ends there, whatever proves nothing after it.
+    pub last_refusal: Option<DateTime<Utc>>,
     /// The endpoints that refused in this row.
     pub endpoints: BTreeSet<String>,
     /// Probes in a row that proved nothing, and why the last of them did not.
@@ -99,6 +106,7 @@ impl Record {
             ProbeAnswer::Refused { endpoint } => {
                 series.refusals += 1;
                 series.since.get_or_insert(at);
+                series.last_refusal = Some(at);
                 series.endpoints.insert(endpoint.clone());
                 series.inconclusive = 0;
             }
@@ -123,7 +131,7 @@ impl Record {
 impl ProbeSeries {
     /// Whether the row is long enough in number, time and endpoints to say that the key is dead.
     pub fn proves_dead(&self, refusals: u32, window: TimeDelta, endpoints: usize) -> bool {
-        let span = match (self.since, self.last) {
+        let span = match (self.since, self.last_refusal) {
             (Some(since), Some(last)) => last - since,
             _ => TimeDelta::zero(),
         };
@@ -173,6 +181,18 @@ mod tests {
         assert!(!record.probes["k"].proves_dead(3, window, 2), "one endpoint is not two");
         assert!(!record.probes["k"].proves_dead(4, window, 1));
         assert!(!record.probes["k"].proves_dead(3, TimeDelta::seconds(6), 1));
+    }
+
+    #[test]
+    fn the_window_ends_with_the_last_refusal() {
+        let mut record = Record::default();
+        for second in 0..3 {
+            record.probed("k", &refused(if second == 0 { "a" } else { "b" }), at(second));
+        }
+        let timeout = ProbeAnswer::Inconclusive { endpoint: "a".into(), why: "timeout".into() };
+        record.probed("k", &timeout, at(60));
+        assert!(!record.probes["k"].proves_dead(3, TimeDelta::seconds(60), 2));
+        assert!(record.probes["k"].proves_dead(3, TimeDelta::seconds(2), 2));
     }
 
     #[test]

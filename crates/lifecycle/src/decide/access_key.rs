@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Check, Decision, Situation, act, deny, first, proof, wait};
+use super::{Check, Decision, Situation, act, deny, first, pick, proof, wait};
 use crate::action::Action;
 use crate::credential::UserRef;
 use crate::observe::{Intruder, KeyView, Presence};
@@ -28,7 +28,7 @@ pub(super) fn revoke(
         &|| here.denies_have_spread(),
         &|| here.other_sessions_have_ended(),
     ];
-    first(now, &checks).unwrap_or_else(|| here.done())
+    first(situation.record, now, &checks).unwrap_or_else(|| here.done())
 }
 
 struct Here<'a> {
@@ -67,18 +67,16 @@ impl Here<'_> {
             return None;
         }
         let user = || self.user.clone();
-        self.view.intruders.iter().find_map(|intruder| match intruder {
-            Intruder::AccessKey { key_id } => Some(act(
-                Action::DeactivateKey { user: user(), key_id: key_id.clone() },
-                "appeared after the first exposure",
-            )),
-            Intruder::LoginProfile => Some(act(
-                Action::DeleteLoginProfile { user: user() },
-                "appeared after the first exposure",
-            )),
+        let actions = self.view.intruders.iter().filter_map(|intruder| match intruder {
+            Intruder::AccessKey { key_id } => {
+                Some(Action::DeactivateKey { user: user(), key_id: key_id.clone() })
+            }
+            Intruder::LoginProfile => Some(Action::DeleteLoginProfile { user: user() }),
             // AWS has no off switch for a policy; it is shown, and the person decides.
             Intruder::Policy { .. } => None,
-        })
+        });
+        pick(self.situation.record, actions)
+            .map(|action| act(action, "appeared after the first exposure"))
     }
 
     fn key_is_proven_dead(&self) -> Check {
@@ -91,8 +89,13 @@ impl Here<'_> {
     }
 
     fn sessions_are_denied_beyond_its_death(&self) -> Check {
-        let from = self.situation.record.dead_at? + self.situation.policy.cutoff_margin;
-        self.user_sessions(from).or_else(|| self.role_sessions(from))
+        let Situation { record, policy, .. } = self.situation;
+        let dead_at = record.dead_at?;
+        let checks: [&dyn Fn() -> Check; 2] =
+            [&|| self.user_sessions(dead_at + policy.cutoff_margin), &|| {
+                self.role_sessions(deny::roles_from(dead_at, policy))
+            }];
+        first(record, self.now, &checks)
     }
 
     fn denies_have_spread(&self) -> Check {

@@ -2,9 +2,11 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{proof, role};
+use super::{deny, proof, role};
 use crate::credential::Target;
-use crate::observe::{KeyView, Observed, Presence, RoleStanding, RoleView, UserView, View};
+use crate::observe::{
+    Intruder, KeyState, KeyView, Observed, Presence, RoleStanding, RoleView, UserView, View,
+};
 use crate::policy::{Policy, RoleSessions};
 use crate::record::{Record, since};
 
@@ -22,17 +24,20 @@ pub fn look(record: &mut Record, target: &Target, observed: &Observed, policy: &
 
 fn look_key(record: &mut Record, view: &KeyView, policy: &Policy, now: DateTime<Utc>) {
     let missing = view.user != Presence::Same || view.key.is_none();
-    let active = view.key.as_ref().is_some_and(|key| !missing && key.status.is_active());
+    let key = view.key.as_ref().filter(|_| !missing);
+    let active = key.is_some_and(|key| key.status.is_active());
+    // A key that is taken along mints sessions like the one that was named.
+    let taken_active = policy.take_intruders
+        && !missing
+        && view.intruders.iter().any(|it| matches!(it, Intruder::AccessKey { .. }));
     since(&mut record.missing_since, missing, now);
     since(&mut record.disabled_since, !active, now);
-    if active {
-        record.probes.values_mut().for_each(|series| series.refusals = 0);
-        forget_rows(record);
-    }
+    forget_rows(record, key);
     let dead = if missing {
         proof::gone(record, policy, now)
     } else {
-        !active && view.key.iter().all(|key| proof::key_is_dead(key, record, policy, now))
+        let dead = view.key.iter().all(|key| proof::key_is_dead(key, record, policy, now));
+        !active && !taken_active && dead
     };
     since(&mut record.dead_at, dead, now);
     let sealed = record.dead_at.is_some_and(|dead_at| {
@@ -52,10 +57,7 @@ fn look_user(record: &mut Record, view: &UserView, policy: &Policy, now: DateTim
     since(&mut record.missing_since, missing, now);
     since(&mut record.disabled_since, !active, now);
     since(&mut record.denied_since, denied, now);
-    if active {
-        record.probes.values_mut().for_each(|series| series.refusals = 0);
-        forget_rows(record);
-    }
+    forget_rows(record, view.keys.iter().filter(|_| !missing));
     let dead = if missing {
         proof::gone(record, policy, now)
     } else {
@@ -97,20 +99,21 @@ fn look_role(record: &mut Record, view: &RoleView, policy: &Policy, now: DateTim
     since(&mut record.sealed_since, sealed, now);
 }
 
-/// What was proven of something that is switched on again is proven no more.
-fn forget_rows(record: &mut Record) {
-    for series in record.probes.values_mut() {
-        series.since = None;
-        series.endpoints.clear();
+/// What was proven of a key that is switched on again is proven no more.
+fn forget_rows<'a>(record: &mut Record, keys: impl IntoIterator<Item = &'a KeyState>) {
+    for key in keys.into_iter().filter(|key| key.status.is_active()) {
+        if let Some(series) = record.probes.get_mut(&key.id) {
+            series.refusals = 0;
+            series.since = None;
+            series.endpoints.clear();
+        }
     }
 }
 
 /// Whether every role that is to be cut is cut beyond the moment of death.
 fn roles_cut(roles: &[RoleStanding], record: &Record, policy: &Policy) -> bool {
-    let Some(dead_at) = record.dead_at else {
-        return false;
-    };
-    let from = dead_at + policy.cutoff_margin;
+    let Some(dead_at) = record.dead_at else { return false };
+    let from = deny::roles_from(dead_at, policy);
     roles
         .iter()
         .filter(|standing| is_cut(standing, policy))

@@ -92,11 +92,14 @@ type Check = Option<Decision>;
 const WORTH_WAITING: TimeDelta = TimeDelta::minutes(1);
 
 /// The first check that has something to say, blocks last.
-fn first(now: DateTime<Utc>, checks: &[&dyn Fn() -> Check]) -> Check {
+fn first(record: &Record, now: DateTime<Utc>, checks: &[&dyn Fn() -> Check]) -> Check {
     let mut blocked = None;
     for check in checks {
         match check() {
             None => {}
+            Some(Decision::Act(action, _)) if record.refused.contains_key(&action.site()) => {
+                blocked = blocked.or_else(|| record.refused.get(&action.site()).cloned());
+            }
             Some(Decision::Blocked(reason)) => {
                 blocked.get_or_insert(reason);
             }
@@ -106,6 +109,15 @@ fn first(now: DateTime<Utc>, checks: &[&dyn Fn() -> Check]) -> Check {
         }
     }
     blocked.map(Decision::Blocked)
+}
+
+/// The first of several actions that was not refused; where all were, the first.
+fn pick(record: &Record, mut actions: impl Iterator<Item = Action>) -> Option<Action> {
+    let first = actions.next()?;
+    if !record.refused.contains_key(&first.site()) {
+        return Some(first);
+    }
+    actions.find(|action| !record.refused.contains_key(&action.site())).or(Some(first))
 }
 
 fn act(action: Action, reason: &str) -> Decision {

@@ -62,11 +62,13 @@ pub(super) fn prove(
     policy: &Policy,
     now: DateTime<Utc>,
 ) -> Check {
-    if key_is_dead(key, record, policy, now) {
+    // What could not be switched off is not tried: it would be accepted, and that is known.
+    if key.status.is_active() || key_is_dead(key, record, policy, now) {
         return None;
     }
     if !can_probe(key, record) {
-        let since = record.disabled_since.unwrap_or(now);
+        // While something else is on, there is nothing to watch yet.
+        let since = record.disabled_since?;
         let reason = "switched off; its secret half is not known, so its state is watched";
         return Some(wait(since + policy.proof.window, reason));
     }

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Decision, Situation, act, proof, wait};
+use super::{Decision, Situation, act, pick, proof, wait};
 use crate::action::{Action, Change, DenyHandle};
 use crate::credential::Target;
 use crate::observe::{DenyState, KeyState, Presence, RoleStanding, SideState, View};
@@ -29,9 +29,13 @@ pub(super) fn reinstate(
         .changes
         .iter()
         .filter(|change| !(policy.holds.other && is_held(change)))
-        .find_map(|change| undo(target, view, change));
+        .filter_map(|change| undo(target, view, change));
+    let next = pick(record, next);
     match next {
-        Some(action) => act(action, "the contract's end was withdrawn"),
+        Some(action) => match record.refused.get(&action.site()) {
+            Some(reason) => Decision::Blocked(reason.clone()),
+            None => act(action, "the contract's end was withdrawn"),
+        },
         None if record.accepted_at.is_some_and(|at| now < at + policy.spread) => {
             let until = record.accepted_at.unwrap_or(now) + policy.spread;
             wait(until, "put back; waiting for it to hold everywhere")

@@ -75,7 +75,10 @@ pub fn ways(situation: &Situation<'_>) -> Vec<Way> {
         View::Role(view) => {
             let reading = trust::read(&view.trust, &situation.policy.partner);
             let denied = view.denies.iter().any(DenyState::denies_everything);
-            let out = view.role != Presence::Same || denied || reading.partner.is_empty();
+            // Where nobody is known to be the partner's, nobody was taken out.
+            let known = !situation.policy.partner.is_empty();
+            let out =
+                view.role != Presence::Same || denied || (known && reading.partner.is_empty());
             ways.push(way("trust", None, closed_if(out)));
             let listed = reading.others && situation.policy.shared_roles == RoleSessions::List;
             let standing = match record.dead_at {
@@ -132,12 +135,16 @@ fn role_ways<'a>(
         let how = if standing.presence != Presence::Same {
             closed_if(true)
         } else if is_cut(standing, situation.policy) {
-            closed_if(cut(&standing.denies, situation))
+            closed_if(situation.record.dead_at.is_some_and(|dead_at| {
+                let from = deny::roles_from(dead_at, situation.policy);
+                standing.denies.iter().any(|deny| deny.cuts_sessions_before(from))
+            }))
         } else {
-            match situation.record.dead_at {
-                Some(dead_at) => until(dead_at + standing.role.max_session(), now),
-                None => Standing::Open,
-            }
+            let ends = |dead_at| {
+                let one = std::slice::from_ref(standing);
+                deny::residuals(one, dead_at, situation.policy).next().map(|(_, until)| until)
+            };
+            situation.record.dead_at.and_then(ends).map_or(Standing::Open, |end| until(end, now))
         };
         way("role-sessions", id, how)
     })
@@ -178,6 +185,10 @@ fn revocation_findings(situation: &Situation<'_>) -> Vec<Finding> {
             if !reading.services.is_empty() {
                 let services = reading.services.clone();
                 found.push(Finding::ServiceWorkloads { role: role.clone(), services });
+            }
+            if policy.partner.is_empty() && view.role == Presence::Same {
+                let trusted = trust::principals(&view.trust);
+                found.push(Finding::TrustKept { role: role.clone(), trusted });
             }
             let listed = reading.others && policy.shared_roles == RoleSessions::List;
             if let Some(dead_at) = record.dead_at.filter(|_| listed) {

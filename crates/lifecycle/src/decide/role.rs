@@ -30,7 +30,7 @@ pub(super) fn revoke(
         &|| here.sessions_are_denied_beyond_that(),
         &|| here.denies_have_spread_or_sessions_ended(),
     ];
-    first(now, &checks).unwrap_or_else(|| match situation.record.sealed_since {
+    first(situation.record, now, &checks).unwrap_or_else(|| match situation.record.sealed_since {
         Some(_) => Decision::Done(Verification::ControlPlane),
         None => wait(now + situation.policy.proof.window, "not proven yet"),
     })

@@ -61,7 +61,7 @@ impl Here<'_> {
             },
             &|| self.roles(&view.roles),
         ];
-        first(self.now, &checks)
+        first(self.situation.record, self.now, &checks)
     }
 
     /// The user itself stays, with everything denied: deleting identities is their owner's business.
@@ -70,12 +70,13 @@ impl Here<'_> {
         // What is switched on again is said last: it is no reason to keep the others.
         let keys = || view.keys.iter().filter(|_| present).map(|key| delete_key(user, key));
         let sides = || view.side.iter().filter(|_| present).map(|side| delete_side(user, side));
-        let is_act = |said: &Decision| matches!(said, Decision::Act(..));
+        let refused = &self.situation.record.refused;
+        let is_act = |said: &Decision| matches!(said, Decision::Act(action, _) if !refused.contains_key(&action.site()));
         let checks: [&dyn Fn() -> Check; 3] =
             [&|| keys().chain(sides()).find(is_act), &|| keys().chain(sides()).next(), &|| {
                 self.roles(&view.roles)
             }];
-        first(self.now, &checks)
+        first(self.situation.record, self.now, &checks)
     }
 
     fn user_sessions(&self, user: &UserRef, denies: &[DenyState]) -> Check {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Check, Decision, Situation, act, deny, first, proof, wait};
+use super::{Check, Decision, Situation, act, deny, first, pick, proof, wait};
 use crate::action::Action;
 use crate::credential::UserRef;
 use crate::observe::{Presence, UserView};
@@ -31,7 +31,7 @@ pub(super) fn revoke(
         &|| here.denies_have_spread(),
         &|| here.other_sessions_have_ended(),
     ];
-    first(now, &checks).unwrap_or_else(|| here.done())
+    first(situation.record, now, &checks).unwrap_or_else(|| here.done())
 }
 
 struct Here<'a> {
@@ -57,9 +57,10 @@ impl Here<'_> {
 
     fn keys_are_off(&self) -> Check {
         self.present()?;
-        let key = self.view.keys.iter().find(|key| key.status.is_active())?;
-        let (user, key_id) = (self.user.clone(), key.id.clone());
-        Some(act(Action::DeactivateKey { user, key_id }, "the user has an active key"))
+        let active = self.view.keys.iter().filter(|key| key.status.is_active());
+        let actions = active
+            .map(|key| Action::DeactivateKey { user: self.user.clone(), key_id: key.id.clone() });
+        pick(self.situation.record, actions).map(|it| act(it, "the user has an active key"))
     }
 
     fn everything_is_denied(&self) -> Check {
@@ -78,16 +79,22 @@ impl Here<'_> {
 
     fn side_credentials_are_off(&self) -> Check {
         self.present()?;
-        let side = self.view.side.iter().find(|side| side.active)?;
-        let (user, kind, id) = (self.user.clone(), side.kind, side.id.clone());
-        Some(act(Action::Deactivate { user, kind, id }, "it is switched on"))
+        let active = self.view.side.iter().filter(|side| side.active);
+        let actions = active.map(|side| Action::Deactivate {
+            user: self.user.clone(),
+            kind: side.kind,
+            id: side.id.clone(),
+        });
+        pick(self.situation.record, actions).map(|it| act(it, "it is switched on"))
     }
 
     fn mfa_devices_are_off(&self) -> Check {
         self.present()?;
-        let serial = self.view.mfa_devices.first()?.clone();
-        let user = self.user.clone();
-        Some(act(Action::DeactivateMfa { user, serial }, "it lets the user enrol again"))
+        let actions = self.view.mfa_devices.iter().map(|serial| Action::DeactivateMfa {
+            user: self.user.clone(),
+            serial: serial.clone(),
+        });
+        pick(self.situation.record, actions).map(|it| act(it, "it lets the user enrol again"))
     }
 
     fn role_sessions(&self, from: DateTime<Utc>) -> Check {
@@ -112,7 +119,8 @@ impl Here<'_> {
     }
 
     fn roles_are_cut_beyond_its_death(&self) -> Check {
-        self.role_sessions(self.situation.record.dead_at? + self.situation.policy.cutoff_margin)
+        let Situation { record, policy, .. } = self.situation;
+        self.role_sessions(deny::roles_from(record.dead_at?, policy))
     }
 
     /// Only cut roles need to spread once more: the user's own deny had to before it counted as dead.

@@ -16,6 +16,7 @@ use severance_lifecycle::observe::{
 };
 use severance_lifecycle::policy::{Desired, Holds, Policy, Proof, RoleSessions, ServiceRoles};
 use severance_lifecycle::record::{Place, ProbeAnswer, Record};
+use severance_lifecycle::task::BlockReason;
 use severance_lifecycle::trust::Partner;
 
 pub fn start() -> DateTime<Utc> {
@@ -197,6 +198,8 @@ pub enum Fate {
     CrashAfter,
     /// The place for a deny is full.
     Full,
+    /// The provider refuses the action for good.
+    Refused,
     /// A probe is answered by a region that has not heard yet.
     Accepted,
 }
@@ -207,6 +210,7 @@ pub fn fates() -> impl Strategy<Value = Vec<Fate>> {
         1 => Just(Fate::CrashBefore),
         1 => Just(Fate::CrashAfter),
         1 => Just(Fate::Full),
+        1 => Just(Fate::Refused),
         1 => Just(Fate::Accepted)
     ];
     prop::collection::vec(fate, 0..30)
@@ -259,6 +263,14 @@ pub fn drive(
     panic!("no end after {STEPS} steps; tried {tried:#?}");
 }
 
+pub fn refusal() -> BlockReason {
+    BlockReason::Refused {
+        operation: "iam:Anything".into(),
+        code: "AccessDenied".into(),
+        message: String::new(),
+    }
+}
+
 fn take_step(
     action: &Action,
     fate: Fate,
@@ -275,6 +287,9 @@ fn take_step(
         (Fate::Full, Action::DenyUser { deny, .. } | Action::DenyRole { deny, .. }) => {
             let identity = action.touches().into_iter().next().unwrap();
             record.full.insert(Place { identity, place: deny.handle.place });
+        }
+        (Fate::Refused, action) => {
+            record.refused.insert(action.site(), refusal());
         }
         (fate, Action::Probe { key_id, sample, .. }) => {
             let endpoint = format!("region-{}", sample % 2);
