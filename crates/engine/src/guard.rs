@@ -3,7 +3,6 @@
 
 use severance_lifecycle::credential::{Target, UserRef};
 use severance_lifecycle::event::{Selector, SelectorTarget};
-use severance_lifecycle::ids::AccountId;
 use severance_lifecycle::plan::{Identity, IdentityDetail, Protected};
 use severance_lifecycle::task::{BlockReason, Task, TaskState};
 
@@ -23,10 +22,10 @@ pub(crate) enum Guarded {
 /// Whether a task may be driven. Planning's refusals are judged again, since a tag may have been put
 /// right or a configuration changed; never by looking at the provider alone, which knows of neither.
 pub(crate) async fn check(shared: &Shared, task: &mut Task) -> Result<Guarded, LedgerError> {
-    let Some((account, kind, name)) = identity(&task.target) else {
+    if matches!(task.target, Target::Unresolved { .. }) {
         return Ok(Guarded::Unresolved);
-    };
-    if is_protected(&shared.protected(), account, kind, name) {
+    }
+    if is_protected(&shared.protected(), &task.target) {
         return Ok(Guarded::Refused(BlockReason::Protected));
     }
     if let TaskState::Blocked { reason: BlockReason::FlattenedBoundary { tag } } = &task.state {
@@ -64,44 +63,17 @@ pub(crate) async fn known(
     Ok(found.into_iter().next())
 }
 
-fn identity(target: &Target) -> Option<(&AccountId, &'static str, &str)> {
-    match target {
-        Target::AccessKey { user, .. } | Target::User { user } => {
-            Some((&user.account, "user", &user.name))
-        }
-        Target::Role { role } => Some((&role.account, "role", &role.name)),
-        Target::Unresolved { .. } => None,
-    }
-}
-
 /// By account, kind and name, whatever the path: names are unique in an account (AWS: IAM User Guide,
 /// "IAM identifiers").
-fn is_protected(protected: &Protected, account: &AccountId, kind: &str, name: &str) -> bool {
-    let prefix = format!(":iam::{account}:{kind}/");
-    protected.own.iter().chain(&protected.break_glass).any(|arn| {
-        arn.split_once(&prefix).is_some_and(|(_, path)| path.rsplit('/').next() == Some(name))
-    })
+fn is_protected(protected: &Protected, target: &Target) -> bool {
+    match target {
+        Target::AccessKey { user, .. } | Target::User { user } => protected.has_user(user),
+        Target::Role { role } => protected.has_role(role),
+        Target::Unresolved { .. } => false,
+    }
 }
 
 /// The kind of identity, as ARNs name it.
 pub(crate) fn is_user(identity: &Identity) -> bool {
     matches!(identity.detail, IdentityDetail::User { .. })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_protected_identity_is_known_whatever_its_path() {
-        let protected = Protected {
-            own: ["arn:aws:iam::111122223333:role/ops/severance".to_owned()].into(),
-            break_glass: ["arn:aws-cn:iam::111122223333:user/glass".to_owned()].into(),
-        };
-        let account = AccountId::from("111122223333");
-        assert!(is_protected(&protected, &account, "role", "severance"));
-        assert!(is_protected(&protected, &account, "user", "glass"));
-        assert!(!is_protected(&protected, &account, "user", "severance"));
-        assert!(!is_protected(&protected, &AccountId::from("444455556666"), "user", "glass"));
-    }
 }

@@ -78,6 +78,7 @@ pub(crate) async fn look_up_again(
             task.assumable.push(role);
         }
     }
+    shared.protected().spare(&mut task.assumable);
     task.record.reach_looked_up = Some(now);
     Ok(())
 }

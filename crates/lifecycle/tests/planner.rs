@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use severance_lifecycle::case::{Case, CaseState};
-use severance_lifecycle::credential::Target;
+use severance_lifecycle::credential::{RoleRef, Target};
 use severance_lifecycle::event::{Selector, SelectorTarget, Severity, Trigger};
 use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::EventKey;
+use severance_lifecycle::observe::AssumableRole;
 use severance_lifecycle::plan::{
     Identity, IdentityDetail, Planned, Planner, Protected, SelectorMatch, TagKeys,
 };
@@ -139,6 +140,21 @@ fn a_protected_identity_is_known_at_any_path() {
     assert!(protected.has("arn:aws-cn:iam::111122223333:user/glass"));
     assert!(!protected.has("arn:aws:iam::111122223333:user/worker"), "a user is not a role");
     assert!(!protected.has("arn:aws:iam::444455556666:role/worker"), "another account");
+}
+
+#[test]
+fn a_protected_role_within_reach_is_never_cut() {
+    let reached = |name: &str| AssumableRole {
+        role: RoleRef { account: "111122223333".into(), name: name.into(), id: "R".into() },
+        max_session_seconds: 3600,
+        service_linked: false,
+        service_assumed: false,
+    };
+    let own = BTreeSet::from(["arn:aws:iam::111122223333:role/worker".to_owned()]);
+    let protected = Protected { own, ..Protected::default() };
+    let mut roles = [reached("worker"), reached("deploy")];
+    protected.spare(&mut roles);
+    assert_eq!(roles.map(|role| role.service_linked), [true, false]);
 }
 
 #[test]

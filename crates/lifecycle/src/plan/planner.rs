@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::inventory::{Flattened, Identity, IdentityDetail, TagKeys};
 use crate::case::Case;
-use crate::credential::{RoleRef, Target};
+use crate::credential::{RoleRef, Target, UserRef};
 use crate::event::{Selector, SelectorTarget, Trigger};
 use crate::finding::Finding;
 use crate::ids::{TaskId, UNASSIGNED_ZONE, ZoneName};
@@ -77,9 +77,33 @@ impl Protected {
                 .is_some_and(|it| self.all().any(|other| AccountKindName::of(other) == Some(it)))
     }
 
+    /// Whether a user is protected.
+    pub fn has_user(&self, user: &UserRef) -> bool {
+        self.names(AccountKindName {
+            account: user.account.as_str(),
+            kind: "user",
+            name: &user.name,
+        })
+    }
+
     /// Whether a role is protected.
     pub fn has_role(&self, role: &RoleRef) -> bool {
-        let it = AccountKindName { account: role.account.as_str(), kind: "role", name: &role.name };
+        self.names(AccountKindName {
+            account: role.account.as_str(),
+            kind: "role",
+            name: &role.name,
+        })
+    }
+
+    /// Has protected roles within reach treated like service-linked ones: not cut, but listed until
+    /// their sessions have ended.
+    pub fn spare(&self, reached: &mut [AssumableRole]) {
+        for role in reached {
+            role.service_linked |= self.has_role(&role.role);
+        }
+    }
+
+    fn names(&self, it: AccountKindName<'_>) -> bool {
         self.all().any(|other| AccountKindName::of(other) == Some(it))
     }
 
@@ -193,27 +217,16 @@ impl Planner<'_> {
         }
     }
 
-    /// Roles that are protected or cannot be changed are not cut on the way either.
-    fn cuttable(&self, roles: Vec<AssumableRole>) -> Vec<AssumableRole> {
-        roles
-            .into_iter()
-            .map(|mut role| {
-                // Treated like a service-linked one: listed until its sessions have ended.
-                role.service_linked |= self.protected.has_role(&role.role);
-                role
-            })
-            .collect()
-    }
-
     fn task(
         &self,
         case: &Case,
         target: Target,
         binding: Binding,
-        assumable: Vec<AssumableRole>,
+        mut assumable: Vec<AssumableRole>,
         refused: Option<BlockReason>,
         now: DateTime<Utc>,
     ) -> Task {
+        self.protected.spare(&mut assumable);
         let zone = self.zones.get(&binding.zone);
         let desired = Desired::Revoked;
         Task {
@@ -230,7 +243,7 @@ impl Planner<'_> {
             received_at: case.received_at,
             planned_at: now,
             deadline: case.noticed_at + zone.objective(case.trigger),
-            assumable: self.cuttable(assumable),
+            assumable,
             leaving: BTreeSet::new(),
             counts: true,
             undoes: None,
