@@ -81,6 +81,10 @@ impl<'a> Calls<'a> {
         &self.account.id
     }
 
+    pub(crate) fn lane(&self) -> Lane {
+        self.lane
+    }
+
     /// Makes one call. `request` is what an SDK's `send()` returns: nothing happens before it is
     /// polled, which is after admission. Boxed at once: the SDK's futures are large, and looks hold
     /// several of them.

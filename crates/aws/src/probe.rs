@@ -6,7 +6,7 @@ use severance_lifecycle::failure::Failure;
 use severance_lifecycle::record::ProbeAnswer;
 
 use crate::calls::Calls;
-use crate::secret_index::{Place, is_final};
+use crate::secret_index::{Holds, Place, is_final};
 use crate::secret_value::HeldKey;
 
 /// Answers of STS that tell of the key itself.
@@ -25,8 +25,17 @@ pub(crate) async fn probe(
     key_id: &str,
     sample: u32,
 ) -> Result<ProbeAnswer, Failure> {
+    let holds = calls.account.secrets.holds(calls, key_id).await;
     let Some(place) = calls.account.secrets.place(key_id) else {
-        return Ok(unavailable("no secret that may be read holds its secret half"));
+        return Ok(match holds {
+            Holds::Open => ProbeAnswer::Inconclusive {
+                endpoint: "secretsmanager".to_owned(),
+                why: "secrets cannot be searched at the moment".to_owned(),
+            },
+            Holds::Yes | Holds::No => {
+                unavailable("no secret that may be read holds its secret half")
+            }
+        });
     };
     let held = match secret_half(calls, &place, key_id).await {
         Ok(Some(held)) => held,

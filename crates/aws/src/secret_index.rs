@@ -3,13 +3,18 @@
 //! Built from tags (and, for secrets that are tagged as holding a key without saying which, from the
 //! key id in their JSON), refreshed with the inventory. A key that is not in it causes one refresh, and
 //! an account is refreshed by misses at most once a minute, so that looks stay free of such calls.
+//!
+//! No lock is held while a call is made: a call of a lower lane is not admitted while more urgent work
+//! is there, and urgent work that waited for its lock would wait for ever.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, SecretListEntry};
 use chrono::{DateTime, TimeDelta, Utc};
-use severance_lifecycle::failure::Failure;
+use severance_lifecycle::failure::{Failure, FailureClass};
+use severance_lifecycle::task::Lane;
+use tokio::sync::watch;
 
 use crate::calls::Calls;
 use crate::config::SecretFinding;
@@ -19,21 +24,65 @@ use crate::secret_value::{HeldKey, Secret, held_key};
 /// How old an index is taken as it is when a key is not in it.
 const FRESH: TimeDelta = TimeDelta::minutes(1);
 
+/// How long until secrets are searched again after a passing failure.
+const PAUSE: TimeDelta = TimeDelta::seconds(5);
+
+/// For how long a passing failure leaves it open whether a key can be probed. Its other steps go on
+/// meanwhile; only the proof waits.
+const OPEN: TimeDelta = TimeDelta::seconds(60);
+
 pub(crate) struct SecretIndex {
     finding: SecretFinding,
     known: Mutex<Known>,
-    /// Held while the index is refreshed: many misses make one refresh.
-    refreshing: tokio::sync::Mutex<()>,
+    /// Refreshes under way: at most one a lane, each with what closes when it ends.
+    running: Mutex<Vec<(Lane, watch::Receiver<()>)>>,
 }
 
 #[derive(Default)]
 struct Known {
+    found: Found,
+    /// Keys that a refresh did not find.
+    missing: HashSet<String>,
+    /// Keys of which it is open where they are, since when.
+    open: HashMap<String, DateTime<Utc>>,
+    /// How many refreshes have begun, and which of them this is of.
+    begun: u64,
+    of: u64,
+    last: Option<Last>,
+}
+
+/// What secrets were found to hold.
+#[derive(Clone, Default)]
+struct Found {
     places: HashMap<String, Place>,
     /// Key ids found in JSON, by secret, with the change that they were read at.
     read: HashMap<String, (i64, Option<String>)>,
-    /// Keys that a refresh did not find.
-    missing: HashSet<String>,
-    refreshed: Option<DateTime<Utc>>,
+}
+
+/// How the last refresh ended.
+#[derive(Clone, Copy)]
+struct Last {
+    at: DateTime<Utc>,
+    end: End,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// All regions were searched.
+    Whole,
+    /// Some region may not be searched by us.
+    Denied,
+    /// Some region failed in a way that passes.
+    Passing,
+}
+
+/// Whether a secret that we may read holds a key's secret half.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holds {
+    Yes,
+    No,
+    /// Secrets cannot be searched at the moment.
+    Open,
 }
 
 /// Where a key's secret half is.
@@ -49,106 +98,199 @@ pub(crate) struct Place {
     unusable: bool,
 }
 
+/// A refresh under way. Dropped at its end, however it ends, it wakes who waits for it.
+struct Running<'a> {
+    index: &'a SecretIndex,
+    lane: Lane,
+    _ends: watch::Sender<()>,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.index.running().retain(|(lane, _)| *lane != self.lane);
+    }
+}
+
 impl SecretIndex {
     pub(crate) fn new(finding: SecretFinding) -> Self {
-        Self { finding, known: Mutex::default(), refreshing: tokio::sync::Mutex::default() }
+        Self { finding, known: Mutex::default(), running: Mutex::default() }
     }
 
-    /// Whether a secret that we may read is known to hold the key's secret half.
-    pub(crate) async fn holds(&self, calls: &Calls<'_>, key_id: &str) -> bool {
+    /// Whether a secret that we may read holds the key's secret half; searched where it is not known.
+    ///
+    /// While a passing failure keeps secrets from being searched it is open, for a minute a key: then
+    /// the key counts as one that cannot be probed, until a search succeeds.
+    pub(crate) async fn holds(&self, calls: &Calls<'_>, key_id: &str) -> Holds {
         if !self.finding.enabled {
-            return false;
+            return Holds::No;
         }
-        if let Some(answer) = self.answer(calls, key_id) {
-            return answer;
+        loop {
+            if let Some(answer) = self.answer(calls, key_id) {
+                return answer;
+            }
+            match self.begin(calls.lane()) {
+                Ok(running) => {
+                    if let Err(failure) = self.fill(calls, &running).await {
+                        tracing::warn!(account = %calls.id(), %failure, "secrets cannot be searched");
+                    }
+                    drop(running);
+                    return self.answer(calls, key_id).unwrap_or(Holds::Open);
+                }
+                // An error says that it ended.
+                Err(mut other) => while other.changed().await.is_ok() {},
+            }
         }
-        if let Err(failure) = self.refresh_if_old(calls).await {
-            // Not recorded as a miss: the next look asks again.
-            tracing::warn!(account = %calls.id(), %failure, "secrets cannot be searched");
-            return false;
-        }
-        let mut known = self.known();
-        let found = known.places.get(key_id).is_some_and(|place| !place.unusable);
-        if !found {
-            known.missing.insert(key_id.to_owned());
-        }
-        found
     }
 
     /// What is known without a call; `None` where a refresh might tell.
-    fn answer(&self, calls: &Calls<'_>, key_id: &str) -> Option<bool> {
-        let known = self.known();
-        if let Some(place) = known.places.get(key_id) {
-            return Some(!place.unusable);
+    fn answer(&self, calls: &Calls<'_>, key_id: &str) -> Option<Holds> {
+        let mut known = self.known();
+        if let Some(place) = known.found.places.get(key_id) {
+            return Some(if place.unusable { Holds::No } else { Holds::Yes });
         }
-        let missed = known.missing.contains(key_id);
-        let fresh = known.refreshed.is_some_and(|at| calls.now() - at < FRESH);
-        (missed || fresh).then_some(false)
+        if known.missing.contains(key_id) {
+            return Some(Holds::No);
+        }
+        let last = known.last?;
+        let now = calls.now();
+        let pause = if last.end == End::Passing { PAUSE } else { FRESH };
+        // Our own clock may have been set back.
+        if (now - last.at).abs() >= pause {
+            return None;
+        }
+        Some(match last.end {
+            End::Whole => {
+                // Until the next refresh, however old this one gets.
+                known.missing.insert(key_id.to_owned());
+                Holds::No
+            }
+            End::Denied => Holds::No,
+            End::Passing => {
+                let since = *known.open.entry(key_id.to_owned()).or_insert(now);
+                if now - since < OPEN {
+                    Holds::Open
+                } else {
+                    tracing::warn!(account = %calls.id(), key_id, "not probed: secrets cannot be searched");
+                    Holds::No
+                }
+            }
+        })
     }
 
     /// Where the key's secret half is.
     pub(crate) fn place(&self, key_id: &str) -> Option<Place> {
-        self.known().places.get(key_id).filter(|place| !place.unusable).cloned()
+        self.known().found.places.get(key_id).filter(|place| !place.unusable).cloned()
     }
 
     /// The secret cannot be read, or what it holds is wrong: the key is not probeable by it until the
     /// secret changes.
     pub(crate) fn is_unusable(&self, key_id: &str) {
-        if let Some(place) = self.known().places.get_mut(key_id) {
+        if let Some(place) = self.known().found.places.get_mut(key_id) {
             place.unusable = true;
         }
     }
 
-    async fn refresh_if_old(&self, calls: &Calls<'_>) -> Result<(), Failure> {
-        let one = self.refreshing.lock().await;
-        let fresh = self.known().refreshed.is_some_and(|at| calls.now() - at < FRESH);
-        if fresh { Ok(()) } else { self.fill(calls, one).await }
-    }
-
-    /// Builds the index anew.
+    /// Builds the index anew, unless that is being done already.
     pub(crate) async fn refresh(&self, calls: &Calls<'_>) -> Result<(), Failure> {
         if !self.finding.enabled {
             return Ok(());
         }
-        let one = self.refreshing.lock().await;
-        self.fill(calls, one).await
+        match self.begin(calls.lane()) {
+            Ok(running) => self.fill(calls, &running).await,
+            Err(_) => Ok(()),
+        }
     }
 
-    async fn fill(
-        &self,
-        calls: &Calls<'_>,
-        _one: tokio::sync::MutexGuard<'_, ()>,
-    ) -> Result<(), Failure> {
-        let mut places = HashMap::new();
-        let mut read = HashMap::new();
+    /// Begins a refresh in a lane, or tells which one to wait for: one of that lane or of a more urgent
+    /// one. A less urgent one may not come to its calls before who asks here is done.
+    fn begin(&self, lane: Lane) -> Result<Running<'_>, watch::Receiver<()>> {
+        let mut running = self.running();
+        if let Some((_, other)) = running.iter().find(|(other, _)| other.rank() <= lane.rank()) {
+            return Err(other.clone());
+        }
+        let (ends, end) = watch::channel(());
+        running.push((lane, end));
+        Ok(Running { index: self, lane, _ends: ends })
+    }
+
+    /// Searches every region. One that fails keeps what was known of it and takes nothing from the
+    /// others.
+    async fn fill(&self, calls: &Calls<'_>, _: &Running<'_>) -> Result<(), Failure> {
+        let this = {
+            let mut known = self.known();
+            known.begun += 1;
+            known.begun
+        };
+        let mut found = Found::default();
+        let mut failed: Option<Failure> = None;
         let mut reads_left = calls.account.limits.secret_reads;
         for region in 0..calls.account.regions.len() {
-            for secret in list(calls, region, &[tag_key(&self.finding.holds_tag)]).await? {
-                let (Some(arn), changed) = (secret.arn.clone(), changed(&secret)) else { continue };
-                if tag(&secret, &self.finding.holds_tag) != Some(&self.finding.holds_value) {
-                    continue;
-                }
-                let key_id = self.key_in(calls, region, &arn, changed, &mut reads_left).await?;
-                if let Some(key_id) = &key_id {
-                    places.insert(key_id.clone(), Place::new(&arn, region, changed));
-                }
-                read.insert(arn, (changed, key_id));
-            }
-            for secret in list(calls, region, &[tag_key(&self.finding.key_id_tag)]).await? {
-                let ids = tag(&secret, &self.finding.key_id_tag).unwrap_or_default();
-                let Some(arn) = &secret.arn else { continue };
-                for id in ids.split_whitespace() {
-                    places.insert(id.to_owned(), Place::new(arn, region, changed(&secret)));
+            let searched = self.search(calls, region, &mut reads_left, &mut found).await;
+            if let Err(failure) = searched {
+                found.keep(&self.known().found, region);
+                if failed.as_ref().is_none_or(|before| !passes(before)) {
+                    failed = Some(failure);
                 }
             }
         }
+        let end = match &failed {
+            None => End::Whole,
+            Some(failure) if passes(failure) => End::Passing,
+            Some(_) => End::Denied,
+        };
+        self.take_in(found, this, Last { at: calls.now(), end });
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn take_in(&self, mut found: Found, this: u64, last: Last) {
         let mut known = self.known();
-        for (id, place) in &mut places {
-            let before = known.places.get(id);
+        if known.of > this {
+            // One that began later has ended already: it knows better.
+            return;
+        }
+        for (id, place) in &mut found.places {
+            let before = known.found.places.get(id);
             place.unusable = before
                 .is_some_and(|b| b.unusable && b.arn == place.arn && b.changed == place.changed);
         }
-        *known = Known { places, read, missing: HashSet::new(), refreshed: Some(calls.now()) };
+        let open =
+            if last.end == End::Whole { HashMap::new() } else { std::mem::take(&mut known.open) };
+        *known = Known {
+            found,
+            missing: HashSet::new(),
+            open,
+            begun: known.begun,
+            of: this,
+            last: Some(last),
+        };
+    }
+
+    /// Searches one region.
+    async fn search(
+        &self,
+        calls: &Calls<'_>,
+        region: usize,
+        reads_left: &mut usize,
+        found: &mut Found,
+    ) -> Result<(), Failure> {
+        for secret in list(calls, region, &[tag_key(&self.finding.holds_tag)]).await? {
+            let (Some(arn), changed) = (secret.arn.clone(), changed(&secret)) else { continue };
+            if tag(&secret, &self.finding.holds_tag) != Some(&self.finding.holds_value) {
+                continue;
+            }
+            let key_id = self.key_in(calls, region, &arn, changed, reads_left).await?;
+            if let Some(key_id) = &key_id {
+                found.places.insert(key_id.clone(), Place::new(&arn, region, changed));
+            }
+            found.read.insert(arn, (changed, key_id));
+        }
+        for secret in list(calls, region, &[tag_key(&self.finding.key_id_tag)]).await? {
+            let ids = tag(&secret, &self.finding.key_id_tag).unwrap_or_default();
+            let Some(arn) = &secret.arn else { continue };
+            for id in ids.split_whitespace() {
+                found.places.insert(id.to_owned(), Place::new(arn, region, changed(&secret)));
+            }
+        }
         Ok(())
     }
 
@@ -161,7 +303,7 @@ impl SecretIndex {
         changed: i64,
         reads_left: &mut usize,
     ) -> Result<Option<String>, Failure> {
-        let before = self.known().read.get(arn).filter(|(at, _)| *at == changed).cloned();
+        let before = self.known().found.read.get(arn).filter(|(at, _)| *at == changed).cloned();
         if let Some((_, key_id)) = before {
             return Ok(key_id);
         }
@@ -201,12 +343,34 @@ impl SecretIndex {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn running(&self) -> MutexGuard<'_, Vec<(Lane, watch::Receiver<()>)>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Found {
+    /// Keeps what was known of a region, beside what is found.
+    fn keep(&mut self, before: &Self, region: usize) {
+        for (id, place) in before.places.iter().filter(|(_, place)| place.region == region) {
+            self.places.entry(id.clone()).or_insert_with(|| place.clone());
+        }
+        for (arn, read) in &before.read {
+            self.read.entry(arn.clone()).or_insert_with(|| read.clone());
+        }
+    }
 }
 
 impl Place {
     fn new(arn: &str, region: usize, changed: i64) -> Self {
         Self { arn: arn.to_owned(), region, changed, unusable: false }
     }
+}
+
+/// Whether asking again soon may help.
+fn passes(failure: &Failure) -> bool {
+    use FailureClass::{RetryLater, RetrySoon, Throttled};
+    matches!(failure.class, Throttled | RetrySoon | RetryLater)
 }
 
 /// Whether the secret cannot be read and asking again will not help.

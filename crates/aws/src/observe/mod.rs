@@ -14,6 +14,7 @@ use severance_lifecycle::observe::{KeyState, Observed, Presence, View};
 use crate::calls::Calls;
 use crate::failure::cannot;
 use crate::reads::{key_created, key_status};
+use crate::secret_index::Holds;
 
 /// Looks at a target. The provider's clock is that of the look's latest answer; see [`Calls::at`].
 ///
@@ -59,6 +60,8 @@ async fn key_state(
     let created = key_created(&key);
     let id = key.access_key_id?;
     // An Active key is deactivated whether or not it can be probed: nothing is asked for its sake.
-    let probeable = !status.is_active() && calls.account.secrets.holds(calls, &id).await;
+    // While that is open it counts as one that can: the proof waits, and nothing else does.
+    let probeable =
+        !status.is_active() && calls.account.secrets.holds(calls, &id).await != Holds::No;
     Some(KeyState { id, status, created, probeable })
 }

@@ -1,5 +1,6 @@
 //! Probes: the key itself is tried, and what proves nothing says so.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -187,4 +188,58 @@ async fn secrets_that_may_not_be_listed_leave_keys_unprobeable_and_looks_whole()
     world.provider.inventory(&HOME.into(), &mut Ignore).await.unwrap();
     world.deactivate(&user, &key).await;
     assert!(!world.key_view(&key, &user).await.key.unwrap().probeable);
+}
+
+#[tokio::test]
+async fn a_look_does_not_wait_for_a_search_of_the_inventory() {
+    let world = world().await;
+    let user = world.user("ci");
+    let key = world.key(&user);
+    let before = world.recorder.admitted.load(Ordering::SeqCst);
+    world.provider.inventory(&HOME.into(), &mut Ignore).await.unwrap();
+    let calls = world.recorder.admitted.load(Ordering::SeqCst) - before;
+    world.deactivate(&user, &key).await;
+    let value = json(&key.access_key_id, &key.secret_access_key);
+    let tags = [("severance:access-key-id", key.access_key_id.as_str())];
+    world.seed().secret(REGIONS[0], "ci", &value, &tags).unwrap();
+    world.aws.clock().set_offset(TimeDelta::seconds(61));
+
+    // Its last four calls list secrets, by two tags in two regions. It stands before the third.
+    let hold = world.recorder.hold_after(calls - 2);
+    let look = async {
+        hold.due().await;
+        let looking = world.key_view(&key, &user);
+        let view = tokio::time::timeout(Duration::from_mins(1), looking).await;
+        hold.release();
+        view.expect("the look does not wait for what less urgent work does").key.unwrap()
+    };
+    let (account, mut ignore) = (HOME.into(), Ignore);
+    let (listed, key) = tokio::join!(world.provider.inventory(&account, &mut ignore), look);
+    listed.unwrap();
+    assert!(key.probeable);
+}
+
+#[tokio::test]
+async fn secrets_that_cannot_be_searched_for_a_while_leave_the_proof_open_and_then_degrade_it() {
+    let world = world().await;
+    let user = world.user("ci");
+    let key = world.key(&user);
+    let value = json(&key.access_key_id, &key.secret_access_key);
+    let tags = [("severance:access-key-id", key.access_key_id.as_str())];
+    world.seed().secret(REGIONS[0], "ci", &value, &tags).unwrap();
+    world.deactivate(&user, &key).await;
+    let fault = world.aws.faults().add(FaultRule::new(Fault::InternalError).on("ListSecrets"));
+    let probeable = async || world.key_view(&key, &user).await.key.unwrap().probeable;
+    assert!(probeable().await, "it is open: the key counts as one that can be probed");
+    let searched = world.calls("ListSecrets");
+    let answer = probe(&world, &user, &key, 0).await;
+    assert!(matches!(answer, ProbeAnswer::Inconclusive { .. }), "{answer:?}");
+    assert!(probeable().await);
+    assert_eq!(world.calls("ListSecrets"), searched, "not every look searches anew");
+    world.aws.clock().set_offset(TimeDelta::seconds(61));
+    assert!(!probeable().await, "not for ever");
+    assert!(world.aws.faults().remove(fault));
+    world.aws.clock().set_offset(TimeDelta::seconds(70));
+    assert!(probeable().await);
+    assert!(matches!(probe(&world, &user, &key, 0).await, ProbeAnswer::Refused { .. }));
 }
