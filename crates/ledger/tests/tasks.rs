@@ -308,3 +308,71 @@ async fn what_another_case_wants_revoked_is_held() {
     other.target = Target::User { user: user("bob") };
     assert_eq!(rig.ledger.holds(&other).await.unwrap(), none);
 }
+
+#[tokio::test]
+async fn a_later_look_queues_with_the_rest_and_is_not_urgent() {
+    let rig = Rig::new().await;
+    rig.planned(notice("n"), 0, &["ann"]).await;
+    let mut claimed = rig.claim(1).await.remove(0);
+    claimed.task.lane = Lane::Rest;
+    rig.ledger.step(&claimed.lease, at(1), step_again(claimed.task, done(), 1, 50)).await.unwrap();
+    assert_eq!(rig.ledger.agenda(at(60)).await.unwrap().urgent_due, 0);
+    let mut urgent = request(60);
+    urgent.least_urgent = Lane::Compromise;
+    assert!(rig.ledger.claim(&urgent).await.unwrap().is_empty());
+    assert_eq!(rig.claim(60).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_deletion_is_put_off_by_a_revocation_that_had_to_be_done_again() {
+    let rig = Rig::new().await;
+    let case = rig.planned(notice("n"), 0, &["ann"]).await;
+    let deletion = |when: i64| {
+        let mut task = about(&case, Target::User { user: user("ann") }, Desired::Deleted);
+        task.counts = false;
+        task.delete_after = Some(at(when));
+        due(task, when)
+    };
+    for (when, now) in [(100, 1), (200, 2), (150, 3)] {
+        let claimed = rig.claim(now).await.remove(0);
+        let mut step = step_again(claimed.task, TaskState::Open, now, now + 1);
+        step.follow_ups = vec![deletion(when)];
+        rig.ledger.step(&claimed.lease, at(now), step).await.unwrap();
+    }
+    let claimed = rig.claim(4).await.remove(0);
+    rig.ledger.step(&claimed.lease, at(4), step_to(claimed.task, done(), 4)).await.unwrap();
+    assert!(rig.claim(199).await.is_empty(), "neither the first nor an earlier one again");
+    let due = rig.claim(201).await;
+    assert_eq!(due[0].task.delete_after, Some(at(200)));
+}
+
+#[tokio::test]
+async fn a_superseded_task_loses_its_lease_and_keeps_its_lock() {
+    let rig = Rig::new().await;
+    rig.planned(end("1", ContractChange::Ended, 1), 0, &["ann"]).await;
+    let running = rig.claim(1).await.remove(0);
+    rig.planned(end("2", ContractChange::Ended, 2), 2, &["ann"]).await;
+    let until = running.lease.until;
+    lost(&rig.ledger.step(&running.lease, at(3), step_to(running.task, done(), 3)).await);
+    assert!(rig.claim(3).await.is_empty(), "its call may still be in flight");
+    let mut later = request(3);
+    later.now = until;
+    later.until = until + chrono::TimeDelta::seconds(60);
+    assert_eq!(rig.ledger.claim(&later).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_earlier_revision_holds_nothing_against_its_own_reinstatement() {
+    let rig = Rig::new().await;
+    let first = rig.planned(end("1", ContractChange::Ended, 1), 0, &["ann"]).await;
+    let claimed = rig.claim(1).await.remove(0);
+    rig.finish(claimed, 1).await;
+    rig.planned(end("2", ContractChange::Ended, 2), 2, &["ann"]).await;
+    let claimed = rig.claim(3).await.remove(0);
+    rig.finish(claimed, 3).await;
+    rig.open_case(end("3", ContractChange::Reinstated, 3), 4).await;
+    let back = rig.claim_cases(5).await.remove(0);
+    let mut undoing = about(&back.case, Target::User { user: user("ann") }, Desired::Reinstated);
+    undoing.undoes = Some(first.id);
+    assert_eq!(rig.ledger.holds(&undoing).await.unwrap(), Holds::default());
+}

@@ -81,7 +81,8 @@ async fn read(
     Ok(ClaimedCase { lease, case, event, attempts, undo, unresolved })
 }
 
-/// What the contract's other cases changed.
+/// What the contract's other cases changed and no reinstatement has put back yet: what was put back once
+/// is its owner's again, and what he does with it stays.
 async fn undo(connection: &mut SqliteConnection, case: &Case) -> Result<Vec<Task>, Fault> {
     let (Some(zone), Some(contract)) = (&case.zone, &case.contract) else {
         return Ok(Vec::new());
@@ -91,6 +92,9 @@ async fn undo(connection: &mut SqliteConnection, case: &Case) -> Result<Vec<Task
              CROSS JOIN tasks AS t INDEXED BY tasks_case ON t.case_id = c.id
          WHERE c.zone = ? AND c.contract = ? AND c.id <> ?
              AND t.desired = 'revoked' AND t.changed = 1
+             AND NOT EXISTS (SELECT 1 FROM tasks AS back INDEXED BY tasks_lock
+                 WHERE back.lock = t.lock AND back.desired = 'reinstated'
+                     AND back.undoes = c.id AND back.state = 'done')
          ORDER BY t.number",
     )
     .bind(zone.as_str())

@@ -81,7 +81,7 @@ pub(super) async fn update(
     let body = to_json("task", task)?;
     let next_at = release.and_then(|release| release.next_at);
     sqlx::query(
-        "UPDATE tasks SET body = ?2, struck = ?3, changed = ?4,
+        "UPDATE tasks SET body = ?2, struck = ?3, changed = ?4, lane = ?10,
              last_reason = COALESCE(?5, last_reason),
              next_at = CASE WHEN ?6 THEN ?7 ELSE next_at END,
              attempts = CASE WHEN ?6 THEN ?8 ELSE attempts END,
@@ -100,6 +100,7 @@ pub(super) async fn update(
     .bind(next_at.map(micros))
     .bind(release.map_or(0, |release| release.attempts))
     .bind(micros(now))
+    .bind(task.lane.rank())
     .execute(connection)
     .await?;
     Ok(())
