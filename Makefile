@@ -24,6 +24,7 @@ test: setup ## All tests: properties, simulation, scenarios, crashes
 test-kafka: setup ## The Kafka tests against a broker of yours: SEVERANCE_TEST_KAFKA=host:port make test-kafka
 	@scripts/setup nextest
 	$(CARGO) nextest run --locked --package severance-kafka
+	$(CARGO) nextest run --locked --package severance-tests --test kafka
 
 conformance: setup ## The sandbox's AWS against another emulator, line by line
 	tests/conformance.sh
