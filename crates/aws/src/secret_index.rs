@@ -130,8 +130,11 @@ impl SecretIndex {
             }
             match self.begin(calls.lane()) {
                 Ok(running) => {
-                    if let Err(failure) = self.fill(calls, &running).await {
-                        tracing::warn!(account = %calls.id(), %failure, "secrets cannot be searched");
+                    match self.fill(calls, &running).await {
+                        Ok(()) => self.is_missing(key_id),
+                        Err(failure) => {
+                            tracing::warn!(account = %calls.id(), %failure, "secrets cannot be searched");
+                        }
                     }
                     drop(running);
                     return self.answer(calls, key_id).unwrap_or(Holds::Open);
@@ -159,12 +162,7 @@ impl SecretIndex {
             return None;
         }
         Some(match last.end {
-            End::Whole => {
-                // Until the next refresh, however old this one gets.
-                known.missing.insert(key_id.to_owned());
-                Holds::No
-            }
-            End::Denied => Holds::No,
+            End::Whole | End::Denied => Holds::No,
             End::Passing => {
                 let since = *known.open.entry(key_id.to_owned()).or_insert(now);
                 if now - since < OPEN {
@@ -175,6 +173,14 @@ impl SecretIndex {
                 }
             }
         })
+    }
+
+    /// After a search for it: until the next refresh, the key is not searched for again.
+    fn is_missing(&self, key_id: &str) {
+        let mut known = self.known();
+        if !known.found.places.contains_key(key_id) {
+            known.missing.insert(key_id.to_owned());
+        }
     }
 
     /// Where the key's secret half is.
