@@ -14,6 +14,7 @@ use severance_lifecycle::ids::AccountId;
 
 use crate::answer::KeepHeaders;
 use crate::config::{AccountConfig, AwsConfig, Endpoints, Limits};
+use crate::renamed::Names;
 use crate::secret_index::SecretIndex;
 
 /// One configured account. Its clients are made when they are first used: a client costs memory, and
@@ -25,6 +26,8 @@ pub(crate) struct Account {
     pub(crate) limits: Limits,
     /// Which secrets hold which access keys.
     pub(crate) secrets: SecretIndex,
+    /// Users that were renamed.
+    pub(crate) names: Names,
     sdk: SdkConfig,
     endpoints: Endpoints,
     iam: OnceLock<aws_sdk_iam::Client>,
@@ -42,6 +45,7 @@ impl Account {
             partition: config.partition.clone(),
             limits: config.limits.clone(),
             secrets: SecretIndex::new(config.secrets.clone()),
+            names: Names::default(),
             sdk: in_account(config, account, base).await,
             endpoints: config.endpoints.clone(),
             iam: OnceLock::new(),

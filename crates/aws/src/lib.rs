@@ -25,6 +25,7 @@ mod permissions;
 mod probe;
 mod provider;
 mod reads;
+mod renamed;
 mod secret_index;
 mod secret_value;
 

@@ -211,6 +211,7 @@ mod tests {
             include_str!("inventory.rs"),
             include_str!("locate.rs"),
             include_str!("probe.rs"),
+            include_str!("renamed.rs"),
             include_str!("secret_index.rs"),
         ];
         let mut called = 0;

@@ -100,7 +100,12 @@ impl Provider for AwsProvider {
     }
 
     async fn act(&self, action: &Action, lane: Lane) -> Result<Applied, Failure> {
-        act::act(&self.calls(act::account(action), lane)?, action).await
+        let calls = self.calls(act::account(action), lane)?;
+        let mut action = action.clone();
+        if let Some(user) = action.user_mut() {
+            calls.account.names.apply(user);
+        }
+        act::act(&calls, &action).await
     }
 
     async fn locate_key(&self, key_id: &str, lane: Lane) -> Result<KeyLocation, Failure> {

@@ -179,6 +179,27 @@ impl Action {
         })
     }
 
+    /// The user that the action touches; `None` for one that touches a role.
+    pub fn user_mut(&mut self) -> Option<&mut UserRef> {
+        match self {
+            Self::DeactivateKey { user, .. }
+            | Self::ReactivateKey { user, .. }
+            | Self::DeleteKey { user, .. }
+            | Self::DeleteLoginProfile { user }
+            | Self::Deactivate { user, .. }
+            | Self::Reactivate { user, .. }
+            | Self::Delete { user, .. }
+            | Self::DeactivateMfa { user, .. }
+            | Self::DenyUser { user, .. }
+            | Self::AllowUser { user, .. }
+            | Self::Probe { user, .. } => Some(user),
+            Self::DenyRole { .. }
+            | Self::AllowRole { .. }
+            | Self::RemoveTrust { .. }
+            | Self::RestoreTrust { .. } => None,
+        }
+    }
+
     /// Whether the action changes anything at the provider. In `observe` only those that do not are
     /// carried out.
     pub fn changes_provider(&self) -> bool {

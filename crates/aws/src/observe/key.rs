@@ -5,22 +5,44 @@ use severance_lifecycle::credential::UserRef;
 use severance_lifecycle::failure::{Failure, FailureClass};
 use severance_lifecycle::observe::{KeyView, Presence};
 
-use super::{denies, intruders, key_state, presence, role};
+use super::{Seen, denies, intruders, key_state, presence, renamed_again, role};
 use crate::calls::Calls;
 use crate::reads::Holder;
+use crate::renamed;
 
 /// Looks at a key.
 ///
 /// While the key is Active the look is one call and says nothing of denies, roles and intruders (they
 /// are empty): an Active key is deactivated whatever they are, and every call before that is time in
 /// which it works. A key id belongs to one user for ever, so a key that is listed under the user's name
-/// says by itself that the user is the same.
+/// says by itself that the user is the same. A user that is not there under its name is looked for
+/// under others.
 pub(super) async fn look(
     calls: &Calls<'_>,
     look: &Look,
     key_id: &str,
     user: &UserRef,
 ) -> Result<KeyView, Failure> {
+    let presence = match by_name(calls, look, key_id, user).await? {
+        Seen::There(view) => return Ok(view),
+        Seen::NotThere(presence) => presence,
+    };
+    if let Some(current) = renamed::find(calls, Some(key_id), user).await? {
+        return match by_name(calls, look, key_id, &current).await? {
+            Seen::There(view) => Ok(view),
+            Seen::NotThere(_) => Err(renamed_again()),
+        };
+    }
+    let roles = role::standings(calls, look).await?;
+    Ok(KeyView { user: presence, key: None, denies: Vec::new(), roles, intruders: Vec::new() })
+}
+
+async fn by_name(
+    calls: &Calls<'_>,
+    look: &Look,
+    key_id: &str,
+    user: &UserRef,
+) -> Result<Seen<KeyView>, Failure> {
     let mut view = KeyView {
         user: Presence::Missing,
         key: None,
@@ -31,8 +53,7 @@ pub(super) async fn look(
     let keys = match calls.access_keys(&user.name).await {
         Ok(keys) => keys,
         Err(failure) if failure.class == FailureClass::Gone => {
-            view.roles = role::standings(calls, look).await?;
-            return Ok(view);
+            return Ok(Seen::NotThere(Presence::Missing));
         }
         Err(failure) => return Err(failure),
     };
@@ -42,15 +63,14 @@ pub(super) async fn look(
         view.user = Presence::Same;
         view.key = key_state(calls, key).await;
         if view.key.as_ref().is_some_and(|key| key.status.is_active()) {
-            return Ok(view);
+            return Ok(Seen::There(view));
         }
     } else {
         let found = calls.user(&user.name).await?;
         view.user = presence(found.as_ref().map(|found| found.user_id.as_str()), &user.id);
     }
     if view.user != Presence::Same {
-        view.roles = role::standings(calls, look).await?;
-        return Ok(view);
+        return Ok(Seen::NotThere(view.user));
     }
     let holder = Holder::User(&user.name);
     let (roles, inline, attached, login) = futures::try_join!(
@@ -68,5 +88,5 @@ pub(super) async fn look(
         attached: &attached,
     };
     view.intruders = intruders::among(calls, look, user, found).await?;
-    Ok(view)
+    Ok(Seen::There(view))
 }

@@ -7,12 +7,12 @@ mod role;
 mod user;
 
 use severance_engine::ports::Look;
-use severance_lifecycle::credential::Target;
+use severance_lifecycle::credential::{Target, UserRef};
 use severance_lifecycle::failure::{Failure, FailureClass};
 use severance_lifecycle::observe::{KeyState, Observed, Presence, View};
 
 use crate::calls::Calls;
-use crate::failure::cannot;
+use crate::failure::{cannot, replan};
 use crate::reads::{key_created, key_status};
 use crate::secret_index::Holds;
 
@@ -29,17 +29,34 @@ pub(crate) async fn observe(calls: &Calls<'_>, look: &Look) -> Result<Observed, 
 }
 
 async fn view(calls: &Calls<'_>, look: &Look) -> Result<View, Failure> {
+    let current = |user: &UserRef| {
+        let mut user = user.clone();
+        calls.account.names.apply(&mut user);
+        user
+    };
     Ok(match &look.target {
         Target::AccessKey { key_id, user } => {
-            View::AccessKey(key::look(calls, look, key_id, user).await?)
+            View::AccessKey(key::look(calls, look, key_id, &current(user)).await?)
         }
-        Target::User { user } => View::User(user::look(calls, look, user).await?),
+        Target::User { user } => View::User(user::look(calls, look, &current(user)).await?),
         Target::Role { role } => View::Role(role::look(calls, look, role).await?),
         Target::Unresolved { selector } => {
             let message = format!("nothing to look at: {selector}");
             return Err(cannot("observe", "Unresolved", &message));
         }
     })
+}
+
+/// A look at a user by its name.
+enum Seen<V> {
+    There(V),
+    /// No user of that id has that name.
+    NotThere(Presence),
+}
+
+/// It was found under another name a moment ago and is not there now.
+fn renamed_again() -> Failure {
+    replan("iam:GetUser", "the user was renamed while it was looked at")
 }
 
 /// Ids, not names: an identity made again under an old name is another.

@@ -6,22 +6,42 @@ use severance_lifecycle::credential::UserRef;
 use severance_lifecycle::failure::Failure;
 use severance_lifecycle::observe::{Presence, Routes, UserView};
 
-use super::{denies, key_state, presence, role};
+use super::{Seen, denies, key_state, presence, renamed_again, role};
 use crate::calls::Calls;
 use crate::reads::Holder;
+use crate::renamed;
 
-/// Looks at a user: every kind of credential, all pages, and the routes.
+/// Looks at a user: every kind of credential, all pages, and the routes. One that is not there under its
+/// name is looked for under others.
 pub(super) async fn look(
     calls: &Calls<'_>,
     look: &Look,
     user: &UserRef,
 ) -> Result<UserView, Failure> {
+    let presence = match by_name(calls, look, user).await? {
+        Seen::There(view) => return Ok(view),
+        Seen::NotThere(presence) => presence,
+    };
+    match renamed::find(calls, None, user).await? {
+        None => absent(calls, look, presence).await,
+        Some(current) => match by_name(calls, look, &current).await? {
+            Seen::There(view) => Ok(view),
+            Seen::NotThere(_) => Err(renamed_again()),
+        },
+    }
+}
+
+async fn by_name(
+    calls: &Calls<'_>,
+    look: &Look,
+    user: &UserRef,
+) -> Result<Seen<UserView>, Failure> {
     let found = calls.user(&user.name).await?;
     let presence = presence(found.as_ref().map(|found| found.user_id.as_str()), &user.id);
-    let Some(found) = found.filter(|_| presence == Presence::Same) else {
-        return absent(calls, look, presence).await;
-    };
-    whole(calls, look, user, &found).await
+    match found.filter(|_| presence == Presence::Same) {
+        Some(found) => whole(calls, look, user, &found).await.map(Seen::There),
+        None => Ok(Seen::NotThere(presence)),
+    }
 }
 
 /// The user is not there (any more); the roles that it could assume are.

@@ -4,6 +4,7 @@ use severance_engine::ports::Provider as _;
 use severance_lifecycle::action::{Action, DenyOrder, DenyPlace, DenyScope, SideCredential};
 use severance_lifecycle::credential::Target;
 use severance_lifecycle::failure::FailureClass;
+use severance_lifecycle::observe::Presence;
 use severance_sandbox::aws::{Fault, FaultRule};
 
 use crate::support::{HOME, World, credentials, everything, policy, sessions, world};
@@ -286,4 +287,60 @@ async fn a_listing_that_is_too_long_is_a_failure_and_never_a_part_of_it() {
     let failure = world.provider.observe(&look).await.unwrap_err();
     assert_eq!((failure.class, failure.code.as_str()), (FailureClass::Cannot, "TooManyPages"));
     assert!(failure.message.contains("aws.limits.pages"), "{HOME}: {failure}");
+}
+
+async fn rename(world: &World, from: &str, to: &str) {
+    let update = world.somebody().update_user().user_name(from).new_user_name(to);
+    update.send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_whose_user_was_renamed_is_found_and_switched_off_under_the_new_name() {
+    let world = world().await;
+    let user = world.user("ci");
+    let key = world.key(&user);
+    rename(&world, "ci", "hidden").await;
+    let view = world.key_view(&key, &user).await;
+    assert_eq!(view.user, Presence::Same);
+    assert!(view.key.unwrap().status.is_active());
+    world.deactivate(&user, &key).await;
+    assert!(!world.aws.key_state(&key.access_key_id).unwrap().accepted);
+    world.deny_user(&user, everything(DenyPlace::Inline)).await.unwrap();
+    assert_eq!(world.key_view(&key, &user).await.denies.len(), 1);
+    // Again, with somebody else under the old name.
+    rename(&world, "hidden", "deeper").await;
+    world.user("ci");
+    let view = world.key_view(&key, &user).await;
+    assert_eq!((view.user, view.denies.len()), (Presence::Same, 1));
+    let handle = everything(DenyPlace::Inline).handle;
+    world.allow_user(&user, handle).await.unwrap();
+    assert!(world.key_view(&key, &user).await.denies.is_empty());
+}
+
+#[tokio::test]
+async fn a_renamed_user_is_looked_for_by_its_id_and_one_that_is_gone_is_said_to_be() {
+    let world = world().await;
+    let (user, gone) = (world.user("ci"), world.user("gone"));
+    let key = world.key(&user);
+    world.aws.set_page_size(2);
+    rename(&world, "ci", "hidden").await;
+    world.user("ci");
+    let view = world.user_view(&user).await;
+    assert_eq!((view.user, view.keys.len()), (Presence::Same, 1));
+    // Its key deleted, its sessions live: the user is found all the same.
+    let delete = world.somebody().delete_access_key().user_name("hidden");
+    delete.access_key_id(&key.access_key_id).send().await.unwrap();
+    rename(&world, "hidden", "deeper").await;
+    let view = world.key_view(&key, &user).await;
+    assert_eq!((view.user, view.key), (Presence::Same, None));
+
+    world.somebody().delete_user().user_name("gone").send().await.unwrap();
+    assert_eq!(world.user_view(&gone).await.user, Presence::Missing);
+    world.user("gone");
+    assert_eq!(world.user_view(&gone).await.user, Presence::Replaced);
+    // Where users may not be listed, their details say the same.
+    let deny = policy("Deny", "iam:ListUsers");
+    world.seed().role_policy("severance", "no", &deny).unwrap();
+    rename(&world, "deeper", "deepest").await;
+    assert_eq!(world.user_view(&user).await.user, Presence::Same);
 }
