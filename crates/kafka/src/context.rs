@@ -1,7 +1,8 @@
 //! What every client of ours has in common: its log lines, its errors, its tokens.
 
+use std::collections::BTreeSet;
 use std::error::Error;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::ClientContext;
 use rdkafka::client::OAuthToken;
@@ -20,11 +21,37 @@ pub(crate) struct Context {
     purpose: Arc<str>,
     tokens: TokenSource,
     clock: Arc<dyn Clock>,
+    /// What is wrong and was told, until something works again.
+    told: Arc<Mutex<BTreeSet<i32>>>,
 }
 
 impl Context {
     pub(crate) fn new(purpose: &str, config: &KafkaConfig, clock: Arc<dyn Clock>) -> Self {
-        Self { purpose: purpose.into(), tokens: TokenSource::of(config), clock }
+        let tokens = TokenSource::of(config);
+        Self { purpose: purpose.into(), tokens, clock, told: Arc::default() }
+    }
+
+    pub(crate) fn purpose(&self) -> Arc<str> {
+        Arc::clone(&self.purpose)
+    }
+
+    /// Something came from the brokers or got to them: told where they were away.
+    pub(crate) fn works(&self) {
+        let mut told = self.told();
+        if !told.is_empty() {
+            told.clear();
+            tracing::info!(client = &*self.purpose, "Kafka answers again");
+        }
+    }
+
+    /// Whether this kind of trouble is new. The library repeats it at each attempt, for each broker.
+    pub(crate) fn is_new(&self, error: &KafkaError) -> bool {
+        let code = error.rdkafka_error_code().map_or(i32::MAX, |code| code as i32);
+        self.told().insert(code)
+    }
+
+    fn told(&self) -> MutexGuard<'_, BTreeSet<i32>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -58,8 +85,14 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         // The end of a partition is reported as an error; it is none.
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
-            tracing::warn!(client = &*self.purpose, %error, "Kafka: {reason}");
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+            return;
+        }
+        let client = &*self.purpose;
+        if self.is_new(&error) {
+            tracing::warn!(client, %error, "Kafka: {reason}");
+        } else {
+            tracing::debug!(client, %error, "Kafka: {reason}");
         }
     }
 

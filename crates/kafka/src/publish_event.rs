@@ -55,7 +55,7 @@ impl EventPublisher {
     /// [`SetupError`] where the configuration is wrong.
     pub fn new(config: &KafkaConfig, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
         config.validate()?;
-        let producer = crate::publisher::producer(config, clock, "publish")?;
+        let producer = crate::publisher::producer(config, Context::new("publish", config, clock))?;
         Ok(Self { producer, topics: config.topics.clone() })
     }
 

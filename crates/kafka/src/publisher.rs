@@ -21,8 +21,9 @@ const PURPOSE: &str = "outbox";
 pub struct KafkaPublisher {
     /// Replaced by a new one after a fatal error, which a producer does not recover from.
     producer: RwLock<FutureProducer<Context>>,
+    /// Shared by every producer; it tells of troubles that come and go.
+    context: Context,
     config: KafkaConfig,
-    clock: Arc<dyn Clock>,
 }
 
 impl KafkaPublisher {
@@ -32,8 +33,9 @@ impl KafkaPublisher {
     /// [`SetupError`] where the configuration is wrong.
     pub fn new(config: &KafkaConfig, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
         config.validate()?;
-        let producer = RwLock::new(producer(config, Arc::clone(&clock), PURPOSE)?);
-        Ok(Self { producer, config: config.clone(), clock })
+        let context = Context::new(PURPOSE, config, clock);
+        let producer = RwLock::new(producer(config, context.clone())?);
+        Ok(Self { producer, context, config: config.clone() })
     }
 
     /// Waits until what was handed over is on its way or refused, at most so long. Blocks: call it on a
@@ -58,7 +60,7 @@ impl KafkaPublisher {
             return; // Somebody else was here first.
         }
         tracing::error!(%error, "the producer failed for good ({why}); a new one is started");
-        match producer(&self.config, Arc::clone(&self.clock), PURPOSE) {
+        match producer(&self.config, self.context.clone()) {
             Ok(new) => *current = new,
             Err(error) => {
                 tracing::error!(
@@ -81,7 +83,10 @@ impl Publisher for KafkaPublisher {
             self.replace_if_failed(&producer);
         }
         match sent {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.context.works();
+                Ok(())
+            }
             Err(error) if is_too_large(&error) => {
                 Err(PublishError::TooLarge { bytes: record_bytes(key, value, &message.headers) })
             }
@@ -95,12 +100,12 @@ impl Publisher for KafkaPublisher {
 /// A producer.
 pub(crate) fn producer(
     config: &KafkaConfig,
-    clock: Arc<dyn Clock>,
-    purpose: &str,
+    context: Context,
 ) -> Result<FutureProducer<Context>, SetupError> {
+    let purpose = context.purpose();
     crate::client::producer(config)?
-        .create_with_context(Context::new(purpose, config, clock))
-        .map_err(|error| crate::client::refused(purpose, error))
+        .create_with_context(context)
+        .map_err(|error| crate::client::refused(&purpose, error))
 }
 
 /// Sends one record; the partition and the offset that it got.

@@ -86,6 +86,8 @@ fn waiting(health: &IntakeHealth) -> String {
     let late = health.topics.iter().map(|topic| {
         let why = if !topic.joined {
             "no assignment yet"
+        } else if topic.storer_ended {
+            "its records do not get to the ledger any more: start the worker anew"
         } else if topic.ledger_failing {
             "the ledger refuses its records"
         } else {

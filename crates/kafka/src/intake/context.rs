@@ -72,6 +72,7 @@ impl ConsumerContext for IntakeContext {
     fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Assign(list) => {
+                self.client.works();
                 let partitions = partitions(list);
                 tracing::info!(topic = self.stream.topic, ?partitions, "partitions assigned");
                 for check in self.stream.assigned(partitions.into_iter()) {

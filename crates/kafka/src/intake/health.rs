@@ -18,7 +18,7 @@ impl IntakeHealth {
     pub fn ready(&self, patience: TimeDelta) -> bool {
         self.topics.iter().all(|topic| {
             let polled = topic.last_poll.is_some_and(|at| self.at - at <= patience);
-            polled && topic.joined && !topic.ledger_failing
+            polled && topic.joined && !topic.ledger_failing && !topic.storer_ended
         })
     }
 }
@@ -38,6 +38,8 @@ pub struct TopicHealth {
     pub paused: bool,
     /// Whether the ledger refused the last batch.
     pub ledger_failing: bool,
+    /// Whether nothing hands records to the ledger any more. Final: it takes a new start.
+    pub storer_ended: bool,
     /// Records that wait for the ledger.
     pub buffered: usize,
     /// When the consumer was last polled.

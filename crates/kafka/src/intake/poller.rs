@@ -174,11 +174,13 @@ impl Poller {
             self.stream.polled(self.clock.now());
             match consumer.poll(patience) {
                 Some(Ok(message)) => {
+                    consumer.context().client.works();
                     if let Some(check) = self.take_in(&message) {
                         let _ = checks.send(Signal::Check(check));
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    consumer.context().client.works();
                     tracing::debug!(topic = self.stream.topic, partition, "caught up");
                     self.stream.reached_end(partition);
                 }

@@ -1,8 +1,10 @@
 //! Hands batches to the ledger, one at a time and in order, until it takes them.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::FutureExt as _;
 use severance_engine::ports::{Arrival, Clock, Inbox};
 use tokio::task::JoinHandle;
 
@@ -36,6 +38,13 @@ struct Ended(Shared);
 
 impl Drop for Ended {
     fn drop(&mut self) {
+        if !self.0.is_stopping() {
+            let topic = &self.0.topic;
+            tracing::error!(
+                topic,
+                "records do not get to the ledger any more: start the worker anew"
+            );
+        }
         self.0.storer_ended();
     }
 }
@@ -44,12 +53,22 @@ impl Drop for Ended {
 async fn store(stream: &Shared, inbox: &dyn Inbox, clock: &dyn Clock, batch: &[Fetched]) -> bool {
     let mut wait = FIRST_WAIT;
     loop {
-        match inbox.accept(arrivals(batch, clock.now())).await {
-            Ok(answers) => {
+        // A ledger that panics has not taken the batch, as one that refuses it.
+        let accepting = AssertUnwindSafe(inbox.accept(arrivals(batch, clock.now())));
+        match accepting.catch_unwind().await {
+            Ok(Ok(answers)) => {
                 stream.accepted(batch, &answers);
                 return true;
             }
-            Err(error) => {
+            Err(_) => {
+                stream.refused();
+                tracing::error!(
+                    topic = stream.topic,
+                    records = batch.len(),
+                    "the ledger panicked at a batch; it is tried again"
+                );
+            }
+            Ok(Err(error)) => {
                 stream.refused();
                 tracing::error!(
                     topic = stream.topic,

@@ -85,7 +85,8 @@ impl Watcher {
             }
         };
         let expected = check.expected.or(held.committed);
-        if is_lost(expected, first, held) && !self.alarm(check.partition, expected, held) {
+        let lost = check.rewound || is_lost(expected, first, held);
+        if lost && !self.alarm(check.partition, expected, held) {
             return false;
         }
         self.stream.checked(check, held.committed);
@@ -123,7 +124,8 @@ impl Watcher {
             expected,
             low = held.low,
             high = held.high,
-            "offsets fell out of retention: events may have been missed"
+            "the broker does not hold what should come next (retention, a topic that was made anew, a \
+             lost log): events may have been missed"
         );
         let finding = Finding::OffsetsLost { topic, partition };
         match self.runtime.block_on(self.inbox.alarm(&finding, self.clock.now())) {
@@ -140,8 +142,8 @@ impl Watcher {
     }
 
     /// Measures lag. Watermarks, not the client's statistics: those freeze while paused. Where the
-    /// broker has deleted what should arrive next and nothing has arrived since the last measurement,
-    /// it never will.
+    /// broker has deleted what should arrive next, or its log ends before it, and nothing has arrived
+    /// since the last measurement, it never will.
     fn measure(&self, suspects: &mut BTreeMap<i32, Position>) {
         for position in self.stream.positions() {
             let topic = &self.stream.topic;
@@ -151,14 +153,19 @@ impl Watcher {
                 continue;
             };
             self.stream.measured(&position, low, high);
-            if position.expected.is_none_or(|expected| low <= expected) {
+            let beyond = position.expected.is_some_and(|expected| expected > high);
+            if !beyond && position.expected.is_none_or(|expected| low <= expected) {
                 suspects.remove(&position.partition);
                 continue;
             }
             let again = suspects.insert(position.partition, position) == Some(position);
             let held = Held { committed: None, low, high };
             if again && self.alarm(position.partition, position.expected, held) {
-                self.stream.skip_to(&position, low);
+                if beyond {
+                    self.stream.begin_again(&position);
+                } else {
+                    self.stream.skip_to(&position, low);
+                }
             }
         }
     }

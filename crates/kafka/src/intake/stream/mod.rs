@@ -89,6 +89,9 @@ pub(super) struct Check {
     pub(super) generation: u64,
     /// The offset that should have arrived; `None`: the group's committed one.
     pub(super) expected: Option<i64>,
+    /// Something arrived whose offset is before the one that should have: whatever the broker holds
+    /// now, it is not what it held.
+    pub(super) rewound: bool,
 }
 
 /// What the watcher needs of a partition to measure its lag.
@@ -156,6 +159,7 @@ impl Stream {
             joined: state.joined,
             paused: state.paused,
             ledger_failing: state.ledger_failing,
+            storer_ended: state.storer_ended,
             buffered: state.buffer.len() + state.at_ledger,
             last_poll: state.last_poll,
             partitions: state.partitions.iter().map(partition).collect(),
@@ -187,7 +191,68 @@ impl Partition {
             lag: None,
         }
     }
+
+    /// The topic was made anew, or a broker lost its log: the numbers begin again, and what the ledger
+    /// has of the old ones says nothing of the new.
+    fn begin_again(&mut self, generation: u64) {
+        *self = Self { checked: true, caught_up: self.caught_up, ..Self::new(generation) };
+    }
 }
 
 /// Shared by the three.
 pub(super) type Shared = Arc<Stream>;
+
+#[cfg(test)]
+mod tests {
+    use severance_engine::ports::{Acceptance, Coordinates};
+    use severance_lifecycle::event::Malformed;
+
+    use super::*;
+
+    fn arrival(offset: i64) -> Arrival {
+        let at = DateTime::UNIX_EPOCH;
+        Arrival {
+            coordinates: Coordinates { topic: "t".into(), partition: 0, offset, timestamp: at },
+            key: None,
+            value: None,
+            headers: Vec::new(),
+            parsed: Err(Malformed::new("data", "a test's")),
+            received_at: at,
+        }
+    }
+
+    #[tokio::test]
+    async fn offsets_that_begin_again_are_checked_and_what_was_stored_before_does_not_count() {
+        let stream = Stream::new(Inbound::ALL[0], &KafkaConfig::default(), Gate::new());
+        let [check] = stream.assigned([0].into_iter())[..] else { panic!("one partition") };
+        stream.checked(&check, Some(7));
+        assert_eq!(stream.push(arrival(7), 1), None);
+        let old = stream.take().await.unwrap_or_default();
+        let check = stream.push(arrival(0), 1);
+        assert!(check.is_some_and(|check| check.rewound && check.expected == Some(8)), "{check:?}");
+        stream.accepted(&old, &[Acceptance::DeadLettered]);
+        assert_eq!(stream.to_store(), [], "the old topic's offset is none of the new one's");
+        let new = stream.take().await.unwrap_or_default();
+        stream.accepted(&new, &[Acceptance::DeadLettered]);
+        assert_eq!(stream.to_store(), [], "not before it was told");
+        if let Some(check) = check {
+            stream.checked(&check, None);
+        }
+        assert_eq!(stream.to_store(), [(0, 0)]);
+    }
+
+    #[test]
+    fn an_intake_whose_storer_ended_is_not_ready() {
+        let stream = Stream::new(Inbound::ALL[0], &KafkaConfig::default(), Gate::new());
+        let now = DateTime::UNIX_EPOCH;
+        stream.polled(now);
+        stream.assigned(std::iter::empty());
+        let ready = || {
+            let health = super::super::IntakeHealth { topics: vec![stream.health()], at: now };
+            health.ready(chrono::TimeDelta::seconds(1))
+        };
+        assert!(ready());
+        stream.storer_ended();
+        assert!(!ready());
+    }
+}

@@ -13,12 +13,20 @@ impl Stream {
     pub(in super::super) fn push(&self, arrival: Arrival, bytes: usize) -> Option<Check> {
         let mut state = self.state();
         let (id, offset) = (arrival.coordinates.partition, arrival.coordinates.offset);
-        let partition = state.partitions.get_mut(&id)?;
+        let State { partitions, generations, .. } = &mut *state;
+        let partition = partitions.get_mut(&id)?;
+        // Beyond: what lies between was deleted, or is no record. Before: the numbers began again.
+        let gap = partition.expected.filter(|expected| offset != *expected && partition.checked);
+        let rewound = gap.is_some_and(|expected| offset < expected);
+        if rewound {
+            *generations += 1;
+            partition.begin_again(*generations);
+        }
         let generation = partition.generation;
-        let gap = partition.expected.filter(|expected| offset > *expected && partition.checked);
         partition.expected = Some(offset + 1);
         partition.first.get_or_insert(offset);
         if gap.is_some() {
+            // Not stored until it was looked at (and told).
             partition.checked = false;
         }
         state.buffer.push_back(Fetched { arrival, bytes, generation });
@@ -27,7 +35,7 @@ impl Stream {
         self.tell_gate(&state);
         drop(state);
         self.filled.notify_one();
-        gap.map(|expected| Check { partition: id, generation, expected: Some(expected) })
+        gap.map(|expected| Check { partition: id, generation, expected: Some(expected), rewound })
     }
 
     pub(in super::super) fn polled(&self, at: DateTime<Utc>) {
@@ -44,7 +52,7 @@ impl Stream {
             state.generations += 1;
             let generation = state.generations;
             state.partitions.insert(partition, Partition::new(generation));
-            checks.push(Check { partition, generation, expected: None });
+            checks.push(Check { partition, generation, expected: None, rewound: false });
         }
         self.tell_gate(&state);
         checks

@@ -46,6 +46,18 @@ impl Stream {
         }
     }
 
+    /// The broker's log ends before what should arrive next: it was told, and the numbers begin again.
+    pub(in super::super) fn begin_again(&self, position: &Position) {
+        let mut state = self.state();
+        state.generations += 1;
+        let generation = state.generations;
+        if let Some(partition) = state.partitions.get_mut(&position.partition)
+            && partition.generation == position.generation
+        {
+            partition.begin_again(generation);
+        }
+    }
+
     /// Nothing before `low` will arrive any more: it was told.
     pub(in super::super) fn skip_to(&self, position: &Position, low: i64) {
         let mut state = self.state();
