@@ -5,6 +5,9 @@
 //! off a few percent. Without throttles the rate closes in on the ceiling and then creeps past it,
 //! so that it stays within a few percent of a limit and finds out when that was raised.
 
+#[cfg(test)]
+mod tests;
+
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, PoisonError};
@@ -21,10 +24,15 @@ use super::Rate;
 use crate::ports::Clock;
 use crate::steady::Steady;
 
-type Limiter = RateLimiter<NotKeyed, InMemoryState, Steady, NoOpMiddleware<Duration>>;
+/// A limiter, and the most that it gives at once.
+struct Limiter {
+    rate: RateLimiter<NotKeyed, InMemoryState, Steady, NoOpMiddleware<Duration>>,
+    burst: NonZeroU32,
+}
 
 /// A call costs this many units at the configured rate, and more where the rate is lowered: that is
-/// how one limiter, whose quota is fixed, serves a rate that changes.
+/// how one limiter, whose quota is fixed, serves a rate that changes. A call that costs more than the
+/// burst holds is spent in portions.
 const UNITS: u32 = 64;
 /// Calls are never fewer than the configured rate divided by this.
 const MOST_LOWERED: f64 = 1_000.0;
@@ -77,27 +85,29 @@ impl AccountGate {
 
     /// Waits until the rate allows a call.
     pub(super) async fn take(&self, lane: Lane, clock: &dyn Clock) {
-        if lane == Lane::Compromise {
-            let _waiting = Waiting::new(self);
-            let _turn = self.turnstiles[usize::from(lane.rank())].lock().await;
-            self.spend(&self.all, clock).await;
-        } else {
-            let _turn = self.turnstiles[usize::from(lane.rank())].lock().await;
-            self.spend(&self.lower, clock).await;
-            self.no_urgent_waiting().await;
-            self.spend(&self.all, clock).await;
+        let _waiting = (lane == Lane::Compromise).then(|| Waiting::new(self));
+        let _turn = self.turnstiles[usize::from(lane.rank())].lock().await;
+        if lane != Lane::Compromise {
+            self.spend(&self.lower, lane, clock).await;
         }
+        self.spend(&self.all, lane, clock).await;
     }
 
-    async fn spend(&self, limiter: &Limiter, clock: &dyn Clock) {
-        loop {
-            let wait = match limiter.check_n(self.cost()) {
-                // An error says that the cost is over the burst, which `limiter` rules out.
-                Ok(Ok(())) | Err(_) => return,
-                Ok(Err(not_until)) => not_until.wait_time_from(self.steady.elapsed()),
-            };
-            let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::seconds(1));
-            clock.sleep(wait.max(TimeDelta::milliseconds(1))).await;
+    async fn spend(&self, limiter: &Limiter, lane: Lane, clock: &dyn Clock) {
+        let mut left = self.cost();
+        while let Some(portion) = NonZeroU32::new(left.min(limiter.burst.get())) {
+            if lane != Lane::Compromise {
+                self.no_urgent_waiting().await;
+            }
+            match limiter.rate.check_n(portion) {
+                // An error says that the portion is over the burst, which it never is.
+                Ok(Ok(())) | Err(_) => left -= portion.get(),
+                Ok(Err(not_until)) => {
+                    let wait = not_until.wait_time_from(self.steady.elapsed());
+                    let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::seconds(1));
+                    clock.sleep(wait.max(TimeDelta::milliseconds(1))).await;
+                }
+            }
         }
     }
 
@@ -113,7 +123,7 @@ impl AccountGate {
         }
     }
 
-    fn cost(&self) -> NonZeroU32 {
+    fn cost(&self) -> u32 {
         let adapted = self.recovered();
         let cost = (f64::from(UNITS) * adapted.most / adapted.rate).ceil();
         #[allow(
@@ -122,7 +132,7 @@ impl AccountGate {
             reason = "between UNITS and UNITS * MOST_LOWERED"
         )]
         let cost = cost as u32;
-        NonZeroU32::new(cost).unwrap_or(NonZeroU32::MIN)
+        cost
     }
 
     /// The rate in force now.
@@ -177,7 +187,7 @@ impl Adapted {
     }
 }
 
-/// The burst covers the dearest call, or a lowered rate could never spend.
+/// A share of a rate, of its burst too: what is reserved of either is out of the others' reach.
 fn limiter(rate: Rate, share: f64, steady: &Steady) -> Limiter {
     let units = |calls: u32, share: f64| {
         #[allow(
@@ -189,10 +199,9 @@ fn limiter(rate: Rate, share: f64, steady: &Steady) -> Limiter {
             .clamp(1.0, f64::from(u32::MAX)) as u32;
         NonZeroU32::new(units).unwrap_or(NonZeroU32::MIN)
     };
-    let dearest = NonZeroU32::new(UNITS * 1_001).unwrap_or(NonZeroU32::MIN);
-    let quota = Quota::per_second(units(rate.per_second, share))
-        .allow_burst(units(rate.burst, share).max(dearest));
-    RateLimiter::direct_with_clock(quota, steady.clone())
+    let burst = units(rate.burst, share);
+    let quota = Quota::per_second(units(rate.per_second, share)).allow_burst(burst);
+    Limiter { rate: RateLimiter::direct_with_clock(quota, steady.clone()), burst }
 }
 
 /// Counts a compromise call that waits.
