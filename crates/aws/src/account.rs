@@ -1,6 +1,7 @@
 //! The accounts and the clients into them.
 
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 
 use aws_config::identity::IdentityCache;
 use aws_config::retry::RetryConfig;
@@ -28,6 +29,12 @@ pub(crate) struct Account {
     pub(crate) secrets: SecretIndex,
     /// Users that were renamed.
     pub(crate) names: Names,
+    /// Whether it was told that roles here cannot be read.
+    pub(crate) unreadable: AtomicBool,
+    /// Our role there.
+    pub(crate) role_arn: Option<String>,
+    /// Whether the credentials are known to be of this account.
+    pub(crate) verified: AtomicBool,
     sdk: SdkConfig,
     endpoints: Endpoints,
     iam: OnceLock<aws_sdk_iam::Client>,
@@ -46,6 +53,10 @@ impl Account {
             limits: config.limits.clone(),
             secrets: SecretIndex::new(config.secrets.clone()),
             names: Names::default(),
+            unreadable: AtomicBool::new(false),
+            role_arn: account.role_arn.clone(),
+            // A role's session is of the account in the role's ARN, which the configuration compares.
+            verified: AtomicBool::new(account.role_arn.is_some()),
             sdk: in_account(config, account, base).await,
             endpoints: config.endpoints.clone(),
             iam: OnceLock::new(),

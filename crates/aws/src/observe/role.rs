@@ -1,10 +1,12 @@
 //! A role, as a target or as one that a user could assume.
 
+use std::sync::atomic::Ordering;
+
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 use severance_engine::ports::Look;
 use severance_lifecycle::credential::RoleRef;
-use severance_lifecycle::failure::Failure;
+use severance_lifecycle::failure::{Failure, FailureClass};
 use severance_lifecycle::observe::{AssumableRole, DenyState, Presence, RoleStanding, RoleView};
 
 use super::{denies, presence};
@@ -41,7 +43,7 @@ pub(super) async fn look(
 }
 
 /// The roles that a user could assume, each with what this case put on it. A role of an account that is
-/// not configured stays listed, as present and without denies.
+/// not configured, or that refuses us, stays listed, as present and without denies.
 pub(super) async fn standings(
     calls: &Calls<'_>,
     look: &Look,
@@ -67,13 +69,38 @@ async fn standing(
     } else {
         return Ok(RoleStanding { role, presence: Presence::Same, denies: Vec::new() });
     };
+    let read = read(there, look, &role).await;
+    if role.role.account != *calls.id() {
+        match &read {
+            // What we are refused there must not keep the credential here alive: the role stays listed,
+            // and cutting it off is what fails, by itself.
+            Err(failure) if failure.class == FailureClass::Cannot => {
+                if !there.account.unreadable.swap(true, Ordering::Relaxed) {
+                    let account = there.id();
+                    tracing::warn!(%account, role = role.role.name, %failure, "roles cannot be read");
+                }
+                return Ok(RoleStanding { role, presence: Presence::Same, denies: Vec::new() });
+            }
+            Err(_) => {}
+            Ok(_) => there.account.unreadable.store(false, Ordering::Relaxed),
+        }
+    }
+    let (presence, denies) = read?;
+    Ok(RoleStanding { role, presence, denies })
+}
+
+async fn read(
+    there: &Calls<'_>,
+    look: &Look,
+    role: &AssumableRole,
+) -> Result<(Presence, Vec<DenyState>), Failure> {
     let found = there.role(&role.role.name).await?;
     let presence = presence(found.as_ref().map(|found| found.role_id.as_str()), &role.role.id);
     let denies = match presence {
         Presence::Same if !role.service_linked => own_denies(there, look, &role.role).await?,
         _ => Vec::new(),
     };
-    Ok(RoleStanding { role, presence, denies })
+    Ok((presence, denies))
 }
 
 async fn own_denies(

@@ -4,7 +4,7 @@ use aws_sdk_iam::types::User;
 use severance_engine::ports::Look;
 use severance_lifecycle::credential::UserRef;
 use severance_lifecycle::failure::Failure;
-use severance_lifecycle::observe::{Presence, Routes, UserView};
+use severance_lifecycle::observe::{DenyState, Presence, Routes, UserView};
 
 use super::{Seen, denies, key_state, presence, renamed_again, role};
 use crate::calls::Calls;
@@ -66,16 +66,16 @@ async fn whole(
 ) -> Result<UserView, Failure> {
     let name = user.name.as_str();
     let holder = Holder::User(name);
-    let (keys, login, side, mfa_devices, inline, attached, groups, roles) = futures::try_join!(
+    let read = futures::try_join!(
         calls.access_keys(name),
         calls.login_profile(name),
         calls.side_credentials(name),
         calls.mfa_devices(name),
         calls.inline_policies(holder),
         calls.attached_policies(holder),
-        calls.groups(name),
-        role::standings(calls, look)
-    )?;
+        calls.groups(name)
+    );
+    let (keys, login, side, mfa_devices, inline, attached, groups) = read?;
     let boundary =
         found.permissions_boundary.as_ref().and_then(|b| b.permissions_boundary_arn.clone());
     let mut denies = denies::read(calls, look, holder, &user.id, &inline, &attached).await?;
@@ -84,6 +84,15 @@ async fn whole(
     for key in keys {
         states.extend(key_state(calls, key).await);
     }
+    let switched_on = states.iter().any(|key| key.status.is_active())
+        || login.is_some()
+        || side.iter().any(|side| side.active)
+        || !denies.iter().any(DenyState::denies_everything);
+    let roles = match role::standings(calls, look).await {
+        // Roles come after the user's own credentials: what fails elsewhere does not hold those up.
+        Err(_) if switched_on => Vec::new(),
+        roles => roles?,
+    };
     Ok(UserView {
         user: Presence::Same,
         keys: states,

@@ -6,13 +6,13 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use severance_engine::ports::Provider as _;
 use severance_lifecycle::action::{Action, DenyPlace};
-use severance_lifecycle::credential::Target;
+use severance_lifecycle::credential::{RoleRef, Target};
 use severance_lifecycle::failure::FailureClass;
-use severance_lifecycle::observe::{Intruder, KeyStatus, Presence};
+use severance_lifecycle::observe::{AssumableRole, Intruder, KeyStatus, Presence};
 use severance_lifecycle::plan::{Identity, IdentityDetail};
 use severance_sandbox::aws::{Fault, FaultRule};
 
-use crate::support::{HOME, credentials, everything, policy, sessions, world};
+use crate::support::{HOME, OTHER, credentials, everything, policy, sessions, trust, world};
 
 #[tokio::test]
 async fn an_active_key_is_seen_in_one_call_and_deactivated_in_one_more() {
@@ -318,4 +318,33 @@ async fn a_refusal_tells_the_code_and_the_request() {
     let failure = world.act(Action::DeactivateKey { user, key_id }).await.unwrap_err();
     assert_eq!((failure.class, failure.code.as_str()), (FailureClass::Cannot, "AccessDenied"));
     assert!(failure.request_id.is_some() && !failure.message.is_empty());
+}
+
+#[tokio::test]
+async fn a_role_of_another_account_that_may_not_be_read_does_not_hold_up_the_look_at_the_key() {
+    let world = world().await;
+    let user = world.user("ci");
+    let key = world.key(&user);
+    world.deactivate(&user, &key).await;
+    let there = world.aws.seed(OTHER).unwrap();
+    let id = there.role("deploy", &trust("*"), &[]).unwrap();
+    there.role_policy("severance", "no", &policy("Deny", "iam:GetRole")).unwrap();
+    let role = RoleRef { account: OTHER.into(), name: "deploy".into(), id };
+    let assumable = AssumableRole {
+        role,
+        max_session_seconds: 3_600,
+        service_linked: false,
+        service_assumed: false,
+    };
+    let key_id = key.access_key_id.clone();
+    let mut look = world.look(Target::AccessKey { key_id, user: user.clone() });
+    look.assumable = vec![assumable];
+    let view = world.key_view_of(&look).await;
+    assert_eq!((view.roles[0].presence, view.roles[0].denies.len()), (Presence::Same, 0));
+
+    // What passes is waited for, but not while the user is still let in.
+    world.aws.faults().add(FaultRule::new(Fault::InternalError).on("GetRole"));
+    assert_eq!(world.provider.observe(&look).await.unwrap_err().class, FailureClass::RetrySoon);
+    look.target = Target::User { user };
+    assert!(world.provider.observe(&look).await.is_ok());
 }
