@@ -1,6 +1,7 @@
 //! The one way to the provider: every call is admitted, bounded, timed, reported and classed here.
 
 use std::error::Error;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
@@ -88,6 +89,8 @@ impl<'a> Calls<'a> {
     /// Makes one call. `request` is what an SDK's `send()` returns: nothing happens before it is
     /// polled, which is after admission. Boxed at once: the SDK's futures are large, and looks hold
     /// several of them.
+    ///
+    /// The first call in an account finds out first whether the credentials are of that account.
     pub(crate) fn call<'c, T, E>(
         &'c self,
         operation: &'c str,
@@ -99,16 +102,52 @@ impl<'a> Calls<'a> {
     {
         let request = Box::pin(request);
         Box::pin(async move {
-            let permit = self.ports.admission.admit(self.id(), self.lane).await;
-            let started = self.ports.clock.now();
-            let (answer, headers) = answer::with_headers(request).await;
-            let took = self.ports.clock.now() - started;
-            drop(permit);
-            self.keep(operation, headers);
-            let answer = answer.map_err(|error| failure::of(operation, &error));
-            self.report(operation, answer.as_ref().err(), took);
-            answer
+            if !self.account.verified.load(Ordering::Relaxed) {
+                self.verify().await?;
+            }
+            self.admitted(operation, request).await
         })
+    }
+
+    /// Compares the account of our credentials with the one that they are configured for. Without it,
+    /// an account without a role would be acted on in whichever account the worker happens to run as:
+    /// names are the same in many.
+    ///
+    /// # Errors
+    /// `WrongAccount`, or what the call failed with.
+    pub(crate) async fn verify(&self) -> Result<(), Failure> {
+        const OPERATION: &str = "sts:GetCallerIdentity";
+        // Boxed, as in `call`.
+        let request = Box::pin(self.account.sts().get_caller_identity().send());
+        let found = self.admitted(OPERATION, request).await?.account.unwrap_or_default();
+        if found != self.id().as_str() {
+            let message = format!(
+                "the credentials are of account {found}; account {} has no role_arn of its own",
+                self.id()
+            );
+            return Err(failure::cannot(OPERATION, "WrongAccount", &message));
+        }
+        self.account.verified.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn admitted<T, E>(
+        &self,
+        operation: &str,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
+    ) -> Result<T, Failure>
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let permit = self.ports.admission.admit(self.id(), self.lane).await;
+        let started = self.ports.clock.now();
+        let (answer, headers) = answer::with_headers(request).await;
+        let took = self.ports.clock.now() - started;
+        drop(permit);
+        self.keep(operation, headers);
+        let answer = answer.map_err(|error| failure::of(operation, &error));
+        self.report(operation, answer.as_ref().err(), took);
+        answer
     }
 
     fn report(&self, operation: &str, failed: Option<&Failure>, took: chrono::TimeDelta) {

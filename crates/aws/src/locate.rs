@@ -67,17 +67,13 @@ async fn account_of(calls: &Calls<'_>, key_id: &str) -> Result<Option<AccountId>
     }
 }
 
-/// What STS answers to an id that it cannot place. (Our own credentials being refused has the same
-/// code, but then no other call works either.)
+/// What STS answers to an id that it cannot place. (`InvalidClientTokenId` is not among it: that is our
+/// own credentials being refused, and tells nothing of the key.)
 fn is_no_such_key(failure: &Failure) -> bool {
     failure.class == FailureClass::Gone
         || matches!(
             failure.code.as_str(),
-            "ValidationError"
-                | "InvalidParameterValue"
-                | "InvalidAccessKeyId"
-                | "InvalidClientTokenId"
-                | "InvalidInput"
+            "ValidationError" | "InvalidParameterValue" | "InvalidAccessKeyId" | "InvalidInput"
         )
 }
 

@@ -1,6 +1,6 @@
 //! Who we are ourselves.
 
-use severance_lifecycle::failure::Failure;
+use severance_lifecycle::failure::{Failure, FailureClass};
 
 use crate::arn::IamArn;
 use crate::calls::Calls;
@@ -17,7 +17,11 @@ pub(crate) async fn identity(calls: &Calls<'_>) -> Result<String, Failure> {
     // far as we can know.
     let there = calls.sibling(&account.into());
     let found = match &there {
-        Some(there) => there.role(role).await.ok().flatten(),
+        Some(there) => match there.role(role).await {
+            Ok(found) => found,
+            Err(failure) if failure.class == FailureClass::Cannot => None,
+            Err(failure) => return Err(failure),
+        },
         None => None,
     };
     let partition = &calls.account.partition;

@@ -108,6 +108,7 @@ pub struct PermissionReport {
 /// A simulation knows the identity's policies and boundary, not an organization's every condition or
 /// the secrets' keys: it finds what is missing, and does not promise that the rest works.
 pub(crate) async fn check(calls: &Calls<'_>) -> Result<PermissionReport, Failure> {
+    calls.verify().await?;
     let identity = own::identity(calls).await?;
     let mut report = PermissionReport { identity, ..PermissionReport::default() };
     // The account's root may do everything, and has no policies to simulate.

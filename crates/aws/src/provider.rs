@@ -1,11 +1,13 @@
 //! The engine's provider over AWS.
 
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use severance_engine::ports::{Applied, InventorySink, KeyLocation, Look, Provider};
 use severance_lifecycle::action::Action;
 use severance_lifecycle::event::Selector;
-use severance_lifecycle::failure::Failure;
+use severance_lifecycle::failure::{Failure, FailureClass};
 use severance_lifecycle::ids::AccountId;
 use severance_lifecycle::observe::{AssumableRole, Observed};
 use severance_lifecycle::plan::Identity;
@@ -67,6 +69,8 @@ impl AwsProvider {
         let first = config.accounts.first().map(|account| account.id.clone()).unwrap_or_default();
         let home = AccountConfig { id: first, ..AccountConfig::default() };
         let home = Account::new(config, &home, &base).await;
+        // It is of whatever account the base credentials are of: nothing to compare.
+        home.verified.store(true, Ordering::Relaxed);
         let count = if config.limits.count_every_credential { Count::All } else { Count::Keys };
         Ok(Self { accounts, home, ports, count })
     }
@@ -160,12 +164,20 @@ impl Provider for AwsProvider {
 
     async fn own_identities(&self) -> Result<Vec<String>, Failure> {
         let home = Calls::new(&self.home, &self.accounts, &self.ports, Lane::Rest);
-        let mut own = vec![own::identity(&home).await?];
-        for account in &self.accounts {
-            own.push(own::identity(&self.calls(&account.id, Lane::Rest)?).await?);
+        let mut own = Vec::new();
+        let mut failed = None;
+        // The home's clients are those of every account that has no role of its own.
+        match own::identity(&home).await {
+            Ok(arn) => own.push(arn),
+            Err(failure) if failure.class == FailureClass::Cannot => {
+                tracing::error!(%failure, "the worker's own identity cannot be told");
+                failed = Some(failure);
+            }
+            Err(failure) => return Err(failure),
         }
+        own.extend(self.accounts.iter().filter_map(|account| account.role_arn.clone()));
         own.sort();
         own.dedup();
-        Ok(own)
+        failed.filter(|_| own.is_empty()).map_or(Ok(own), Err)
     }
 }

@@ -246,3 +246,53 @@ async fn missing_permissions_are_named_and_without_simulation_what_can_be_tried_
     assert_eq!(report.unchecked.len(), REQUIRED_PERMISSIONS.len() - 5);
     assert_eq!(world.aws.log().changes().iter().filter(|c| c.operation != "AssumeRole").count(), 0);
 }
+
+#[tokio::test]
+async fn our_own_identities_are_known_although_an_account_refuses_us() {
+    let world = world().await;
+    let world = world.configured(|c| c.accounts[1].external_id = Some("refused".into())).await;
+    let deny = policy("Deny", "sts:AssumeRole");
+    world.seed().user_policy("severance-base", "no", &deny).unwrap();
+    let own = world.provider.own_identities().await.unwrap();
+    assert!(own.contains(&format!("arn:aws:iam::{OTHER}:role/severance")), "{own:?}");
+    assert_eq!(own.len(), 3);
+}
+
+#[tokio::test]
+async fn credentials_of_another_account_are_not_used_where_they_were_not_meant() {
+    let world = world().await;
+    // The base credentials are of the first account.
+    let world = world.configured(|c| c.accounts[1].role_arn = None).await;
+    world.user("ci");
+    let selector = Selector {
+        target: SelectorTarget::User("ci".into()),
+        account: Some(OTHER.into()),
+        region: None,
+    };
+    let found = world.provider.find(&selector, Lane::Compromise).await.unwrap_err();
+    assert_eq!((found.class, found.code.as_str()), (FailureClass::Cannot, "WrongAccount"));
+    assert_eq!(world.calls("GetUser"), 0);
+    let checked = world.provider.check_permissions(&OTHER.into()).await.unwrap_err();
+    assert_eq!(checked.code, "WrongAccount");
+    let world = world.configured(|c| c.accounts[0].role_arn = None).await;
+    for _ in 0..2 {
+        assert_eq!(find(&world, SelectorTarget::User("ci".into()), Some(HOME)).await.len(), 1);
+    }
+    let asked = world.recorder.called.lock().unwrap().clone();
+    let asked = asked.iter().filter(|(operation, _)| operation == "sts:GetCallerIdentity").count();
+    assert_eq!(asked, 3, "twice refused, and once where they are right");
+}
+
+#[tokio::test]
+async fn our_own_dead_credentials_do_not_say_that_there_is_no_such_key() {
+    let world = world().await;
+    let key = world.key(&world.user("ci"));
+    let base = world.somebody().list_access_keys().user_name("severance-base").send().await;
+    let base = base.unwrap().access_key_metadata.remove(0).access_key_id.unwrap();
+    let off = world.somebody().update_access_key().user_name("severance-base");
+    let off = off.access_key_id(base).status(aws_sdk_iam::types::StatusType::Inactive);
+    off.send().await.unwrap();
+    world.aws.settle();
+    let failure = world.provider.locate_key(&key.access_key_id, Lane::Compromise).await;
+    assert_eq!(failure.unwrap_err().code, "InvalidClientTokenId");
+}
