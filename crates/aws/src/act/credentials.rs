@@ -1,7 +1,8 @@
 //! Switching credentials off and on, and deleting them.
 //!
-//! Keys, certificates and devices are named by ids of their own, which a user made again under an old
-//! name does not have; only the password is named by the user alone.
+//! Keys and certificates are named by ids of their own, which a user made again under an old name does
+//! not have. The password is named by the user alone, and a virtual MFA device by a name that may be
+//! given again (AWS: IAM User Guide, "IAM identifiers", `mfa/NAME`): there the user's id is asked first.
 
 use aws_sdk_iam::types::StatusType;
 use severance_lifecycle::action::SideCredential;
@@ -47,6 +48,7 @@ pub(super) async fn deactivate_mfa(
     user: &UserRef,
     serial: &str,
 ) -> Result<(), Failure> {
+    same_user(calls, user).await?;
     let request = calls.account.iam().deactivate_mfa_device();
     let request = request.user_name(&user.name).serial_number(serial);
     calls.call("iam:DeactivateMFADevice", request.send()).await.map(drop)
