@@ -9,6 +9,7 @@ use severance_lifecycle::observe::AssumableRole;
 use severance_lifecycle::plan::{Identity, IdentityDetail};
 use severance_lifecycle::trust::{self, Partner};
 
+use crate::arn::IamArn;
 use crate::calls::Calls;
 
 /// ARNs that one simulation is asked for.
@@ -67,13 +68,44 @@ fn entry(identity: &Identity, role: &Identity) -> Entry {
     let account = identity.account.as_str();
     let partition = identity.arn.split(':').nth(1).unwrap_or("aws");
     let root = format!("arn:{partition}:iam::{account}:root");
-    if lets_in(&[&identity.arn, &identity.unique_id]) {
+    if lets_in(&[&identity.arn, &identity.unique_id]) || lets_in_sessions(identity, trust) {
         if identity.account == role.account { Entry::Named } else { Entry::IfAllowed }
-    } else if lets_in(&[account, &root, "*"]) {
+    } else if lets_in(&[account, &root, "*"]) || is_not_left_out(identity, trust) {
         Entry::IfAllowed
     } else {
         Entry::No
     }
+}
+
+/// Whether sessions of the identity, a role, are named (`arn:aws:sts::111122223333:assumed-role/NAME/…`,
+/// which leaves its path out).
+fn lets_in_sessions(identity: &Identity, trust: &Value) -> bool {
+    let is_role = matches!(identity.detail, IdentityDetail::Role { .. });
+    is_role
+        && trust::principals(trust).iter().filter_map(|text| IamArn::parse(text)).any(|arn| {
+            arn.account == identity.account.as_str()
+                && arn.assumed_role() == Some(identity.name.as_str())
+        })
+}
+
+/// Whether a statement lets in everyone but some (`NotPrincipal`), and the identity is none of them.
+fn is_not_left_out(identity: &Identity, trust: &Value) -> bool {
+    let statements = match trust.get("Statement") {
+        Some(Value::Array(list)) => list.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+        None => &[],
+    };
+    let allowing = statements
+        .iter()
+        .filter(|statement| statement.get("Effect").and_then(Value::as_str) == Some("Allow"));
+    allowing.filter_map(|statement| statement.get("NotPrincipal")).any(|left_out| {
+        let named = match left_out.get("AWS") {
+            Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect(),
+            Some(Value::String(one)) => vec![one.as_str()],
+            _ => Vec::new(),
+        };
+        !named.iter().any(|name| *name == identity.arn || *name == identity.unique_id)
+    })
 }
 
 /// The roles that the identity's own policies let it assume, as IAM simulates them.
@@ -185,5 +217,33 @@ mod tests {
             json!({"AWS": "arn:aws:iam::999988887777:root", "Service": "ec2.amazonaws.com"});
         assert_eq!(entry(&user(), &role(own, &other)), Entry::No);
         assert!(standing(&role(own, &other)).unwrap().service_assumed);
+    }
+
+    #[test]
+    fn a_trust_that_leaves_only_others_out_lets_the_identity_in() {
+        let mut role = role("111122223333", &json!({"Service": "ec2.amazonaws.com"}));
+        assert_eq!(entry(&user(), &role), Entry::No);
+        let mut left_out = |principal: Value| {
+            if let IdentityDetail::Role { trust, .. } = &mut role.detail {
+                *trust = json!({"Statement": {"Effect": "Allow", "Action": "sts:AssumeRole",
+                    "NotPrincipal": principal}});
+            }
+            entry(&user(), &role)
+        };
+        let other = json!({"AWS": "arn:aws:iam::111122223333:user/other"});
+        assert_eq!(left_out(other), Entry::IfAllowed);
+        assert_eq!(left_out(json!({"Service": "ec2.amazonaws.com"})), Entry::IfAllowed);
+        let named = json!({"AWS": ["999988887777", "arn:aws:iam::111122223333:user/x"]});
+        assert_eq!(left_out(named), Entry::No);
+    }
+
+    #[test]
+    fn a_trust_that_names_a_session_of_a_role_lets_the_role_in() {
+        let from = role("111122223333", &json!("*"));
+        let session = |name: &str| json!({"AWS": format!("arn:aws:sts::111122223333:assumed-role/{name}/deploy")});
+        assert_eq!(entry(&from, &role("111122223333", &session("x"))), Entry::Named);
+        assert_eq!(entry(&from, &role("999988887777", &session("x"))), Entry::IfAllowed);
+        assert_eq!(entry(&from, &role("111122223333", &session("y"))), Entry::No);
+        assert_eq!(entry(&user(), &role("111122223333", &session("x"))), Entry::No);
     }
 }
