@@ -53,7 +53,7 @@ pub(crate) async fn layer(
 }
 
 /// Whether it is a managed policy of ours, of whichever case.
-pub(crate) fn is_of_severance(calls: &Calls<'_>, arn: &str) -> bool {
+fn is_of_severance(calls: &Calls<'_>, arn: &str) -> bool {
     arn.starts_with(&calls.policy_arn(""))
 }
 

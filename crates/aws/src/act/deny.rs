@@ -7,7 +7,7 @@ use severance_lifecycle::failure::{Failure, FailureClass};
 
 use super::managed::{self, Body};
 use super::{same_role, same_user};
-use crate::boundary::{self, is_of_severance, replaced};
+use crate::boundary::{self, replaced};
 use crate::calls::Calls;
 use crate::deny;
 use crate::failure::{cannot, present};
@@ -192,7 +192,7 @@ async fn take_off_boundary(
     let ours = calls.policy_arn(&deny::managed_name(handle, &user.id));
     let found = calls.user(&user.name).await?.filter(|found| found.user_id == user.id);
     let now = found.and_then(|it| it.permissions_boundary).and_then(|b| b.permissions_boundary_arn);
-    if now.as_deref() == Some(ours.as_str()) {
+    let covered = if now.as_deref() == Some(ours.as_str()) {
         let Some(policy) = calls.managed_policy(&ours).await? else {
             return Err(cannot("iam:GetPolicy", "NoSuchEntity", "our boundary cannot be read"));
         };
@@ -210,8 +210,12 @@ async fn take_off_boundary(
             let request = iam.delete_user_permissions_boundary().user_name(&user.name).send();
             present(calls.call("iam:DeleteUserPermissionsBoundary", request).await)?;
         }
-    }
-    let covered = now.is_some_and(|now| now != ours && is_of_severance(calls, &now));
+        false
+    } else {
+        // Another case's boundary lies on top only where it says so: it may also be the one that ours
+        // replaced, put back by an attempt that did not end.
+        boundary::layer(calls, now.as_deref(), &ours).await?.is_some()
+    };
     if covered {
         open_boundary(calls, handle, user).await
     } else {

@@ -4,6 +4,7 @@ use severance_engine::ports::Provider as _;
 use severance_lifecycle::action::{Action, DenyOrder, DenyPlace, DenyScope, SideCredential};
 use severance_lifecycle::credential::Target;
 use severance_lifecycle::failure::FailureClass;
+use severance_lifecycle::ids::CaseId;
 use severance_lifecycle::observe::Presence;
 use severance_sandbox::aws::{Fault, FaultRule};
 
@@ -343,4 +344,37 @@ async fn a_renamed_user_is_looked_for_by_its_id_and_one_that_is_gone_is_said_to_
     world.seed().role_policy("severance", "no", &deny).unwrap();
     rename(&world, "deeper", "deepest").await;
     assert_eq!(world.user_view(&user).await.user, Presence::Same);
+}
+
+#[tokio::test]
+async fn an_mfa_device_of_another_user_of_that_name_is_left() {
+    let world = world().await;
+    let user = world.user("ci");
+    world.somebody().delete_user().user_name("ci").send().await.unwrap();
+    world.user("ci");
+    let serial = format!("arn:aws:iam::{HOME}:mfa/ci");
+    let refused = world.act(Action::DeactivateMfa { user, serial }).await.unwrap_err();
+    assert_eq!(refused.class, FailureClass::Gone);
+    assert_eq!(world.calls("DeactivateMFADevice"), 0);
+}
+
+#[tokio::test]
+async fn a_boundary_taken_off_by_an_attempt_that_did_not_end_leaves_no_policy_behind() {
+    let world = world().await;
+    let user = world.user("ci");
+    let first = everything(DenyPlace::Boundary);
+    world.deny_user(&user, first.clone()).await.unwrap();
+    let below = boundary(&world, "ci").await.unwrap();
+    let mut second = first.clone();
+    second.handle.case = CaseId::from("c-other");
+    world.deny_user(&user, second.clone()).await.unwrap();
+    let ours = boundary(&world, "ci").await.unwrap();
+    // The attempt put back what was there before, and ended before it deleted the policy.
+    set_boundary(&world, "ci", &below).await;
+    world.allow_user(&user, second.handle).await.unwrap();
+    assert_eq!(boundary(&world, "ci").await.as_deref(), Some(below.as_str()));
+    let left = world.somebody().get_policy().policy_arn(ours).send().await;
+    assert!(left.is_err(), "its policy is deleted");
+    world.allow_user(&user, first.handle).await.unwrap();
+    assert_eq!(boundary(&world, "ci").await, None);
 }
