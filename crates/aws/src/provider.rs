@@ -15,12 +15,13 @@ use severance_lifecycle::task::Lane;
 use thiserror::Error;
 
 use crate::account::{self, Account};
+use crate::arn::IamArn;
 use crate::calls::{Calls, Ports};
 use crate::config::{AccountConfig, AwsConfig};
 use crate::failure::{cannot, is_ours};
 use crate::identity::Count;
 use crate::permissions::{self, PermissionReport};
-use crate::{act, assumable, find, inventory, locate, observe, own};
+use crate::{act, assumable, find, inventory, locate, observe, own, renamed};
 
 /// IAM, STS and Secrets Manager of the configured accounts.
 pub struct AwsProvider {
@@ -86,6 +87,17 @@ impl AwsProvider {
         permissions::check(&self.calls(account, Lane::Rest)?).await
     }
 
+    /// The base credentials are of this identity: accounts that are reached with them are compared by
+    /// it, so that no look in them has to ask first.
+    fn base_is(&self, arn: &str) {
+        let Some(arn) = IamArn::parse(arn) else { return };
+        let of_base =
+            |account: &&Account| account.role_arn.is_none() && account.id.0 == arn.account;
+        for account in self.accounts.iter().filter(of_base) {
+            account.verified.store(true, Ordering::Relaxed);
+        }
+    }
+
     fn calls(&self, account: &AccountId, lane: Lane) -> Result<Calls<'_>, Failure> {
         Calls::into_account(&self.accounts, account, &self.ports, lane).ok_or_else(|| {
             let message = format!("account {account} is not configured");
@@ -141,7 +153,15 @@ impl Provider for AwsProvider {
         lane: Lane,
     ) -> Result<Vec<AssumableRole>, Failure> {
         let calls = self.calls(&identity.account, lane)?;
-        assumable::assumable(&calls, identity, candidates).await
+        let answer = assumable::assumable(&calls, identity, candidates).await;
+        let Err(failure) = &answer else { return answer };
+        let user = identity.user().filter(|_| failure.class == FailureClass::Gone);
+        let Some(user) = user else { return answer };
+        // The simulation goes by name: a user that was renamed is asked about under its new one.
+        let Some(current) = renamed::find(&calls, None, &user).await? else { return answer };
+        let Some(found) = calls.user(&current.name).await? else { return answer };
+        let identity = Identity { arn: found.arn, name: current.name, ..identity.clone() };
+        assumable::assumable(&calls, &identity, candidates).await
     }
 
     async fn inventory(
@@ -168,7 +188,10 @@ impl Provider for AwsProvider {
         let mut failed = None;
         // The home's clients are those of every account that has no role of its own.
         match own::identity(&home).await {
-            Ok(arn) => own.push(arn),
+            Ok(arn) => {
+                self.base_is(&arn);
+                own.push(arn);
+            }
             Err(failure) if failure.class == FailureClass::Cannot => {
                 tracing::error!(%failure, "the worker's own identity cannot be told");
                 failed = Some(failure);

@@ -1,6 +1,7 @@
 //! Finding whose a key is, live lookups, the inventory, who we are and what we may do.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use severance_aws::REQUIRED_PERMISSIONS;
 use severance_engine::ports::{InventorySink, KeyLocation, Provider as _};
@@ -295,4 +296,32 @@ async fn our_own_dead_credentials_do_not_say_that_there_is_no_such_key() {
     world.aws.settle();
     let failure = world.provider.locate_key(&key.access_key_id, Lane::Compromise).await;
     assert_eq!(failure.unwrap_err().code, "InvalidClientTokenId");
+}
+
+#[tokio::test]
+async fn who_we_are_settles_whose_the_base_credentials_are_before_the_first_look() {
+    let world = world().await;
+    let world = world.configured(|c| c.accounts[0].role_arn = None).await;
+    let user = world.user("ci");
+    let key = world.key(&user);
+    world.provider.own_identities().await.unwrap();
+    let before = world.recorder.admitted.load(Ordering::SeqCst);
+    world.key_view(&key, &user).await;
+    assert_eq!(world.recorder.admitted.load(Ordering::SeqCst), before + 1);
+}
+
+#[tokio::test]
+async fn what_a_renamed_user_may_assume_is_asked_under_its_new_name() {
+    let world = world().await;
+    let user = world.user("ci");
+    world.seed().user_policy("ci", "p", &policy("Allow", "sts:AssumeRole")).unwrap();
+    world.role("open", &trust(&format!("arn:aws:iam::{HOME}:root")));
+    let all = inventory(&world).await;
+    let candidates = [all[&format!("arn:aws:iam::{HOME}:role/open")].clone()];
+    let identity = &all[&format!("arn:aws:iam::{HOME}:user/ci")];
+    assert_eq!(identity.unique_id, user.id);
+    let rename = world.somebody().update_user().user_name("ci").new_user_name("hidden");
+    rename.send().await.unwrap();
+    let found = world.provider.assumable(identity, &candidates, Lane::Compromise).await.unwrap();
+    assert_eq!(found.len(), 1);
 }
