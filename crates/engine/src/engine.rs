@@ -96,6 +96,11 @@ impl Engine {
         publishing::flush(shared, shared.config.drain / 5).await;
     }
 
+    /// Whether the engine has learnt who we are, before which it touches nothing.
+    pub fn knows_itself(&self) -> bool {
+        !self.shared.protected().own.is_empty()
+    }
+
     /// Replaces the zones' settings. Tasks in hand see them at their next decision; their mode and
     /// their deadline stay as planned.
     pub fn set_zones(&self, zones: Zones) {

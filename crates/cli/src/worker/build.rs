@@ -80,6 +80,7 @@ pub(crate) async fn start(config: &Config, around: Surroundings) -> Outcome<Work
         queries: Arc::<SqliteLedger>::clone(&ledger) as Arc<dyn Queries>,
         intake: Arc::new(Mutex::new(Some(intake))),
         scheduler: Alive::default(),
+        engine: engine.clone(),
     };
     let console = console(config, &parts, &metrics, &clock, &token, &engine);
     let (stop_console, stopped) = oneshot::channel();

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use severance_console::{Readiness, Ready};
+use severance_engine::Engine;
 use severance_engine::ports::Queries;
 use severance_kafka::{Intake, IntakeHealth};
 use severance_telemetry::Chain;
@@ -22,6 +23,7 @@ pub(crate) struct Parts {
     pub(super) queries: Arc<dyn Queries>,
     pub(super) intake: SharedIntake,
     pub(super) scheduler: Alive,
+    pub(super) engine: Engine,
 }
 
 /// Whether something still runs.
@@ -74,7 +76,13 @@ impl Readiness for Parts {
             Some(health) => Some(waiting(&health)),
             None => Some("the intake is stopped".to_owned()),
         };
-        let why_scheduler = (!self.scheduler.is()).then(|| "the scheduler has ended".to_owned());
+        let why_scheduler = if !self.scheduler.is() {
+            Some("the scheduler has ended".to_owned())
+        } else if !self.engine.knows_itself() {
+            Some("AWS has not told our own identity yet; nothing is touched before".to_owned())
+        } else {
+            None
+        };
         [("ledger", why_ledger), ("kafka", why_kafka), ("scheduler", why_scheduler)]
             .into_iter()
             .map(|(part, why)| Ready { part: part.to_owned(), ready: why.is_none(), why })
