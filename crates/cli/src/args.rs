@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Revokes the credentials that contract ends and compromise notices name, proves that they are dead,
@@ -313,8 +314,8 @@ pub(crate) struct SelectorArgs {
 pub(crate) struct CasesArgs {
     #[command(subcommand)]
     pub(crate) command: Option<CasesCommand>,
-    /// Only in this state: accepted, held, open, closed
-    #[arg(long)]
+    /// Only in this state
+    #[arg(long, value_parser = PossibleValuesParser::new(severance_console::CASE_STATES))]
     pub(crate) state: Option<String>,
     /// Only of the event with this id
     #[arg(long, value_name = "ID")]
@@ -340,8 +341,8 @@ pub(crate) enum CasesCommand {
 pub(crate) struct TasksArgs {
     #[command(subcommand)]
     pub(crate) command: Option<TasksCommand>,
-    /// Only in this state: open, blocked, done, observed, superseded
-    #[arg(long)]
+    /// Only in this state
+    #[arg(long, value_parser = PossibleValuesParser::new(severance_console::TASK_STATES))]
     pub(crate) state: Option<String>,
     /// Only of this case
     #[arg(long, value_name = "ID")]

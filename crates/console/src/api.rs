@@ -19,13 +19,20 @@ const BY: &str = "local api";
 /// large ledger stays cheap; the histogram on `/metrics` has them all.
 const SUMMARY_TASKS: u32 = 20_000;
 
+/// The states that cases are asked for by.
+pub const CASE_STATES: [&str; 4] = ["accepted", "held", "open", "closed"];
+/// The states that tasks are asked for by.
+pub const TASK_STATES: [&str; 5] = ["open", "blocked", "done", "observed", "superseded"];
+
 type Answer<T> = Result<Json<T>, ApiError>;
 
 pub(crate) async fn cases(
     State(console): State<Console>,
     filter: Result<Query<CaseFilter>, QueryRejection>,
 ) -> Answer<Vec<CaseSummary>> {
-    Ok(Json(console.queries.cases(&query(filter)?).await?))
+    let filter = query(filter)?;
+    known("state", filter.state.as_deref(), &CASE_STATES)?;
+    Ok(Json(console.queries.cases(&filter).await?))
 }
 
 pub(crate) async fn case(
@@ -39,7 +46,9 @@ pub(crate) async fn tasks(
     State(console): State<Console>,
     filter: Result<Query<TaskFilter>, QueryRejection>,
 ) -> Answer<Vec<TaskDetail>> {
-    Ok(Json(console.queries.tasks(&query(filter)?).await?))
+    let filter = query(filter)?;
+    known("state", filter.state.as_deref(), &TASK_STATES)?;
+    Ok(Json(console.queries.tasks(&filter).await?))
 }
 
 pub(crate) async fn summary(State(console): State<Console>) -> Answer<Summary> {
@@ -91,6 +100,17 @@ pub(crate) async fn unknown() -> ApiError {
 
 pub(crate) async fn wrong_method() -> ApiError {
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "this page does not take that method")
+}
+
+/// A name that is not known would find nothing, which looks like good news.
+fn known(what: &str, name: Option<&str>, names: &[&str]) -> Result<(), ApiError> {
+    match name {
+        Some(name) if !names.contains(&name) => {
+            let why = format!("{what} {name:?} is none of {}", names.join(", "));
+            Err(ApiError::new(StatusCode::BAD_REQUEST, why))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn query<T>(filter: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {

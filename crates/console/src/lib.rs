@@ -14,6 +14,7 @@ mod state;
 mod summary;
 mod token;
 
+pub use api::{CASE_STATES, TASK_STATES};
 pub use error::ErrorBody;
 pub use server::{ServeError, router, serve};
 pub use state::{Console, Readiness, Ready, Scrape};
