@@ -4,7 +4,7 @@ use std::path::Path;
 
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
-use severance_console::{ErrorBody, Released, Retried, Token};
+use severance_console::{ErrorBody, Released, Retried, Summary, Token};
 use severance_engine::ports::{CaseDetail, CaseFilter, CaseSummary, TaskDetail, TaskFilter};
 
 use crate::args::{Global, url_of};
@@ -65,6 +65,10 @@ impl Client {
             return Ok(None);
         }
         read(status, &body).map(Some)
+    }
+
+    pub(crate) async fn summary(&self) -> Outcome<Summary> {
+        self.send(self.get("/api/v1/summary")).await
     }
 
     pub(crate) async fn tasks(&self, filter: &TaskFilter) -> Outcome<Vec<TaskDetail>> {

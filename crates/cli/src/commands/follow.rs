@@ -13,7 +13,7 @@ use crate::error::{Failure, Outcome};
 use crate::output::{self, Format};
 
 /// How often the worker is asked. Quick enough to look live, slow enough to cost nothing.
-const EVERY: Duration = Duration::from_millis(250);
+pub(super) const EVERY: Duration = Duration::from_millis(250);
 
 /// Shows a case's progress until it closes. Ends badly where everything that is left is blocked, or
 /// the case is held, since neither ends without a person; or when `patience` is over.

@@ -1,15 +1,19 @@
 //! `severance publish`
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::SecondsFormat;
 use serde_json::Value;
 use severance_engine::ports::Clock;
-use severance_kafka::{ContentMode, EventPublisher, Inbound, KafkaConfig, Outgoing};
+use severance_kafka::{
+    ContentMode, EventPublisher, Inbound, KafkaConfig, Outgoing, decode, encode,
+};
 use severance_lifecycle::event::{
     COMPROMISE_NOTICE_TYPE, CONTRACT_END_TYPE, CompromiseNotice, ContractChange, ContractEnd,
     Selector, SelectorTarget, Severity,
 };
+use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::{AccountId, CaseId, EventKey};
 
 use super::follow;
@@ -19,7 +23,7 @@ use crate::args::{
 use crate::client::{Client, configured};
 use crate::clock::SystemClock;
 use crate::entropy;
-use crate::error::{Doing, Outcome};
+use crate::error::{Doing, Failure, Outcome};
 use crate::output::{self, Format};
 
 /// What is to be published.
@@ -30,6 +34,65 @@ struct Publication<'a> {
     key: Option<String>,
     data: Value,
     args: &'a EventArgs,
+}
+
+/// What the worker knew before the event was published.
+#[derive(Default)]
+struct Before {
+    /// The case was there: the event's id was used before.
+    known: bool,
+    /// Events with a known id that it had counted.
+    repeated: u64,
+}
+
+impl Before {
+    async fn look(client: &Client, case: &CaseId) -> Outcome<Self> {
+        let known = client.case_if_known(case.as_str()).await?.is_some();
+        Ok(Self { known, repeated: if known { repeated(client).await? } else { 0 } })
+    }
+
+    /// Where the id was used before, the old case would be followed whatever has become of this event:
+    /// waits until the worker has taken it, and ends badly where it says something else than the first.
+    async fn until_taken(
+        &self,
+        client: &Client,
+        case: &CaseId,
+        digest: &str,
+        patience: Duration,
+    ) -> Outcome {
+        if !self.known {
+            return Ok(());
+        }
+        let taken = tokio::time::timeout(patience, async {
+            loop {
+                // Counted first: what is counted shows in the case that is asked for after it.
+                let counted = repeated(client).await? > self.repeated;
+                let detail = client.case(case.as_str()).await?;
+                let conflicts = |finding: &Finding| {
+                    matches!(finding, Finding::ContentConflict { digest: other, .. }
+                        if other == digest)
+                };
+                if detail.findings.iter().any(conflicts) {
+                    return Err(Failure::ended_badly(format!(
+                        "the event was not acted on: {case} was opened by an event of the same \
+                         source and id that says something else; publish it under an id of its own"
+                    )));
+                }
+                if counted {
+                    return Ok(());
+                }
+                tokio::time::sleep(follow::EVERY).await;
+            }
+        });
+        taken.await.unwrap_or_else(|_| {
+            Err(Failure::ended_badly("the worker has not taken the event yet; it may still do so"))
+        })
+    }
+}
+
+async fn repeated(client: &Client) -> Outcome<u64> {
+    let counts = client.summary().await?.counts;
+    Ok(counts.duplicates + counts.conflicts)
 }
 
 /// Publishes an event built from flags; with `--wait`, follows its case to the end.
@@ -47,9 +110,16 @@ pub(crate) async fn run(global: &Global, command: &PublishCommand, format: Forma
     let case = CaseId::of(&key);
     // Before anything is published: a follower that cannot follow should not have published.
     let client = if args.wait { Some(Client::new(global)?) } else { None };
-    send(global, &publication, &key, clock).await?;
+    let before = match &client {
+        Some(client) => Before::look(client, &case).await?,
+        None => Before::default(),
+    };
+    let digest = send(global, &publication, &key, clock).await?;
     match (client, format) {
-        (Some(client), _) => follow::to_the_end(&client, &case, args.wait_for, format).await,
+        (Some(client), _) => {
+            before.until_taken(&client, &case, &digest, args.wait_for).await?;
+            follow::to_the_end(&client, &case, args.wait_for, format).await
+        }
         (None, Format::Json) => {
             output::json(&serde_json::json!({"case": case, "source": key.source, "id": key.id}));
             Ok(())
@@ -69,7 +139,7 @@ async fn send(
     publication: &Publication<'_>,
     key: &EventKey,
     clock: SystemClock,
-) -> Outcome {
+) -> Outcome<String> {
     let mut kafka: KafkaConfig = configured(global)?.map(|c| c.kafka).unwrap_or_default();
     if let Some(brokers) = &publication.args.brokers {
         kafka.brokers.clone_from(brokers);
@@ -88,7 +158,15 @@ async fn send(
         .publish(publication.inbound, &event, ContentMode::Structured, partition_key)
         .await
         .doing(format!("the event could not be published to {}", kafka.brokers))?;
-    Ok(())
+    digest(publication.inbound, &event)
+}
+
+/// The digest of an event's content, as the worker takes it.
+fn digest(inbound: Inbound, event: &Outgoing) -> Outcome<String> {
+    let (value, headers) = encode(event, ContentMode::Structured);
+    decode(None, Some(&value), &headers, inbound.event_types())
+        .map(|event| event.digest)
+        .doing("the event was published, and the worker will refuse it")
 }
 
 fn contract_end(args: &ContractEndArgs, clock: SystemClock) -> Outcome<Publication<'_>> {
