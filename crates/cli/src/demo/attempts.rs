@@ -61,7 +61,19 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Tries a credential.
+    /// Tries whether a credential does the work that it is for. `GetCallerIdentity` alone would not
+    /// tell: it needs no permission, so that it works under a policy that denies everything.
+    pub(super) async fn works(&self, credential: &Credential) -> Tried {
+        match &credential.way {
+            Way::Key(key) => {
+                let over = secrets_config::Builder::new().credentials_provider(long_term(key));
+                self.list_secrets(over).await
+            }
+            _ => self.attempt(credential).await,
+        }
+    }
+
+    /// Tries a credential: whether it authenticates (a key), or opens anything (all others).
     pub(super) async fn attempt(&self, credential: &Credential) -> Tried {
         match &credential.way {
             Way::Key(key) => {
@@ -88,6 +100,10 @@ impl<'a> Bench<'a> {
         let credentials =
             Credentials::new(access_key_id, secret_access_key, token, None, "session");
         let over = secrets_config::Builder::new().credentials_provider(credentials);
+        self.list_secrets(over).await
+    }
+
+    async fn list_secrets(&self, over: secrets_config::Builder) -> Tried {
         let listed = self.secrets.list_secrets().max_results(1).customize();
         told(listed.config_override(over).send().await.map(|_| ()))
     }
@@ -122,9 +138,11 @@ impl<T> TransposeOuter<T> for Result<Outcome<T>, Refused> {
 }
 
 fn signed(key: &KeyPair) -> sts_config::Builder {
-    let (id, secret) = (&key.access_key_id, &key.secret_access_key);
-    let credentials = Credentials::new(id, secret, None, None, "key");
-    sts_config::Builder::new().credentials_provider(credentials)
+    sts_config::Builder::new().credentials_provider(long_term(key))
+}
+
+fn long_term(key: &KeyPair) -> Credentials {
+    Credentials::new(&key.access_key_id, &key.secret_access_key, None, None, "key")
 }
 
 fn session(issued: Option<aws_sdk_sts::types::Credentials>) -> Outcome<Session> {

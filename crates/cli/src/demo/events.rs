@@ -33,6 +33,8 @@ pub(super) struct Told {
     pub(super) dead_before: Vec<String>,
     /// Identities whose credentials are to be dead at the end.
     pub(super) ended: BTreeSet<usize>,
+    /// Keys that are to be dead at the end and whose secret half is held, so that they can be probed.
+    pub(super) probeable: usize,
     /// Cases that stay open: a contract that was extended.
     pub(super) stay_open: u64,
     /// What was superseded was to happen by then: the demo waits to see that it does not.
@@ -108,6 +110,8 @@ fn sum(scenario: &Scenario, sent: Vec<Sent>) -> Told {
             told.not_before = told.not_before.max(sent.effective_at);
         }
     }
+    let held = |place: &&usize| scenario.identities[**place].kind == Kind::KeyHeld;
+    told.probeable = told.ended.iter().filter(held).count();
     told
 }
 
@@ -136,7 +140,7 @@ impl Teller<'_> {
     async fn dead(&self, about: &[usize]) -> Outcome<Vec<String>> {
         let mut dead = Vec::new();
         for credential in self.seeded.of(about) {
-            if let Err(refused) = self.bench.attempt(credential).await? {
+            if let Err(refused) = self.bench.works(credential).await? {
                 dead.push(format!("{}: {refused}", credential.label));
             }
         }

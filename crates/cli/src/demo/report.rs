@@ -185,6 +185,16 @@ impl Report {
         if self.counts.tasks_open > 0 {
             wrong.push(format!("{} tasks are not finished", self.counts.tasks_open));
         }
+        // Nothing in the scenario asks for a person.
+        if self.counts.tasks_blocked > 0 {
+            wrong.push(format!("{} tasks are blocked", self.counts.tasks_blocked));
+        }
+        if self.probed < self.told.probeable {
+            wrong.push(format!(
+                "{} tasks were proven by probes where the secret halves of {} keys are held",
+                self.probed, self.told.probeable
+            ));
+        }
         if wrong.is_empty() { Ok(()) } else { Err(Failure::ended_badly(wrong.join("; "))) }
     }
 }

@@ -82,6 +82,14 @@ pub(super) enum What {
     },
 }
 
+impl Identity {
+    /// The role that this user alone takes: a session of it outlives the user's key unless it is cut.
+    pub(super) fn takes_role(&self) -> Option<String> {
+        let takes = self.kind == Kind::WholeUser && self.contract.is_none();
+        takes.then(|| format!("{}-job", self.name))
+    }
+}
+
 impl Scenario {
     /// The scenario of a seed: the same for the same arguments.
     pub(super) fn generate(identities: usize, seed: u64) -> Self {

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use severance_sandbox::aws::{Attempt, KeyPair, SandboxHandle, SeedError, Seeder};
 
-use super::attempts::Bench;
-use super::credentials::{Credential, Seeded, Way};
+use super::attempts::{Bench, Tried};
+use super::credentials::{Credential, Seeded, Session, Way};
 use super::scenario::{Identity, Kind, PARTNERS, Scenario, ZONES};
 use super::stage::Stage;
 use crate::error::{Doing, Outcome};
@@ -56,9 +56,13 @@ fn one(
     maker.seeder.user(name, &tags)?;
     maker.seeder.user_policy(name, "work", WORK)?;
     match identity.kind {
-        Kind::KeyHeld => maker.key_held(),
-        Kind::KeyBare => maker.key_bare(),
-        Kind::WholeUser | Kind::Role => maker.whole_user(),
+        Kind::KeyHeld => maker.key_held()?,
+        Kind::KeyBare => maker.key_bare()?,
+        Kind::WholeUser | Kind::Role => maker.whole_user()?,
+    }
+    match identity.takes_role() {
+        Some(role) => maker.taken_role(&role, &tags),
+        None => Ok(()),
     }
 }
 
@@ -162,6 +166,14 @@ impl Maker<'_> {
         Ok(())
     }
 
+    /// A role that the user takes, and nobody else.
+    fn taken_role(&mut self, role: &str, tags: &[(&str, &str)]) -> Result<(), SeedError> {
+        let user = format!("arn:aws:iam::{}:user/{}", self.account, self.name);
+        self.seeder.role(role, &trust(&[user]), tags)?;
+        self.seeder.role_policy(role, "work", WORK)?;
+        Ok(())
+    }
+
     fn role(
         &mut self,
         zone: usize,
@@ -186,27 +198,36 @@ fn certificate(place: usize) -> String {
     text
 }
 
-/// A session of each role, and of each user of whom nothing is to go on working.
+/// A session of each role, and of each user of whom nothing is to go on working; and of each role that
+/// such a user takes.
 async fn sessions(bench: &Bench<'_>, scenario: &Scenario, seeded: &mut Seeded) -> Outcome {
     let mut minted = Vec::new();
     let mut served = std::collections::BTreeSet::new();
     for credential in &seeded.credentials {
         let identity = &scenario.identities[credential.identity];
-        let session = match &credential.way {
-            Way::Key(key) if !credential.bystander && served.insert(credential.identity) => {
-                bench.session_token(key).await
-            }
-            Way::Route { partner, role_arn } => bench.assume_role(partner, role_arn).await,
-            _ => continue,
+        let mut mint = |of: &str, session: Tried<Session>| -> Outcome {
+            let session = session?.doing(format!("no session can be had of {of}"))?;
+            minted.push(Credential {
+                identity: credential.identity,
+                label: format!("a live session of {of}"),
+                way: Way::Session(session),
+                bystander: false,
+            });
+            Ok(())
         };
-        let doing = || format!("no session can be had of {}", identity.name);
-        let session = session?.doing(doing())?;
-        minted.push(Credential {
-            identity: credential.identity,
-            label: format!("a live session of {}", identity.name),
-            way: Way::Session(session),
-            bystander: false,
-        });
+        match &credential.way {
+            Way::Key(key) if !credential.bystander && served.insert(credential.identity) => {
+                mint(&identity.name, bench.session_token(key).await)?;
+                if let Some(role) = identity.takes_role() {
+                    let arn = format!("arn:aws:iam::{}:role/{role}", identity.account);
+                    mint(&role, bench.assume_role(key, &arn).await)?;
+                }
+            }
+            Way::Route { partner, role_arn } => {
+                mint(&identity.name, bench.assume_role(partner, role_arn).await)?;
+            }
+            _ => {}
+        }
     }
     seeded.credentials.extend(minted);
     Ok(())
