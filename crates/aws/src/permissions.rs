@@ -213,7 +213,7 @@ mod tests {
             include_str!("locate.rs"),
             include_str!("probe.rs"),
             include_str!("renamed.rs"),
-            include_str!("secret_index.rs"),
+            include_str!("secret_index/search.rs"),
         ];
         let mut called = 0;
         for text in sources.iter().flat_map(|source| source.split('"').skip(1).step_by(2)) {
