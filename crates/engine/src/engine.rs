@@ -72,8 +72,9 @@ impl Engine {
 
     /// Runs until `shutdown` is cancelled, then drains: nothing new is claimed, running steps end,
     /// leases are given back, the outbox is flushed, all within
-    /// [`EngineConfig::drain`].
-    pub async fn run(&self, shutdown: CancellationToken) {
+    /// [`EngineConfig::drain`]. Answers whether the drain was whole: no call was left running and every
+    /// lease was given back.
+    pub async fn run(&self, shutdown: CancellationToken) -> bool {
         let shared = &self.shared;
         let pump = publishing::run(Arc::clone(shared));
         let inventory = inventory::run(Arc::clone(shared));
@@ -83,17 +84,16 @@ impl Engine {
                 () = shutdown.cancelled() => false,
                 () = self.learn_own_identities() => true,
             };
-            if known {
-                Scheduler::new(Arc::clone(shared), shutdown.clone()).run().await;
-            }
+            !known || Scheduler::new(Arc::clone(shared), shutdown.clone()).run().await
         };
-        tokio::select! {
+        let whole = tokio::select! {
             biased;
-            () = work => {}
-            () = pump => {}
-            () = inventory => {}
-        }
+            whole = work => whole,
+            () = pump => false,
+            () = inventory => false,
+        };
         publishing::flush(shared, shared.config.drain / 5).await;
+        whole
     }
 
     /// Whether the engine has learnt who we are, before which it touches nothing.

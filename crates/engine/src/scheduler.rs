@@ -65,8 +65,9 @@ impl Scheduler {
         Self { shared, draining, tasks, plans, failures: 0 }
     }
 
-    /// Runs until it is told to drain; then waits for running steps, and gives all leases back.
-    pub(crate) async fn run(mut self) {
+    /// Runs until it is told to drain; then waits for running steps, and gives all leases back. Answers
+    /// whether every step ended and every lease was given back.
+    pub(crate) async fn run(mut self) -> bool {
         let mut pass = self.pass().await;
         loop {
             match self.woken(pass.next_at).await {
@@ -84,7 +85,7 @@ impl Scheduler {
                 }
             }
         }
-        self.drain().await;
+        self.drain().await
     }
 
     async fn woken(&mut self, next_at: DateTime<Utc>) -> Woken {
@@ -124,7 +125,9 @@ impl Scheduler {
         if !urgent.short_of_room {
             self.shared.urgency.settle(begun, agenda.next_at);
         }
-        let contended = !urgent.short_of_room && urgent.claimed < agenda.urgent_due;
+        // Short of room it may be so too: whoever holds the identity would wait for the gate, and the
+        // gate for the work that waits for the identity.
+        let contended = urgent.claimed < agenda.urgent_due;
         self.shared.urgency.contend(contended);
         let lower = self.claim_if(agenda.due > agenda.urgent_due, Lane::Rest).await?;
         // What is left had no room, or its identity is held by other work in hand.
@@ -203,7 +206,7 @@ impl Scheduler {
 
     /// Waits for running steps as long as the drain may take, stops the rest, and gives every lease
     /// back. A call that is stopped is looked for by whoever claims the task next.
-    async fn drain(mut self) {
+    async fn drain(mut self) -> bool {
         let shared = Arc::clone(&self.shared);
         {
             let all = std::pin::pin!(async {
@@ -214,10 +217,13 @@ impl Scheduler {
                 tracing::warn!("the drain's time is over: calls that are running are left");
             }
         }
+        let mut whole = self.plans.is_idle() && self.tasks.is_idle();
         for token in self.plans.stop().await.into_iter().chain(self.tasks.stop().await) {
             if let Err(error) = shared.ledger.release_all(token).await {
                 shared.ledger_failed("give leases back", &error);
+                whole = false;
             }
         }
+        whole
     }
 }

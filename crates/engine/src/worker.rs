@@ -4,6 +4,7 @@
 mod ending;
 mod failing;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -15,7 +16,7 @@ use severance_lifecycle::journal::Happening;
 use severance_lifecycle::observe::Observed;
 use severance_lifecycle::plan::Identity;
 use severance_lifecycle::policy::{Desired, Holds, Policy};
-use severance_lifecycle::task::{Lane, Mode, Task, TaskState};
+use severance_lifecycle::task::{BlockReason, Lane, Mode, Task, TaskState};
 use tokio_util::sync::CancellationToken;
 
 use crate::call::{Stop, has_room, under_lease};
@@ -41,8 +42,10 @@ pub(crate) struct Worker {
     attempts: u32,
     telling: Telling,
     follow_ups: Vec<NewTask>,
-    /// Disabling calls that were accepted in this claim.
-    blows: u32,
+    /// The site of the last call, where it was accepted and changed something.
+    accepted: Option<String>,
+    /// What somebody else keeps changing, by site: refused for minutes, not for good.
+    later: BTreeMap<String, BlockReason>,
     /// Looks that ended in "look again at once".
     replans: u32,
     known: Option<Identity>,
@@ -66,7 +69,8 @@ impl Worker {
             attempts: claimed.attempts,
             telling: Telling::default(),
             follow_ups: Vec::new(),
-            blows: 0,
+            accepted: None,
+            later: BTreeMap::new(),
             replans: 0,
             known: None,
         }
@@ -88,6 +92,7 @@ impl Worker {
     }
 
     async fn run(&mut self) -> Result<Option<DateTime<Utc>>, Stop> {
+        self.tell_missed_deadline();
         let release = match guard::check(&self.shared, &mut self.task).await? {
             Guarded::Clear => self.rounds().await?,
             Guarded::Refused(reason) => self.blocked(&reason),
@@ -151,10 +156,15 @@ impl Worker {
         };
         let policy = self.policy().await?;
         let decision = self.decide(&observed, &policy);
-        let disabling = matches!(&decision, Decision::Act(action, _) if action.disables());
-        if self.blows > 0 && !disabling {
-            self.blows = 0;
-            self.shared.observer.on(&EngineEvent::Accepted { task: &self.task });
+        self.tell_accepted(&decision);
+        if let Some(accepted) = self.accepted.take() {
+            if matches!(&decision, Decision::Act(action, _) if action.site() == accepted) {
+                // Accepted, and not seen yet, or undone by somebody at once: not again without a pause.
+                return Ok(self.again_after(self.shared.config.retries.soon));
+            }
+            if self.task.record.told_block.is_none() {
+                self.attempts = 0;
+            }
         }
         let situation = self.situation(&observed, &policy);
         if self.task.mode == Mode::Observe && !matches!(decision, Decision::Blocked(_)) {
@@ -177,7 +187,17 @@ impl Worker {
                 let reason = Reason("waiting for every account to be listed once".to_owned());
                 Ok(Turn::Release(self.waiting(TimeDelta::seconds(5), &reason)))
             }
-            Decision::Blocked(reason) => Ok(Turn::Release(self.blocked(&reason))),
+            Decision::Blocked(reason) => Ok(Turn::Release(self.nothing_left(&reason))),
+        }
+    }
+
+    /// The end of the first pass is told once, whichever claim sees it.
+    fn tell_accepted(&mut self, decision: &Decision) {
+        let disabling = matches!(decision, Decision::Act(action, _) if action.disables());
+        let over = self.task.accepted_at.is_some() && !disabling;
+        if over && !self.task.record.accepted_told {
+            self.task.record.accepted_told = true;
+            self.shared.observer.on(&EngineEvent::Accepted { task: &self.task });
         }
     }
 
@@ -246,7 +266,9 @@ impl Worker {
         if let TaskState::Done { .. } = self.task.state {
             return Ok(Turn::Release(self.reopened(&reason.0)));
         }
-        self.task.state = TaskState::Open;
+        if self.touches_protected(&action) {
+            return Ok(self.refuse(&action, &BlockReason::Protected));
+        }
         if action.changes_provider() {
             self.intend(&action, reason).await?;
         }
@@ -261,6 +283,20 @@ impl Worker {
         }
     }
 
+    /// The net under planning, the guard and `decide`: whoever thinks so, we never touch ourselves or a
+    /// break-glass identity.
+    fn touches_protected(&self, action: &Action) -> bool {
+        let protected = self.shared.protected();
+        action.changes_provider()
+            && action.touches().iter().any(|lock| match lock.splitn(3, '/').collect::<Vec<_>>()[..]
+            {
+                [kind, account, name] => {
+                    protected.has(&format!("arn:aws:iam::{account}:{kind}/{name}"))
+                }
+                _ => true,
+            })
+    }
+
     /// Stores what is about to be called, with what it may change and the outcome of the last call.
     async fn intend(&mut self, action: &Action, reason: Reason) -> Result<(), Stop> {
         self.task.record.changes.extend(action.change());
@@ -270,16 +306,16 @@ impl Worker {
     }
 
     fn applied(&mut self, action: Action, applied: Applied) {
-        self.attempts = 0;
         let now = self.shared.now();
         let happened =
             if let (Action::Probe { key_id, .. }, Some(answer)) = (&action, applied.probe) {
                 self.task.record.probed(key_id, &answer, applied.at);
                 Happening::Probed { key_id: key_id.clone(), answer, request_id: applied.request_id }
             } else {
+                self.task.state = TaskState::Open;
+                self.accepted = Some(action.site());
                 // What is put again once the credential is dead is no blow any more.
                 if action.disables() && self.task.record.dead_at.is_none() {
-                    self.blows += 1;
                     self.task.accepted_at = Some(now);
                 }
                 if action.disables() || self.task.desired == Desired::Reinstated {
@@ -294,8 +330,11 @@ impl Worker {
     async fn store(&mut self, release: Option<Release>) -> Result<(), Stop> {
         let telling = std::mem::take(&mut self.telling);
         let wrote = !telling.messages.is_empty();
+        let mut task = self.task.clone();
+        // What is refused for minutes is tried again by the next claim.
+        task.record.refused.retain(|site, _| !self.later.contains_key(site));
         let step = Step {
-            task: self.task.clone(),
+            task,
             journal: telling.journal,
             messages: telling.messages,
             follow_ups: std::mem::take(&mut self.follow_ups),

@@ -44,6 +44,8 @@ pub enum Finding {
     ClampedTime { field: String },
     /// What was closed was found open again at a later look.
     Drift { what: String },
+    /// The zone's objective is missed: the task was not finished by its deadline.
+    DeadlineMissed { deadline: chrono::DateTime<chrono::Utc> },
     /// An offset fell out of Kafka's retention: events may have been missed.
     OffsetsLost { topic: String, partition: i32 },
 }
@@ -104,6 +106,9 @@ impl fmt::Display for Finding {
             ),
             Self::ClampedTime { field } => write!(f, "{field} lay in the future"),
             Self::Drift { what } => write!(f, "open again after it was closed: {what}"),
+            Self::DeadlineMissed { deadline } => {
+                write!(f, "not finished by its deadline, {}", deadline.format("%FT%TZ"))
+            }
             Self::OffsetsLost { topic, partition } => {
                 write!(f, "offsets of {topic}/{partition} fell out of retention")
             }

@@ -46,6 +46,8 @@ pub struct Record {
     pub told: BTreeSet<Finding>,
     /// The kind of block that was told last: the same one again is no news.
     pub told_block: Option<String>,
+    /// Whether the end of the first pass (`accepted`) was told.
+    pub accepted_told: bool,
 }
 
 /// An identity (a [`Target::lock`](crate::credential::Target::lock) text) and a place on it.

@@ -97,11 +97,11 @@ pub(crate) async fn start(config: &Config, around: Surroundings) -> Outcome<Work
     })
 }
 
-fn spawn_engine(engine: Engine, stop: CancellationToken, alive: &Alive) -> JoinHandle<()> {
+fn spawn_engine(engine: Engine, stop: CancellationToken, alive: &Alive) -> JoinHandle<bool> {
     let living = alive.begin();
     tokio::spawn(async move {
         let _living = living;
-        engine.run(stop).await;
+        engine.run(stop).await
     })
 }
 

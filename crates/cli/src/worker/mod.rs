@@ -31,7 +31,7 @@ pub(crate) struct Worker {
     address: SocketAddr,
     drain: Duration,
     stop_engine: CancellationToken,
-    engine: JoinHandle<()>,
+    engine: JoinHandle<bool>,
     stop_console: oneshot::Sender<()>,
     console: JoinHandle<()>,
 }
@@ -83,8 +83,8 @@ impl Worker {
                 None => true,
             };
             stop_engine.cancel();
-            let engine_ended = (&mut engine).await.is_ok();
-            intake_drained && engine_ended
+            let engine_drained = (&mut engine).await.unwrap_or(false);
+            intake_drained && engine_drained
         };
         let drained = tokio::time::timeout(drain, stopping).await;
         engine.abort();

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use severance_lifecycle::task::Lane;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::admission::unreserved;
 use crate::urgency::Urgency;
@@ -18,11 +18,6 @@ pub(super) struct Work {
     pub(super) token: i64,
 }
 
-struct Finished {
-    id: String,
-    next_at: Option<DateTime<Utc>>,
-}
-
 /// Drives work to its end; answers when something of it is due next.
 type Run = BoxFuture<'static, Option<DateTime<Utc>>>;
 
@@ -30,7 +25,9 @@ type Run = BoxFuture<'static, Option<DateTime<Utc>>>;
 pub(super) struct InHand {
     most: usize,
     most_lower: usize,
-    running: JoinSet<Finished>,
+    running: JoinSet<Option<DateTime<Utc>>>,
+    /// Whose run is whose, so that one that panicked is known too.
+    ids: HashMap<Id, String>,
     works: HashMap<String, Work>,
     lower: usize,
     /// Work that was claimed again while its last run had not come home: it starts when that has.
@@ -44,6 +41,7 @@ impl InHand {
             most,
             most_lower: unreserved(most, reserved),
             running: JoinSet::new(),
+            ids: HashMap::new(),
             works: HashMap::new(),
             lower: 0,
             next: HashMap::new(),
@@ -91,24 +89,28 @@ impl InHand {
         if work.lane != Lane::Compromise {
             self.lower += 1;
         }
-        let id = work.id.clone();
-        self.running.spawn(async move { Finished { id, next_at: future.await } });
+        let run = self.running.spawn(future);
+        self.ids.insert(run.id(), work.id.clone());
         self.works.insert(work.id.clone(), work);
     }
 
     /// Waits until some work ends; for ever where none runs. Answers when something is due next.
     pub(super) async fn finished(&mut self) -> Option<DateTime<Utc>> {
-        match self.running.join_next().await {
-            Some(Ok(finished)) => {
-                self.ended(&finished.id);
-                finished.next_at
-            }
-            Some(Err(error)) => {
-                // A bug. Its lease runs out and it is looked at again; its place here stays taken.
-                tracing::error!(%error, "a worker panicked");
+        let Some(joined) = self.running.join_next_with_id().await else {
+            return std::future::pending().await;
+        };
+        let run = joined.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let work = self.ids.remove(&run);
+        if let Some(work) = &work {
+            self.ended(work);
+        }
+        match joined {
+            Ok((_, next_at)) => next_at,
+            Err(error) => {
+                // A bug. Its lease runs out, and then it is looked at again.
+                tracing::error!(%error, work = work.as_deref(), "a worker panicked");
                 None
             }
-            None => std::future::pending().await,
         }
     }
 
@@ -119,9 +121,15 @@ impl InHand {
         }
     }
 
+    /// Whether nothing runs.
+    pub(super) fn is_idle(&self) -> bool {
+        self.running.is_empty()
+    }
+
     /// Stops what runs. Answers the tokens of leases that are to be given back.
     pub(super) async fn stop(&mut self) -> BTreeSet<i64> {
         self.running.shutdown().await;
+        self.ids.clear();
         let next = std::mem::take(&mut self.next).into_values().map(|(work, _)| work);
         self.works.drain().map(|(_, work)| work).chain(next).map(|work| work.token).collect()
     }
@@ -134,5 +142,28 @@ impl InHand {
         if let Some((work, future)) = self.next.remove(id) {
             self.spawn(work, future);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn work(id: &str) -> Work {
+        Work { id: id.to_owned(), lane: Lane::Rest, token: 1 }
+    }
+
+    #[tokio::test]
+    async fn a_run_that_panics_gives_its_place_back_and_lets_the_next_claim_start() {
+        let urgency = Urgency::new();
+        let mut hand = InHand::new(4, 0.25);
+        let room = hand.room(Lane::Rest);
+        let next = Some(DateTime::<Utc>::UNIX_EPOCH);
+        hand.start(&urgency, work("a"), async { panic!("planted") });
+        hand.start(&urgency, work("a"), async move { next });
+        assert_eq!(hand.finished().await, None);
+        assert_eq!(hand.finished().await, next, "the claim that waited behind it runs");
+        assert_eq!(hand.room(Lane::Rest), room);
+        assert!(hand.is_idle());
     }
 }

@@ -9,7 +9,7 @@ use severance_lifecycle::journal::Happening;
 use severance_lifecycle::observe::Observed;
 use severance_lifecycle::outcome;
 use severance_lifecycle::policy::Desired;
-use severance_lifecycle::task::{BlockReason, Lane, Task, TaskState, Verification};
+use severance_lifecycle::task::{BlockReason, Lane, Mode, Task, TaskState, Verification};
 
 use super::Worker;
 use crate::ports::{EngineEvent, NewTask, Release};
@@ -18,18 +18,62 @@ use crate::ports::{EngineEvent, NewTask, Release};
 /// otherwise be asked without end.
 const SHORTEST_WAIT: TimeDelta = TimeDelta::milliseconds(100);
 
+/// A wait that is longer is said by `decide` only where nothing is blocked.
+const BLOCKS_WITHIN: TimeDelta = TimeDelta::minutes(1);
+
 impl Worker {
+    /// Told once, whatever keeps the task from its end: a fault that keeps passing is one too.
+    pub(super) fn tell_missed_deadline(&mut self) {
+        let now = self.shared.now();
+        let Task { deadline, mode, counts, .. } = self.task;
+        let is_open = counts && mode == Mode::Enforce && !self.task.state.is_final();
+        let finding = Finding::DeadlineMissed { deadline };
+        if is_open && now > deadline && self.task.record.told.insert(finding.clone()) {
+            self.telling.finding(&self.task, now, finding);
+        }
+    }
+
     /// Waits; `wait` was counted on the provider's clock and is waited on ours.
     pub(super) fn waiting(&mut self, wait: TimeDelta, reason: &Reason) -> Release {
         let now = self.shared.now();
-        let until = now + wait.max(SHORTEST_WAIT);
+        let mut wait = wait.max(SHORTEST_WAIT);
+        if self.task.desired == Desired::Revoked {
+            // What is closed may be opened by somebody while the last sessions are waited for.
+            let zones = self.shared.zones();
+            wait = wait.min(zones.get(&self.task.binding.zone).recheck_after.max(SHORTEST_WAIT));
+        }
+        let blocked = matches!(self.task.state, TaskState::Blocked { .. });
+        // What is blocked goes on being so until a call is accepted, or until nothing blocks it.
+        let unblocked = wait > BLOCKS_WITHIN && self.task.record.refused.is_empty();
+        let mut attempts = if self.task.record.told_block.is_some() { self.attempts } else { 0 };
+        if !self.later.is_empty() {
+            attempts = self.attempts.saturating_add(1);
+            wait = wait.min(self.shared.delay(self.shared.config.retries.later, attempts));
+        }
+        let until = now + wait;
         let what = Happening::Waiting { until, reason: reason.0.clone() };
         self.telling.task(&self.task, now, what);
         // A finished task that needs a second look is finished still.
-        if !matches!(self.task.state, TaskState::Done { .. }) {
+        if !matches!(self.task.state, TaskState::Done { .. }) && (!blocked || unblocked) {
             self.task.state = TaskState::Open;
         }
-        Release { next_at: Some(until), attempts: 0 }
+        Release { next_at: Some(until), attempts }
+    }
+
+    /// `decide` has nothing left to do. What is refused only for minutes is tried again by then;
+    /// anything else is a block.
+    pub(super) fn nothing_left(&mut self, reason: &BlockReason) -> Release {
+        if !self.later.values().any(|later| later == reason) {
+            return self.blocked(reason);
+        }
+        let mut refused = self.task.record.refused.iter();
+        let for_good = refused.find(|(site, _)| !self.later.contains_key(*site));
+        if let Some(reason) = for_good.map(|(_, reason)| reason.clone()) {
+            return self.blocked(&reason);
+        }
+        let attempts = self.attempts.saturating_add(1);
+        let delay = self.shared.delay(self.shared.config.retries.later, attempts);
+        Release { next_at: Some(self.shared.now() + delay), attempts }
     }
 
     /// The desired state holds: told once, then looked at again until quarantine is over.
@@ -47,6 +91,7 @@ impl Worker {
         let zone = zones.get(&self.task.binding.zone);
         self.task.state = TaskState::Done { verification };
         self.task.verified_at = Some(now);
+        self.task.record.told_block = None;
         self.telling.task(&self.task, now, Happening::Done { verification });
         self.shared.observer.on(&EngineEvent::Done { task: &self.task, verification });
         match self.task.desired {
@@ -82,20 +127,27 @@ impl Worker {
         Release { next_at: in_quarantine.then_some(next), attempts: 0 }
     }
 
-    /// It cannot be finished for now. Told once for each reason; retried slowly.
+    /// It cannot be finished for now. Told once for each kind of reason; retried slowly, with
+    /// everything that was refused.
     pub(super) fn blocked(&mut self, reason: &BlockReason) -> Release {
         let now = self.shared.now();
         if matches!(self.task.state, TaskState::Done { .. }) {
             self.reopen(&reason.to_string());
         }
-        let told = matches!(&self.task.state, TaskState::Blocked { reason: old } if old == reason);
+        let kind = kind(reason);
+        let planned =
+            matches!(&self.task.state, TaskState::Blocked { reason: old } if old == reason);
+        let told = planned || self.task.record.told_block.as_ref() == Some(&kind);
+        self.task.record.told_block = Some(kind);
         self.task.state = TaskState::Blocked { reason: reason.clone() };
         if !told {
-            self.attempts = 0;
             self.telling.blocked(&self.task, reason, now);
             self.shared.observer.on(&EngineEvent::Blocked { task: &self.task });
         }
-        let attempts = self.attempts.saturating_add(1);
+        // The next claim is a retry, by time or by a person.
+        self.task.record.refused.clear();
+        self.task.record.full.clear();
+        let attempts = if told { self.attempts.saturating_add(1) } else { 1 };
         let delay = self.shared.delay(self.shared.config.retries.blocked, attempts);
         Release { next_at: Some(now + delay), attempts }
     }
@@ -121,6 +173,10 @@ impl Worker {
         let now = self.shared.now();
         self.task.state = TaskState::Open;
         self.task.verified_at = None;
+        self.task.record.told_block = None;
+        // Drift is told by itself; the deadline was met or missed by the first proof.
+        let deadline = self.task.deadline;
+        self.task.record.told.insert(Finding::DeadlineMissed { deadline });
         self.task.lane = Lane::of(self.task.trigger, self.task.desired);
         let reopened = Happening::Reopened { because: because.to_owned() };
         self.telling.task(&self.task, now, reopened);
@@ -133,6 +189,16 @@ impl Worker {
         }
         self.shared.observer.on(&EngineEvent::Reopened { task: &self.task, because });
     }
+}
+
+/// What of a block is no free text: the same again is no news.
+fn kind(reason: &BlockReason) -> String {
+    let mut told = serde_json::to_value(reason).unwrap_or_default();
+    if let Some(fields) = told.as_object_mut() {
+        fields.remove("message");
+        fields.remove("why");
+    }
+    told.to_string()
 }
 
 /// The task that deletes what was switched off, once quarantine is over. The case does not wait for it.

@@ -22,16 +22,23 @@ impl Worker {
         let retries = self.shared.config.retries;
         match failure.class {
             FailureClass::Throttled | FailureClass::RetrySoon => self.again_after(retries.soon),
-            FailureClass::RetryLater => self.again_after(retries.later),
+            FailureClass::RetryLater => match action {
+                Some(action) => {
+                    let reason = refusal(failure);
+                    self.later.insert(action.site(), reason.clone());
+                    self.refuse(action, &reason)
+                }
+                None => self.again_after(retries.later),
+            },
             FailureClass::Gone | FailureClass::Replan => self.look_again(retries.soon),
             FailureClass::Full => match action.and_then(place) {
                 Some(place) => {
                     self.task.record.full.insert(place);
                     self.look_again(retries.soon)
                 }
-                None => self.refused(failure),
+                None => self.refused(action, failure),
             },
-            FailureClass::Cannot => self.refused(failure),
+            FailureClass::Cannot => self.refused(action, failure),
         }
     }
 
@@ -43,7 +50,7 @@ impl Worker {
         }
     }
 
-    fn again_after(&mut self, growth: Growth) -> Turn {
+    pub(super) fn again_after(&mut self, growth: Growth) -> Turn {
         let attempts = self.attempts.saturating_add(1);
         let next_at = Some(self.shared.now() + self.shared.delay(growth, attempts));
         Turn::Release(Release { next_at, attempts })
@@ -54,14 +61,27 @@ impl Worker {
         if self.replans > MOST_REPLANS { self.again_after(growth) } else { Turn::Again }
     }
 
-    fn refused(&mut self, failure: &Failure) -> Turn {
+    /// An action that cannot be carried out is no reason to leave the others: they are decided on next.
+    pub(super) fn refuse(&mut self, action: &Action, reason: &BlockReason) -> Turn {
+        let again = self.task.record.refused.insert(action.site(), reason.clone()).is_some();
+        if again { Turn::Release(self.nothing_left(reason)) } else { Turn::Again }
+    }
+
+    fn refused(&mut self, action: Option<&Action>, failure: &Failure) -> Turn {
+        if let Some(action) = action {
+            return self.refuse(action, &refusal(failure));
+        }
         if matches!(self.task.state, TaskState::Done { .. }) {
             // A later look that is refused says nothing about what was proven before.
             return self.again_after(self.shared.config.retries.blocked);
         }
-        let Failure { operation, code, message, .. } = failure.clone();
-        Turn::Release(self.blocked(&BlockReason::Refused { operation, code, message }))
+        Turn::Release(self.blocked(&refusal(failure)))
     }
+}
+
+fn refusal(failure: &Failure) -> BlockReason {
+    let Failure { operation, code, message, .. } = failure.clone();
+    BlockReason::Refused { operation, code, message }
 }
 
 /// The place that a deny was to be written to.

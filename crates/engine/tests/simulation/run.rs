@@ -148,7 +148,7 @@ async fn process_once(sim: Arc<Sim>, process: Process, consumes: bool) {
     let engine = Engine::with_decider(config, scenario::zones(), parts, decider);
     tokio::select! {
         biased;
-        () = engine.run(CancellationToken::new()) => {}
+        _ = engine.run(CancellationToken::new()) => {}
         () = consume(&sim, &inbox, process), if consumes => {}
     }
 }

@@ -18,7 +18,7 @@ fn virtual_now() -> Instant {
 }
 
 impl Virtual {
-    fn new() -> Arc<dyn Clock> {
+    fn clock() -> Arc<dyn Clock> {
         Arc::new(Self(virtual_now()))
     }
 }
@@ -54,7 +54,7 @@ async fn through(gate: &AccountGate, lane: Lane, clock: &Arc<dyn Clock>, time: D
 
 #[tokio::test(start_paused = true)]
 async fn no_more_calls_than_the_burst_pass_at_once() {
-    let clock = Virtual::new();
+    let clock = Virtual::clock();
     let gate = gate(&clock, 10, 5, 0.0);
     let at_once = through(&gate, Lane::Compromise, &clock, Duration::from_millis(50)).await;
     assert_eq!(at_once, 5);
@@ -64,7 +64,7 @@ async fn no_more_calls_than_the_burst_pass_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn lower_lanes_leave_the_reserved_share_of_rate_and_burst() {
-    let clock = Virtual::new();
+    let clock = Virtual::clock();
     let gate = gate(&clock, 100, 40, 0.25);
     let lower = through(&gate, Lane::Rest, &clock, Duration::from_millis(1)).await;
     assert_eq!(lower, 30, "three quarters of the burst");
@@ -76,7 +76,7 @@ async fn lower_lanes_leave_the_reserved_share_of_rate_and_burst() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_costs_more_than_the_burst_passes_all_the_same() {
-    let clock = Virtual::new();
+    let clock = Virtual::clock();
     let gate = gate(&clock, 100, 1, 0.5);
     for _ in 0..4 {
         gate.throttled();
@@ -111,7 +111,7 @@ impl Bucket {
 
 #[tokio::test(start_paused = true)]
 async fn an_unknown_limit_is_used_to_95_percent_with_at_most_5_percent_refused() {
-    let clock = Virtual::new();
+    let clock = Virtual::clock();
     let gate = gate(&clock, 2_000, 100, 0.25);
     let provider = Arc::new(Bucket {
         limit: 100.0,
