@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::EngineConfig;
 use crate::decider::{Decider, Lifecycle};
 use crate::inventory::Listings;
+use crate::planning::ahead::Ahead;
 use crate::ports::{Clock, Entropy, Ledger, Observer, Provider, Publisher};
 use crate::scheduler::Scheduler;
 use crate::shared::Shared;
@@ -65,6 +66,7 @@ impl Engine {
             decider,
             zones: RwLock::new(Arc::new(zones)),
             listings: Listings::default(),
+            ahead: Ahead::default(),
             protected: RwLock::new(Arc::new(Protected { break_glass, ..Protected::default() })),
         };
         Self { shared: Arc::new(shared) }
@@ -101,8 +103,9 @@ impl Engine {
         !self.shared.protected().own.is_empty()
     }
 
-    /// Replaces the zones' settings. Tasks in hand see them at their next decision; their mode and
-    /// their deadline stay as planned.
+    /// Replaces the zones' settings. Tasks in hand see them at their next decision; their deadline
+    /// stays as planned. A zone that only observes from now on stops its tasks at their next claim; one
+    /// that enforces from now on does not start what was planned to be observed.
     pub fn set_zones(&self, zones: Zones) {
         let mut current = self.shared.zones.write().unwrap_or_else(PoisonError::into_inner);
         *current = Arc::new(zones);

@@ -3,8 +3,9 @@
 
 use severance_lifecycle::credential::{Target, UserRef};
 use severance_lifecycle::event::{Selector, SelectorTarget};
-use severance_lifecycle::plan::{Identity, IdentityDetail, Protected};
-use severance_lifecycle::task::{BlockReason, Task, TaskState};
+use severance_lifecycle::finding::Finding;
+use severance_lifecycle::plan::{Identity, Protected};
+use severance_lifecycle::task::{Binding, BlockReason, Mode, Task, TaskState};
 
 use crate::ports::LedgerError;
 use crate::shared::Shared;
@@ -28,6 +29,11 @@ pub(crate) async fn check(shared: &Shared, task: &mut Task) -> Result<Guarded, L
     if is_protected(&shared.protected(), &task.target) {
         return Ok(Guarded::Refused(BlockReason::Protected));
     }
+    // The brake: what was planned to be done is not done in a zone that only observes now. The other way
+    // round a task stays as it was planned.
+    if shared.zones().get(&task.binding.zone).mode == Mode::Observe {
+        task.mode = Mode::Observe;
+    }
     if let TaskState::Blocked { reason: BlockReason::FlattenedBoundary { tag } } = &task.state {
         let Some(now_bound) = known(shared, &task.target).await? else {
             return Ok(Guarded::Refused(BlockReason::FlattenedBoundary { tag: tag.clone() }));
@@ -43,6 +49,37 @@ pub(crate) async fn check(shared: &Shared, task: &mut Task) -> Result<Guarded, L
         }
     }
     Ok(Guarded::Clear)
+}
+
+/// Whether a task's identity was tagged anew after planning. It goes on as planned, or a leaver would
+/// escape by another tag; a person is told.
+pub(crate) fn retagged(shared: &Shared, task: &Task, known: Option<&Identity>) -> Option<Finding> {
+    let same = |identity: &&Identity| match &task.target {
+        Target::AccessKey { user, .. } | Target::User { user } => identity.unique_id == user.id,
+        Target::Role { role } => identity.unique_id == role.id,
+        Target::Unresolved { .. } => false,
+    };
+    let identity = known.filter(same)?;
+    // An older listing tells what was, not what changed.
+    if !shared.listings.is_newer(&identity.account, task.planned_at) {
+        return None;
+    }
+    let is = match shared.config.tag_keys.bind(&identity.tags) {
+        Ok(bound) if bound.zone == task.binding.zone && bound.contract == task.binding.contract => {
+            return None;
+        }
+        Ok(bound) => in_words(&bound),
+        Err(flattened) => flattened.tag,
+    };
+    let was = in_words(&task.binding);
+    Some(Finding::TagsChanged { identity: identity.arn.clone(), was, is })
+}
+
+fn in_words(binding: &Binding) -> String {
+    match &binding.contract {
+        Some(contract) => format!("zone {}, contract {contract}", binding.zone),
+        None => format!("zone {}, no contract", binding.zone),
+    }
 }
 
 /// What the inventory knows of the identity that a target is on.
@@ -71,9 +108,4 @@ fn is_protected(protected: &Protected, target: &Target) -> bool {
         Target::Role { role } => protected.has_role(role),
         Target::Unresolved { .. } => false,
     }
-}
-
-/// The kind of identity, as ARNs name it.
-pub(crate) fn is_user(identity: &Identity) -> bool {
-    matches!(identity.detail, IdentityDetail::User { .. })
 }

@@ -1,15 +1,16 @@
 //! Planning a claimed case: what its event names becomes tasks.
 
+pub(crate) mod ahead;
 mod undoing;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use severance_lifecycle::case::{CaseState, Closing};
 use severance_lifecycle::credential::Target;
 use severance_lifecycle::event::{ContractChange, ContractEnd, Payload, Selector, SelectorTarget};
-use severance_lifecycle::failure::FailureClass;
+use severance_lifecycle::failure::{Failure, FailureClass};
 use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::TaskId;
 use severance_lifecycle::journal::Happening;
@@ -18,30 +19,45 @@ use severance_lifecycle::plan::{Identity, Planned, Planner, SelectorMatch};
 use severance_lifecycle::policy::Desired;
 use severance_lifecycle::task::{BlockReason, Lane, Task, TaskState};
 
+use self::ahead::Memory;
 use crate::backoff::Growth;
 use crate::ports::{ClaimedCase, EngineEvent, LedgerError, NewTask, PlanCommit};
 use crate::reach::account_principals;
-use crate::resolve::{self, Unanswered};
+use crate::resolve::{self, Asking, Resolved, Unanswered};
 use crate::shared::Shared;
 use crate::telling::Telling;
 
-/// How often a case that waits for the first listing of every account asks again.
+/// How often a case that waits for a listing asks again.
 const LISTING: Growth = Growth::millis(1_000, 5_000);
+
+/// So often a lookup may fail in passing before its selector is told to be blocked.
+const PASSING: u32 = 8;
 
 /// Plans a claimed case and stores the plan. Returns when something of it is due next.
 pub(crate) async fn plan(shared: Arc<Shared>, claimed: ClaimedCase) -> Option<DateTime<Utc>> {
     let lane = Lane::of(claimed.case.trigger, Desired::Revoked);
-    let commit = match drawn_up(&shared, &claimed, lane).await {
-        Ok(commit) => commit,
-        Err(error) => postponed(&shared, &claimed, &error),
+    let case = &claimed.case.id;
+    let mut memory = shared.ahead.of(case, &shared.listings);
+    let commit = match drawn_up(&shared, &claimed, lane, &mut memory).await {
+        Ok(commit) => {
+            memory.planned = true;
+            commit
+        }
+        Err(error) => postponed(&shared, &claimed, &error, &mut memory),
     };
     let tasks = commit.tasks.len();
     let held = matches!(commit.state, CaseState::Held { .. });
     let next = commit.tasks.iter().map(|task| task.next_at).chain(commit.again_at).min();
     let open = commit.tasks.iter().any(|new| new.task.state == TaskState::Open);
+    let again = commit.again_at.is_some();
     match shared.ledger.commit_plan(&claimed.lease, commit).await {
         Ok(()) => {
-            shared.observer.on(&EngineEvent::Planned { case: &claimed.case.id, tasks, held });
+            if again {
+                shared.ahead.keep(case, memory);
+            } else {
+                shared.ahead.forget(case);
+            }
+            shared.observer.on(&EngineEvent::Planned { case, tasks, held });
             shared.urgency.written();
             if open && !held && lane == Lane::Compromise {
                 shared.urgency.raise();
@@ -60,7 +76,9 @@ async fn drawn_up(
     shared: &Shared,
     claimed: &ClaimedCase,
     lane: Lane,
+    memory: &mut Memory,
 ) -> Result<PlanCommit, Unanswered> {
+    let ends = matches!(&claimed.event.payload, Payload::ContractEnd(_));
     let selectors = match (&claimed.unresolved, &claimed.event.payload) {
         (Some(unresolved), _) => unresolved.clone(),
         (None, Payload::CompromiseNotice(notice)) => notice.credentials.clone(),
@@ -71,7 +89,20 @@ async fn drawn_up(
     };
     // Taken before anything is looked up: a listing that ends meanwhile is newer than the plan.
     let now = shared.now();
-    let mut matches = resolve::all(shared, selectors, lane).await?;
+    let again = claimed.unresolved.is_some();
+    // A contract's end is planned once it is known in full, and that was so when it was first planned.
+    let ticket = (!(ends && again)).then_some(memory.ticket);
+    let resolved = resolve::all(shared, selectors, Asking { lane, ticket, again }).await?;
+    if ends && !again && resolved.iter().any(Resolved::is_unlisted) {
+        return Err(Unanswered::NotListed);
+    }
+    let failures = resolved.iter().filter_map(|it| {
+        let target = Target::Unresolved { selector: it.matched.selector.clone() };
+        let id = TaskId::of(&claimed.case.id, &target.key(), Desired::Revoked.as_str());
+        Some((id, it.failure.clone()?))
+    });
+    let failures: BTreeMap<TaskId, Failure> = failures.collect();
+    let mut matches: Vec<SelectorMatch> = resolved.into_iter().map(|it| it.matched).collect();
     if let Payload::ContractEnd(end) = &claimed.event.payload {
         add_roles_of_partner(shared, end, &mut matches).await?;
     }
@@ -84,7 +115,7 @@ async fn drawn_up(
         blast_radius: shared.config.blast_radius,
     };
     let plan = planner.plan(&claimed.case, &matches, now);
-    Ok(commit(shared, claimed, plan))
+    Ok(commit(shared, claimed, plan, &failures, memory))
 }
 
 fn contract(end: &ContractEnd) -> Selector {
@@ -124,42 +155,66 @@ async fn add_roles_of_partner(
     Ok(())
 }
 
-fn commit(shared: &Shared, claimed: &ClaimedCase, planned: Planned) -> PlanCommit {
+fn commit(
+    shared: &Shared,
+    claimed: &ClaimedCase,
+    planned: Planned,
+    failures: &BTreeMap<TaskId, Failure>,
+    memory: &mut Memory,
+) -> PlanCommit {
     let case = &claimed.case;
     let now = shared.now();
+    let first = claimed.unresolved.is_none();
     let mut telling = Telling::default();
     let (tasks, credentials) = (planned.tasks.len(), planned.credentials);
-    telling.case(&case.id, now, Happening::Planned { tasks, credentials });
-    for finding in &planned.findings {
-        tell_finding(&mut telling, claimed, finding, now);
+    if first || !planned.tasks.iter().all(is_unresolved) {
+        telling.case(&case.id, now, Happening::Planned { tasks, credentials });
     }
-    let resolved = answered(claimed, &planned.tasks);
-    let again = planned.tasks.iter().any(is_unresolved);
-    let attempts = claimed.attempts.saturating_add(1);
-    // What is not found may be listed the next time.
-    let delay = shared.delay(shared.config.retries.blocked, attempts);
-    let slowly = now + delay.min(shared.config.inventory_every);
+    for finding in &planned.findings {
+        if memory.findings.insert(finding.clone()) {
+            tell_finding(&mut telling, claimed, finding, now);
+        }
+    }
+    let times = Times::of(shared, claimed, &planned.tasks, failures, memory);
+    let mut resolved = answered(claimed, &planned.tasks);
     let mut new = Vec::with_capacity(planned.tasks.len());
     for task in planned.tasks {
-        let known = claimed.unresolved.is_some() && is_unresolved(&task);
-        let next_at = match &task.state {
-            TaskState::Blocked { reason } => {
-                if !known {
+        let next_at = times.of_task(&task, failures);
+        if let TaskState::Blocked { reason } = &task.state {
+            let failure = failures.get(&task.id);
+            if let Some(failure) = failure {
+                let failed = Happening::Failed { action: None, failure: failure.clone() };
+                telling.case(&case.id, now, failed);
+            }
+            let passes = failure.is_some() && claimed.attempts < PASSING;
+            let waits = *reason == BlockReason::NotListed;
+            if waits && first {
+                let reason = reason.to_string();
+                telling.case(&case.id, now, Happening::Waiting { until: next_at, reason });
+            }
+            if !passes && !waits {
+                let replaced = !first && matches!(task.target, Target::Unresolved { .. });
+                if replaced {
+                    // It may be blocked for another reason than before.
+                    resolved.push(task.id.clone());
+                }
+                // What an earlier process told long ago is not told again.
+                let old = replaced && !memory.planned && claimed.attempts >= PASSING;
+                if memory.blocked.insert(task.id.clone()) && !old {
                     telling.blocked(&task, reason, now);
                     shared.observer.on(&EngineEvent::Blocked { task: &task });
                 }
-                slowly
             }
-            _ => now,
-        };
+        }
         new.push(NewTask { task, next_at });
     }
     let limit = shared.config.blast_radius;
-    let state = if planned.held {
+    let state = if planned.held && !memory.held {
+        memory.held = true;
         telling.case(&case.id, now, Happening::Held { credentials, limit });
         telling.escalation(&outcome::escalation_of_hold(case, credentials, limit, now));
         CaseState::Held { credentials, limit }
-    } else if claimed.unresolved.is_some() {
+    } else if !first {
         case.state.clone()
     } else if new.is_empty() {
         CaseState::Closed { how: Closing::NothingToDo }
@@ -168,12 +223,73 @@ fn commit(shared: &Shared, claimed: &ClaimedCase, planned: Planned) -> PlanCommi
     };
     PlanCommit {
         state,
+        again_at: times.again_at(&new, failures),
         tasks: new,
         resolved,
         journal: telling.journal,
         messages: telling.messages,
-        again_at: again.then_some(slowly),
     }
+}
+
+/// When what a plan leaves is due.
+struct Times {
+    now: DateTime<Utc>,
+    /// Lookups that failed in passing.
+    failed: DateTime<Utc>,
+    /// What waits for a listing.
+    listed: DateTime<Utc>,
+    /// What is not found may be listed the next time.
+    slowly: DateTime<Utc>,
+}
+
+impl Times {
+    fn of(
+        shared: &Shared,
+        claimed: &ClaimedCase,
+        tasks: &[Task],
+        failures: &BTreeMap<TaskId, Failure>,
+        memory: &mut Memory,
+    ) -> Self {
+        let now = shared.now();
+        let retries = shared.config.retries;
+        let attempts = claimed.attempts.saturating_add(1);
+        let slow = failures.is_empty() && !tasks.iter().any(is_unlisted);
+        if claimed.attempts == 0 {
+            memory.slow = 0;
+        }
+        memory.slow += u32::from(slow);
+        let later = failures.values().all(|failure| failure.class == FailureClass::RetryLater);
+        let growth = if later { retries.later } else { retries.soon };
+        let slowly = shared.delay(retries.blocked, memory.slow.max(1));
+        Self {
+            now,
+            failed: now + shared.delay(growth, attempts),
+            listed: now + shared.delay(LISTING, attempts),
+            slowly: now + slowly.min(shared.config.inventory_every),
+        }
+    }
+
+    fn of_task(&self, task: &Task, failures: &BTreeMap<TaskId, Failure>) -> DateTime<Utc> {
+        match task.state {
+            TaskState::Blocked { .. } if failures.contains_key(&task.id) => self.failed,
+            TaskState::Blocked { reason: BlockReason::NotListed } => self.listed,
+            TaskState::Blocked { .. } => self.slowly,
+            _ => self.now,
+        }
+    }
+
+    fn again_at(
+        &self,
+        tasks: &[NewTask],
+        failures: &BTreeMap<TaskId, Failure>,
+    ) -> Option<DateTime<Utc>> {
+        let unresolved = tasks.iter().map(|new| &new.task).filter(|task| is_unresolved(task));
+        unresolved.map(|task| self.of_task(task, failures)).min()
+    }
+}
+
+fn is_unlisted(task: &Task) -> bool {
+    matches!(task.state, TaskState::Blocked { reason: BlockReason::NotListed })
 }
 
 fn tell_finding(
@@ -210,7 +326,12 @@ fn answered(claimed: &ClaimedCase, tasks: &[Task]) -> Vec<TaskId> {
 }
 
 /// Planning failed: the case stays as it is and is planned again.
-fn postponed(shared: &Shared, claimed: &ClaimedCase, error: &Unanswered) -> PlanCommit {
+fn postponed(
+    shared: &Shared,
+    claimed: &ClaimedCase,
+    error: &Unanswered,
+    memory: &mut Memory,
+) -> PlanCommit {
     let now = shared.now();
     let mut telling = Telling::default();
     let retries = shared.config.retries;
@@ -226,12 +347,18 @@ fn postponed(shared: &Shared, claimed: &ClaimedCase, error: &Unanswered) -> Plan
         }
         Unanswered::NotListed => LISTING,
     };
+    let again_at = now + shared.delay(growth, claimed.attempts.saturating_add(1));
+    if matches!(error, Unanswered::NotListed) && !memory.waiting {
+        memory.waiting = true;
+        let reason = BlockReason::NotListed.to_string();
+        telling.case(&claimed.case.id, now, Happening::Waiting { until: again_at, reason });
+    }
     PlanCommit {
         state: claimed.case.state.clone(),
         tasks: Vec::new(),
         resolved: Vec::new(),
         journal: telling.journal,
         messages: Vec::new(),
-        again_at: Some(now + shared.delay(growth, claimed.attempts.saturating_add(1))),
+        again_at: Some(again_at),
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
+use severance_lifecycle::credential::Target;
+use severance_lifecycle::event::{Selector, SelectorTarget};
 use severance_lifecycle::ids::AccountId;
 use severance_lifecycle::observe::AssumableRole;
 use severance_lifecycle::plan::Identity;
 use severance_lifecycle::task::{Lane, Task};
 
-use crate::guard::is_user;
 use crate::resolve::Unanswered;
 use crate::shared::Shared;
 
@@ -55,22 +56,22 @@ pub(crate) async fn roles(
     Ok(reached)
 }
 
-/// Looks the roles within reach of a task's user up again where an account was listed since: a task
-/// may be planned before the inventory knows of a role, and a role may be made later.
+/// Looks the roles within reach of a task's user up: at first, since planning leaves that to be done
+/// after the first blow, and again where an account was listed since, since a role may be made later.
 pub(crate) async fn look_up_again(
     shared: &Shared,
     task: &mut Task,
     known: Option<&Identity>,
 ) -> Result<(), Unanswered> {
-    let since = task.record.reach_looked_up.unwrap_or(task.planned_at);
-    let Some(newest) = shared.listings.newest().filter(|listed| *listed >= since) else {
+    let newest = shared.listings.newest();
+    let is_known = |since| newest.is_none_or(|listed| listed < since);
+    if task.record.reach_looked_up.is_some_and(is_known) {
         return Ok(());
-    };
+    }
     // Never before the listing itself, or a clock that was set back would ask without end.
-    let now = shared.now().max(newest + TimeDelta::milliseconds(1));
-    // A user that no listing has is deleted, or newer than they are: nothing is known to trust it.
-    let found = match known.filter(|identity| is_user(identity)) {
-        Some(user) => roles(shared, user, task.lane).await?,
+    let now = newest.map_or(shared.now(), |at| shared.now().max(at + TimeDelta::milliseconds(1)));
+    let found = match whose(shared, task, known).await? {
+        Some(user) => roles(shared, &user, task.lane).await?,
         None => Vec::new(),
     };
     for role in found {
@@ -81,6 +82,26 @@ pub(crate) async fn look_up_again(
     shared.protected().spare(&mut task.assumable);
     task.record.reach_looked_up = Some(now);
     Ok(())
+}
+
+/// The user that a task is about, as the inventory knows it, else (it is newer than that) as it is now;
+/// `None` where there is none any more.
+async fn whose(
+    shared: &Shared,
+    task: &Task,
+    known: Option<&Identity>,
+) -> Result<Option<Identity>, Unanswered> {
+    let (Target::AccessKey { user, .. } | Target::User { user }) = &task.target else {
+        return Ok(None);
+    };
+    let same = |identity: &Identity| identity.user().as_ref() == Some(user);
+    if let Some(listed) = known.filter(|identity| same(identity)) {
+        return Ok(Some(listed.clone()));
+    }
+    let target = SelectorTarget::User(user.name.clone());
+    let selector = Selector { target, account: Some(user.account.clone()), region: None };
+    let found = shared.provider.find(&selector, task.lane).await.map_err(Unanswered::Provider)?;
+    Ok(found.into_iter().find(same))
 }
 
 /// Every way in which a trust policy can name an identity.

@@ -7,15 +7,14 @@ use severance_lifecycle::plan::{Identity, SelectorMatch};
 use severance_lifecycle::task::{BlockReason, Lane};
 use thiserror::Error;
 
-use crate::guard::is_user;
+use crate::inventory::Ticket;
 use crate::ports::{KeyLocation, LedgerError};
-use crate::reach;
 use crate::shared::Shared;
 
-/// Lookups of one case at a time.
+/// Lookups of one case at a time, and of one name in several accounts.
 const AT_ONCE: usize = 16;
 
-/// Why a lookup failed; the case is planned again later.
+/// Why a lookup failed.
 #[derive(Debug, Error)]
 pub(crate) enum Unanswered {
     #[error("the provider did not answer")]
@@ -26,92 +25,164 @@ pub(crate) enum Unanswered {
     Ledger(#[from] LedgerError),
 }
 
-/// Resolves selectors, in their order.
+/// How selectors are looked up.
+#[derive(Clone, Copy)]
+pub(crate) struct Asking {
+    /// Whose budget the calls use.
+    pub(crate) lane: Lane,
+    /// A listing must have begun after this was drawn; `None`: any listing will do.
+    pub(crate) ticket: Option<Ticket>,
+    /// What was listed before was planned already: it is looked up again only once it is known in full.
+    pub(crate) again: bool,
+}
+
+/// What a selector came to.
+pub(crate) struct Resolved {
+    pub(crate) matched: SelectorMatch,
+    /// The lookup failed, in part or in full, in a way that may pass.
+    pub(crate) failure: Option<Failure>,
+}
+
+impl Resolved {
+    /// Whether a listing is waited for.
+    pub(crate) fn is_unlisted(&self) -> bool {
+        self.matched.refused == Some(BlockReason::NotListed)
+    }
+}
+
+/// Resolves selectors, in their order. One that cannot be looked up does not hold up the others.
 pub(crate) async fn all(
     shared: &Shared,
     selectors: Vec<Selector>,
-    lane: Lane,
-) -> Result<Vec<SelectorMatch>, Unanswered> {
+    asking: Asking,
+) -> Result<Vec<Resolved>, LedgerError> {
     stream::iter(selectors)
-        .map(|selector| one(shared, selector, lane))
+        .map(|selector| one(shared, selector, asking))
         .buffered(AT_ONCE)
         .try_collect()
         .await
 }
 
-async fn one(shared: &Shared, selector: Selector, lane: Lane) -> Result<SelectorMatch, Unanswered> {
-    let (identities, refused) = match identities(shared, &selector, lane).await {
-        Ok(answer) => answer,
-        // One selector that cannot be looked up is blocked; it does not hold up the others.
-        Err(Unanswered::Provider(failure)) if failure.class == FailureClass::Cannot => {
-            let Failure { operation, code, message, .. } = failure;
-            (Vec::new(), Some(BlockReason::Refused { operation, code, message }))
+async fn one(shared: &Shared, selector: Selector, asking: Asking) -> Result<Resolved, LedgerError> {
+    let answer = match &selector.target {
+        SelectorTarget::Secret(_) => Answer::refused(BlockReason::SecretSelector),
+        SelectorTarget::Contract(_) | SelectorTarget::Zone(_) | SelectorTarget::Tags(_) => {
+            by_listing(shared, &selector, asking).await?
         }
-        Err(error) => return Err(error),
-    };
-    let mut matched = Vec::with_capacity(identities.len());
-    for identity in identities {
-        let roles = if is_user(&identity) {
-            reach::roles(shared, &identity, lane).await?
-        } else {
-            Vec::new()
-        };
-        matched.push((identity, roles));
-    }
-    Ok(SelectorMatch { selector, identities: matched, refused })
-}
-
-type Answer = (Vec<Identity>, Option<BlockReason>);
-
-async fn identities(
-    shared: &Shared,
-    selector: &Selector,
-    lane: Lane,
-) -> Result<Answer, Unanswered> {
-    if is_found_by_listing(selector) && !shared.listings.cover(&shared.provider.accounts()) {
-        // What is bound to a contract in an account that was never listed would be missed for ever.
-        return Err(Unanswered::NotListed);
-    }
-    if matches!(selector.target, SelectorTarget::Secret(_)) {
-        return Ok((Vec::new(), Some(BlockReason::SecretSelector)));
-    }
-    let known = shared.ledger.find_identities(selector).await?;
-    if !known.is_empty() {
-        return Ok((known, None));
-    }
-    match &selector.target {
-        SelectorTarget::AccessKeyId(key_id) => locate(shared, key_id, selector, lane).await,
+        SelectorTarget::AccessKeyId(key_id) => {
+            let known = shared.ledger.find_identities(&selector).await?;
+            if known.is_empty() {
+                locate(shared, key_id, &selector, asking.lane).await
+            } else {
+                Answer::found(known)
+            }
+        }
         SelectorTarget::User(_) | SelectorTarget::Role(_) => {
-            let found = shared.provider.find(selector, lane).await;
-            Ok((found.map_err(Unanswered::Provider)?, None))
+            let known = shared.ledger.find_identities(&selector).await?;
+            by_name(shared, &selector, known, asking.lane).await
         }
-        SelectorTarget::Contract(_)
-        | SelectorTarget::Zone(_)
-        | SelectorTarget::Tags(_)
-        | SelectorTarget::Secret(_) => Ok((Vec::new(), None)),
+    };
+    let Answer { identities, refused, failure } = answer;
+    // Which roles they can reach is looked up after the first blow: see `reach`.
+    let identities = identities.into_iter().map(|identity| (identity, Vec::new())).collect();
+    Ok(Resolved { matched: SelectorMatch { selector, identities, refused }, failure })
+}
+
+struct Answer {
+    identities: Vec<Identity>,
+    refused: Option<BlockReason>,
+    failure: Option<Failure>,
+}
+
+impl Answer {
+    fn found(identities: Vec<Identity>) -> Self {
+        Self { identities, refused: None, failure: None }
+    }
+
+    fn refused(reason: BlockReason) -> Self {
+        Self { identities: Vec::new(), refused: Some(reason), failure: None }
+    }
+
+    fn failed(identities: Vec<Identity>, failure: Failure) -> Self {
+        let Failure { operation, code, message, .. } = failure.clone();
+        let refused = Some(BlockReason::Refused { operation, code, message });
+        let passes = failure.class != FailureClass::Cannot;
+        Self { identities, refused, failure: passes.then_some(failure) }
     }
 }
 
-/// Whether only the inventory can answer.
-fn is_found_by_listing(selector: &Selector) -> bool {
-    matches!(
-        selector.target,
-        SelectorTarget::Contract(_) | SelectorTarget::Zone(_) | SelectorTarget::Tags(_)
-    )
+/// What only the inventory can answer. An identity that was made and tagged since the last listing would
+/// be missed for ever: a newer one is asked for, and what is known meanwhile need not wait.
+async fn by_listing(
+    shared: &Shared,
+    selector: &Selector,
+    asking: Asking,
+) -> Result<Answer, LedgerError> {
+    let accounts = accounts(shared, selector);
+    let urgent = asking.lane == Lane::Compromise;
+    let listed = match asking.ticket {
+        Some(ticket) => shared.listings.began_after(&accounts, ticket, urgent),
+        None => shared.listings.cover(&accounts),
+    };
+    if !listed && asking.again {
+        return Ok(Answer::refused(BlockReason::NotListed));
+    }
+    let identities = shared.ledger.find_identities(selector).await?;
+    Ok(Answer { identities, refused: (!listed).then_some(BlockReason::NotListed), failure: None })
 }
 
-async fn locate(
-    shared: &Shared,
-    key_id: &str,
-    selector: &Selector,
-    lane: Lane,
-) -> Result<Answer, Unanswered> {
-    let found = shared.provider.locate_key(key_id, lane).await.map_err(Unanswered::Provider)?;
-    let refused = match found {
+/// Who has a name now: since the last listing it may have been given to another, or to one in another
+/// account too. What the inventory knows beside that is deleted or not found yet: it is looked at.
+async fn by_name(shared: &Shared, selector: &Selector, known: Vec<Identity>, lane: Lane) -> Answer {
+    let lookups = accounts(shared, selector).into_iter().map(|account| async move {
+        let here = Selector { account: Some(account), ..selector.clone() };
+        shared.provider.find(&here, lane).await
+    });
+    let answers: Vec<_> = stream::iter(lookups).buffered(AT_ONCE).collect().await;
+    let mut identities = Vec::new();
+    let mut failure: Option<Failure> = None;
+    for answer in answers {
+        match answer {
+            Ok(found) => identities.extend(found),
+            // What passes is asked again soon; what does not stands until nothing else is wrong.
+            Err(failed) if failed.class == FailureClass::Cannot => {
+                failure.get_or_insert(failed);
+            }
+            Err(failed) => failure = Some(failed),
+        }
+    }
+    let live = identities.len();
+    for identity in known {
+        let is_same = |other: &Identity| {
+            other.account == identity.account
+                && other.name == identity.name
+                && other.user().is_some() == identity.user().is_some()
+        };
+        if !identities.iter().take(live).any(is_same) {
+            identities.push(identity);
+        }
+    }
+    match failure {
+        Some(failure) => Answer::failed(identities, failure),
+        None => Answer::found(identities),
+    }
+}
+
+fn accounts(shared: &Shared, selector: &Selector) -> Vec<severance_lifecycle::ids::AccountId> {
+    let all = shared.provider.accounts();
+    all.into_iter().filter(|id| selector.account.as_ref().is_none_or(|only| only == id)).collect()
+}
+
+async fn locate(shared: &Shared, key_id: &str, selector: &Selector, lane: Lane) -> Answer {
+    let found = match shared.provider.locate_key(key_id, lane).await {
+        Ok(found) => found,
+        Err(failure) => return Answer::failed(Vec::new(), failure),
+    };
+    Answer::refused(match found {
         KeyLocation::User(user) => {
             let elsewhere = selector.account.as_ref().is_some_and(|only| *only != user.account);
             if !elsewhere {
-                return Ok((vec![*user], None));
+                return Answer::found(vec![*user]);
             }
             BlockReason::NotFound
         }
@@ -122,6 +193,5 @@ async fn locate(
         KeyLocation::Session { .. } => BlockReason::SessionKey,
         KeyLocation::Unknown => BlockReason::UnknownKey,
         KeyLocation::NotInAccount { .. } => BlockReason::NotFound,
-    };
-    Ok((Vec::new(), Some(refused)))
+    })
 }

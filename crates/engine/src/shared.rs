@@ -10,6 +10,7 @@ use crate::backoff::Growth;
 use crate::config::EngineConfig;
 use crate::decider::Decider;
 use crate::inventory::Listings;
+use crate::planning::ahead::Ahead;
 use crate::ports::{
     Clock, EngineEvent, Entropy, Ledger, LedgerError, Observer, Provider, Publisher,
 };
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) zones: RwLock<Arc<Zones>>,
     pub(crate) protected: RwLock<Arc<Protected>>,
     pub(crate) listings: Listings,
+    pub(crate) ahead: Ahead,
 }
 
 impl Shared {

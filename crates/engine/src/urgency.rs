@@ -168,7 +168,7 @@ impl Presence {
     }
 
     /// The work that the current task drives, if it is urgent.
-    pub(crate) fn current() -> Option<Arc<Self>> {
+    pub fn current() -> Option<Arc<Self>> {
         CURRENT.try_with(Arc::clone).ok()
     }
 

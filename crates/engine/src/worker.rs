@@ -33,6 +33,9 @@ use crate::telling::Telling;
 /// for ever by a provider that never settles.
 const MOST_ROUNDS: u32 = 64;
 
+/// What waits only for the first listing of an account looks again so often: each look costs calls.
+const LISTING: TimeDelta = TimeDelta::seconds(30);
+
 /// One task in hand.
 pub(crate) struct Worker {
     shared: Arc<Shared>,
@@ -109,8 +112,12 @@ impl Worker {
             Desired::Revoked => guard::known(&self.shared, &self.task.target).await?,
             Desired::Deleted | Desired::Reinstated => None,
         };
-        // The first blow must not wait for a lookup.
-        if self.task.record.accepted_at.is_some()
+        let retagged = guard::retagged(&self.shared, &self.task, self.known.as_ref());
+        if let Some(finding) = retagged.filter(|it| self.task.record.told.insert(it.clone())) {
+            self.telling.finding(&self.task, self.shared.now(), finding);
+        }
+        // The first blow must not wait for a lookup; where nothing is struck, the lookup tells what would be.
+        if (self.task.record.accepted_at.is_some() || self.task.mode == Mode::Observe)
             && let Some(release) = self.look_up_reach().await?
         {
             return Ok(release);
@@ -167,7 +174,11 @@ impl Worker {
             }
         }
         let situation = self.situation(&observed, &policy);
-        if self.task.mode == Mode::Observe && !matches!(decision, Decision::Blocked(_)) {
+        // What was proven before the zone began to observe stays proven.
+        let proven = matches!(self.task.state, TaskState::Done { .. })
+            && !matches!(decision, Decision::Act(..));
+        let observes = self.task.mode == Mode::Observe && !proven;
+        if observes && !matches!(decision, Decision::Blocked(_)) {
             let actions = self.shared.decider.plan(self.task.desired, &situation);
             return Ok(Turn::Release(self.observed(actions)));
         }
@@ -180,12 +191,12 @@ impl Worker {
                 let ways = decide::ways(&situation);
                 Ok(Turn::Release(self.done(verification, &ways, &observed)))
             }
-            Decision::Done(_) if self.shared.listings.cover(&self.shared.provider.accounts()) => {
+            Decision::Done(_) if self.is_listed() => {
                 Ok(self.look_up_reach().await?.map_or(Turn::Again, Turn::Release))
             }
             Decision::Done(_) => {
                 let reason = Reason("waiting for every account to be listed once".to_owned());
-                Ok(Turn::Release(self.waiting(TimeDelta::seconds(5), &reason)))
+                Ok(Turn::Release(self.waiting(LISTING, &reason)))
             }
             Decision::Blocked(reason) => Ok(Turn::Release(self.nothing_left(&reason))),
         }
@@ -204,12 +215,18 @@ impl Worker {
     /// Whether what is closed can be all there is: roles within reach are known of accounts that were
     /// listed, and have been looked up since.
     fn reach_is_known(&self) -> bool {
-        let listings = &self.shared.listings;
         let has_reach = matches!(self.task.target, Target::AccessKey { .. } | Target::User { .. });
-        let since = self.task.record.reach_looked_up.unwrap_or(self.task.planned_at);
-        let looked_up = listings.newest().is_none_or(|listed| listed < since);
-        let asks = has_reach && self.task.desired == Desired::Revoked;
-        !asks || (looked_up && listings.cover(&self.shared.provider.accounts()))
+        if !has_reach || self.task.desired != Desired::Revoked {
+            return true;
+        }
+        let newest = self.shared.listings.newest();
+        let looked_up = self.task.record.reach_looked_up;
+        let looked_up = looked_up.is_some_and(|at| newest.is_none_or(|listed| listed < at));
+        looked_up && self.is_listed()
+    }
+
+    fn is_listed(&self) -> bool {
+        self.shared.listings.cover(&self.shared.provider.accounts())
     }
 
     async fn look(&mut self) -> Result<Result<Observed, Failure>, Stop> {

@@ -48,6 +48,8 @@ pub enum Finding {
     DeadlineMissed { deadline: chrono::DateTime<chrono::Utc> },
     /// An offset fell out of Kafka's retention: events may have been missed.
     OffsetsLost { topic: String, partition: i32 },
+    /// An account cannot be listed: what is bound by tags in it, and roles within reach, may be missed.
+    AccountNotListed { account: String },
 }
 
 impl Finding {
@@ -108,6 +110,9 @@ impl fmt::Display for Finding {
             Self::Drift { what } => write!(f, "open again after it was closed: {what}"),
             Self::DeadlineMissed { deadline } => {
                 write!(f, "not finished by its deadline, {}", deadline.format("%FT%TZ"))
+            }
+            Self::AccountNotListed { account } => {
+                write!(f, "account {account} cannot be listed: what it holds may be missed")
             }
             Self::OffsetsLost { topic, partition } => {
                 write!(f, "offsets of {topic}/{partition} fell out of retention")

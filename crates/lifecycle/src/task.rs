@@ -228,6 +228,8 @@ pub enum BlockReason {
     NoPartnerPrincipal { trusted: Vec<String> },
     /// Probes of a key prove nothing, again and again.
     ProbeInconclusive { key_id: String, why: String },
+    /// What is bound by tags is known in full only from a listing that began after the event.
+    NotListed,
     /// Secrets are handled by a later version; the credential that the secret holds can be named
     /// by itself.
     SecretSelector,
@@ -266,6 +268,7 @@ impl fmt::Display for BlockReason {
             Self::ProbeInconclusive { key_id, why } => {
                 write!(f, "probes of {key_id} prove nothing: {why}")
             }
+            Self::NotListed => f.write_str("waiting for every account to be listed once more"),
             Self::SecretSelector => f.write_str("secrets are not handled by this version"),
         }
     }

@@ -192,12 +192,34 @@ fn two_zones_on_one_identity_are_reported_and_never_guessed_at() {
 }
 
 #[test]
-fn the_zone_of_the_tags_holds_and_another_in_the_event_is_told() {
-    let elsewhere = found(SelectorTarget::Contract("acme-1".into()), vec![user("a", "globex", 1)]);
-    let planned = plan(&case(Trigger::ContractEnd), &[elsewhere]);
-    assert_eq!(planned.tasks[0].binding.zone.as_str(), "globex");
-    assert_eq!(planned.tasks[0].mode, Mode::Observe);
-    assert!(matches!(planned.findings[0], Finding::ZoneMismatch { .. }));
+fn a_contracts_end_takes_nothing_of_another_zone_and_tells() {
+    let globex = user("a", "globex", 1);
+    let free = {
+        let detail =
+            IdentityDetail::User { access_keys: Vec::new(), policies: Vec::new(), credentials: 1 };
+        identity("b", &[], detail)
+    };
+    let by_contract = |identities| found(SelectorTarget::Contract("acme-1".into()), identities);
+    let planned =
+        plan(&case(Trigger::ContractEnd), &[by_contract(vec![globex, free, role("r", false)])]);
+    let zones: Vec<_> = planned.tasks.iter().map(|task| task.binding.zone.as_str()).collect();
+    assert!(!zones.contains(&"globex") && zones.contains(&"unassigned"), "{zones:?}");
+    assert_eq!(planned.tasks.len(), 2);
+    let mismatches = planned.findings.iter().filter(|f| matches!(f, Finding::ZoneMismatch { .. }));
+    assert_eq!(mismatches.count(), 2, "both are told");
+    let leaving = planned.tasks.iter().flat_map(|task| &task.leaving).collect::<Vec<_>>();
+    assert!(!leaving.is_empty() && leaving.iter().all(|one| !one.ends_with("user/a")));
+}
+
+#[test]
+fn a_selector_that_is_known_in_part_stays_beside_what_it_named() {
+    let mut part = found(SelectorTarget::User("a".into()), vec![user("a", "acme", 1)]);
+    part.refused = Some(BlockReason::NotListed);
+    let planned = plan(&case(Trigger::CompromiseNotice), &[part]);
+    let open = planned.tasks.iter().filter(|task| task.state == TaskState::Open).count();
+    let unresolved =
+        |task: &&severance_lifecycle::task::Task| matches!(task.target, Target::Unresolved { .. });
+    assert_eq!((open, planned.tasks.iter().filter(unresolved).count()), (1, 1));
 }
 
 #[test]

@@ -430,7 +430,10 @@ impl Provider for SimProvider {
     ) -> Result<(), Failure> {
         for users in [true, false] {
             self.sim.trace(&format!("{} lists {account}", self.process));
-            self.read(account, Lane::Rest, "iam:GetAccountAuthorizationDetails").await?;
+            // What work waits for is listed on its behalf.
+            let urgent = severance_engine::Presence::current().is_some();
+            let lane = if urgent { Lane::Compromise } else { Lane::Rest };
+            self.read(account, lane, "iam:GetAccountAuthorizationDetails").await?;
             let page = {
                 let world = self.sim.world.lock().unwrap();
                 let users_of = world.users.values().filter(|_| users).map(User::identity);

@@ -376,12 +376,14 @@ fn intruder(sim: &Sim) {
     sim.note("an intruder's key and password");
 }
 
-/// Deleted and made again under its name: another user, which no event names.
+/// Deleted and made again under its name and tags: another user, which no event names, but for those
+/// whose names are still to be looked up.
 fn remake(sim: &Sim) {
     let now = sim.clock.provider();
     let mut world = sim.world.lock().unwrap();
     let at = some_user(sim, &world);
     let old = world.users.remove(&at).unwrap();
+    let old_id = old.id.clone();
     let made = User {
         id: format!("AIDA{:016}", world.next_serial()),
         created: now,
@@ -393,6 +395,13 @@ fn remake(sim: &Sim) {
         full: BTreeSet::new(),
         ..old
     };
+    let looks = sim.store.lock().unwrap().may_look_up(&old_id);
+    let scope = &mut *sim.scope.lock().unwrap();
+    for ids in [&mut scope.users, &mut scope.compromised, &mut scope.reinstated] {
+        if looks && ids.contains(&old_id) {
+            ids.insert(made.id.clone());
+        }
+    }
     let lock = made.lock();
     world.users.insert(at, made);
     world.touch(&lock, now);

@@ -10,7 +10,7 @@ use severance_engine::ports::{
 use severance_lifecycle::case::{Case, CaseState, Closing, Tally, closing};
 use severance_lifecycle::contract::{ContractState, Verdict, judge};
 use severance_lifecycle::credential::Target;
-use severance_lifecycle::event::{ContractChange, Event, Payload, Trigger};
+use severance_lifecycle::event::{ContractChange, Event, Payload, SelectorTarget, Trigger};
 use severance_lifecycle::ids::{CaseId, ContractName, TaskId};
 use severance_lifecycle::outcome;
 use severance_lifecycle::plan::Identity;
@@ -418,6 +418,24 @@ impl Store {
 
     pub fn outbox(&self, now: Time, limit: usize) -> Vec<Outgoing> {
         self.outbox.values().filter(|out| out.due <= now).take(limit).cloned().collect()
+    }
+
+    /// Whether a name may still be looked up that belongs to this user now: no case has a task on it
+    /// yet, or one looks again.
+    pub fn may_look_up(&self, user: &str) -> bool {
+        let waits = self.cases.values().any(|row| row.case.state == CaseState::Accepted);
+        let tasks = || self.tasks.values().map(|row| &row.task);
+        let looks_again = |task: &Task| match &task.target {
+            Target::Unresolved { selector } => {
+                !matches!(selector.target, SelectorTarget::AccessKeyId(_))
+            }
+            _ => false,
+        };
+        let is_on_it = |task: &Task| match &task.target {
+            Target::User { user: on } => on.id == user,
+            _ => false,
+        };
+        waits || tasks().any(looks_again) || !tasks().any(is_on_it)
     }
 
     /// Nothing is left that would still be done by itself.

@@ -24,7 +24,8 @@ pub struct SelectorMatch {
     pub selector: Selector,
     /// The identities; for an access key, the one user that has it.
     pub identities: Vec<MatchedIdentity>,
-    /// Why nothing can be done about what it names, where that is already known.
+    /// Why what it names is not known, or not known in full: it stays as an unresolved task beside
+    /// those of its identities.
     pub refused: Option<BlockReason>,
 }
 
@@ -135,15 +136,23 @@ impl Planner<'_> {
         let mut planned = Planned::default();
         let mut tasks: BTreeMap<TaskId, Task> = BTreeMap::new();
         for found in matches {
-            if found.identities.is_empty() {
-                let reason = found.refused.clone().unwrap_or(BlockReason::NotFound);
+            let nothing = found.identities.is_empty().then_some(BlockReason::NotFound);
+            if let Some(reason) = found.refused.clone().or(nothing) {
+                if matches!(reason, BlockReason::Refused { .. }) && found.identities.is_empty() {
+                    // It may name something yet: the limit is not passed by failing lookups.
+                    planned.credentials += 1;
+                }
                 let target = Target::Unresolved { selector: found.selector.clone() };
                 let binding = unresolved_binding(case, &found.selector);
                 let task = self.task(case, target, binding, Vec::new(), Some(reason), now);
                 tasks.insert(task.id.clone(), task);
             }
             for (identity, roles) in &found.identities {
-                let task = self.identity_task(case, found, identity, roles, &mut planned, now);
+                if let Some(mismatch) = self.belongs_elsewhere(case, identity) {
+                    planned.findings.push(mismatch);
+                    continue;
+                }
+                let task = self.identity_task(case, found, (identity, roles), &mut planned, now);
                 if tasks.insert(task.id.clone(), task).is_none() {
                     planned.credentials += credentials(&found.selector, identity);
                 }
@@ -158,7 +167,7 @@ impl Planner<'_> {
         tasks.retain(|_, t| {
             !(matches!(t.target, Target::AccessKey { .. }) && whole.contains(&t.target.lock()))
         });
-        let leaving = leaving(case, matches);
+        let leaving = self.leaving(case, matches);
         planned.tasks = tasks.into_values().collect();
         for task in &mut planned.tasks {
             if matches!(task.target, Target::Role { .. }) {
@@ -173,8 +182,7 @@ impl Planner<'_> {
         &self,
         case: &Case,
         found: &SelectorMatch,
-        identity: &Identity,
-        roles: &[AssumableRole],
+        (identity, roles): (&Identity, &[AssumableRole]),
         planned: &mut Planned,
         now: DateTime<Utc>,
     ) -> Task {
@@ -199,8 +207,35 @@ impl Planner<'_> {
                 tag_zone: binding.zone.0.clone(),
             });
         }
-        let refused = self.never(identity).or_else(|| found.refused.clone()).or(flattened);
+        let refused = self.never(identity).or(flattened);
         self.task(case, target, binding, roles.to_vec(), refused, now)
+    }
+
+    /// Two partners may name their contracts alike: a contract's end takes nothing that is tagged with
+    /// another zone. What no zone claims is taken, and the mismatch told.
+    fn belongs_elsewhere(&self, case: &Case, identity: &Identity) -> Option<Finding> {
+        let event_zone = case.zone.as_ref().filter(|_| case.trigger == Trigger::ContractEnd)?;
+        let tag_zone = self.tag_keys.bind(&identity.tags).ok()?.zone;
+        let elsewhere = tag_zone != *event_zone && tag_zone.as_str() != UNASSIGNED_ZONE;
+        elsewhere.then(|| Finding::ZoneMismatch {
+            identity: identity.arn.clone(),
+            event_zone: event_zone.0.clone(),
+            tag_zone: tag_zone.0,
+        })
+    }
+
+    /// A contract's users leave with it: wherever a role trusts them, that trust goes.
+    fn leaving(&self, case: &Case, matches: &[SelectorMatch]) -> BTreeSet<String> {
+        if case.trigger != Trigger::ContractEnd {
+            return BTreeSet::new();
+        }
+        matches
+            .iter()
+            .flat_map(|found| &found.identities)
+            .filter(|(identity, _)| identity.user().is_some())
+            .filter(|(identity, _)| self.belongs_elsewhere(case, identity).is_none())
+            .flat_map(|(identity, _)| [identity.arn.clone(), identity.unique_id.clone()])
+            .collect()
     }
 
     /// Why an identity is never touched.
@@ -263,19 +298,6 @@ fn unresolved_binding(case: &Case, selector: &Selector) -> Binding {
         _ => ZoneName::from(UNASSIGNED_ZONE),
     };
     Binding { zone, contract: case.contract.clone(), owner: None, tier: None }
-}
-
-/// A contract's users leave with it: wherever a role trusts them, that trust goes.
-fn leaving(case: &Case, matches: &[SelectorMatch]) -> BTreeSet<String> {
-    if case.trigger != Trigger::ContractEnd {
-        return BTreeSet::new();
-    }
-    matches
-        .iter()
-        .flat_map(|found| &found.identities)
-        .filter(|(identity, _)| identity.user().is_some())
-        .flat_map(|(identity, _)| [identity.arn.clone(), identity.unique_id.clone()])
-        .collect()
 }
 
 fn target(selector: &Selector, identity: &Identity) -> Target {
