@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use severance_lifecycle::case::{CaseState, Closing};
+use severance_lifecycle::case::{Case, CaseState, Closing};
 use severance_lifecycle::credential::Target;
 use severance_lifecycle::event::{ContractChange, ContractEnd, Payload, Selector, SelectorTarget};
 use severance_lifecycle::failure::{Failure, FailureClass};
@@ -182,9 +182,8 @@ fn commit(
         let next_at = times.of_task(&task, failures);
         if let TaskState::Blocked { reason } = &task.state {
             let failure = failures.get(&task.id);
-            if let Some(failure) = failure {
-                let failed = Happening::Failed { action: None, failure: failure.clone() };
-                telling.case(&case.id, now, failed);
+            if let Some(failure) = failure.cloned() {
+                telling.case(&case.id, now, Happening::Failed { action: None, failure });
             }
             let passes = failure.is_some() && claimed.attempts < PASSING;
             let waits = *reason == BlockReason::NotListed;
@@ -208,19 +207,14 @@ fn commit(
         }
         new.push(NewTask { task, next_at });
     }
-    let limit = shared.config.blast_radius;
-    let state = if planned.held && !memory.held {
-        memory.held = true;
-        telling.case(&case.id, now, Happening::Held { credentials, limit });
-        telling.escalation(&outcome::escalation_of_hold(case, credentials, limit, now));
-        CaseState::Held { credentials, limit }
-    } else if !first {
-        case.state.clone()
-    } else if new.is_empty() {
-        CaseState::Closed { how: Closing::NothingToDo }
-    } else {
-        CaseState::Open
-    };
+    let held = planned.held.then_some(credentials);
+    let state = hold(shared, case, held, memory, &mut telling).unwrap_or_else(|| {
+        match (first, new.is_empty()) {
+            (false, _) => case.state.clone(),
+            (true, true) => CaseState::Closed { how: Closing::NothingToDo },
+            (true, false) => CaseState::Open,
+        }
+    });
     PlanCommit {
         state,
         again_at: times.again_at(&new, failures),
@@ -229,6 +223,22 @@ fn commit(
         journal: telling.journal,
         messages: telling.messages,
     }
+}
+
+/// Holds a case that comes to more credentials than the limit, once: whoever released it saw it.
+fn hold(
+    shared: &Shared,
+    case: &Case,
+    held: Option<usize>,
+    memory: &mut Memory,
+    telling: &mut Telling,
+) -> Option<CaseState> {
+    let credentials = held.filter(|_| !memory.held)?;
+    memory.held = true;
+    let (now, limit) = (shared.now(), shared.config.blast_radius);
+    telling.case(&case.id, now, Happening::Held { credentials, limit });
+    telling.escalation(&outcome::escalation_of_hold(case, credentials, limit, now));
+    Some(CaseState::Held { credentials, limit })
 }
 
 /// When what a plan leaves is due.

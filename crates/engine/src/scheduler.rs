@@ -17,7 +17,10 @@ use crate::ports::{Agenda, ClaimRequest, Claimed, ClaimedCase, LedgerError};
 use crate::shared::Shared;
 use crate::worker::Worker;
 
-/// How long a case may be leased for planning.
+/// How long a case is leased for planning at least. A plan may look up thousands of names at an account's
+/// rate, and its lease is not renewed: one that outlived it would never be stored. A worker that dies
+/// holds its cases up for so long at most, and not at all where the ledger frees leases when it is
+/// opened.
 const PLAN: TimeDelta = TimeDelta::minutes(15);
 
 /// Claims and drives until it is told to drain.
@@ -152,7 +155,8 @@ impl Scheduler {
         let mut claims = Claims::default();
         let room = self.plans.room(least_urgent);
         if room > 0 {
-            let request = self.to_plan(self.request(least_urgent, room));
+            let mut request = self.request(least_urgent, room);
+            request.until = request.now + self.shared.config.lease.max(PLAN);
             let cases = self.shared.ledger.claim_cases(&request).await?;
             claims.add(cases.len(), room);
             for case in cases {
@@ -185,14 +189,6 @@ impl Scheduler {
             least_urgent,
             limit,
         }
-    }
-
-    /// A plan may look up thousands of names at an account's rate, and its lease is not renewed: one that
-    /// outlived it would never be stored. A worker that dies holds its cases up for so long at most, and
-    /// not at all where the ledger frees leases when it is opened.
-    fn to_plan(&self, request: ClaimRequest) -> ClaimRequest {
-        let until = request.now + self.shared.config.lease.max(PLAN);
-        ClaimRequest { until, ..request }
     }
 
     fn start_plan(&mut self, case: ClaimedCase) {

@@ -177,8 +177,8 @@ impl Worker {
         // What was proven before the zone began to observe stays proven.
         let proven = matches!(self.task.state, TaskState::Done { .. })
             && !matches!(decision, Decision::Act(..));
-        let observes = self.task.mode == Mode::Observe && !proven;
-        if observes && !matches!(decision, Decision::Blocked(_)) {
+        let only_looks = self.task.mode == Mode::Observe && !proven;
+        if only_looks && !matches!(decision, Decision::Blocked(_)) {
             let actions = self.shared.decider.plan(self.task.desired, &situation);
             return Ok(Turn::Release(self.observed(actions)));
         }
