@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use severance_tests::binary::severance;
 use severance_tests::sandbox::Sandbox;
+use severance_tests::world::{World, user};
 
 const ACCOUNT: &str = "111111111111";
 
@@ -134,4 +135,102 @@ fn the_demo_ends_well_and_prints_one_object_of_the_agreed_shape() {
         .map(|name| events[name].as_u64().unwrap())
         .sum();
     assert_eq!(events["published"].as_u64().unwrap(), sum);
+}
+
+/// Runs a command against a world's worker, off the test's own threads.
+async fn against(world: &World, arguments: &[&str]) -> Output {
+    let config = world.dir().join("worker.toml");
+    let mut all: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
+    all.extend(["--config".to_owned(), config.display().to_string()]);
+    let directory = world.dir().to_owned();
+    tokio::task::spawn_blocking(move || {
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        run(&all, &[], &directory)
+    })
+    .await
+    .unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contract_end_from_flags_is_held_by_the_blast_radius_and_goes_on_when_released() {
+    let world = World::new().await;
+    let tags = [("severance:zone", "acme"), ("severance:contract", "c-1")];
+    world
+        .seed(vec![
+            severance_sandbox::aws::control::UserSeed { access_keys: 1, ..user("one", &tags) },
+            severance_sandbox::aws::control::UserSeed { access_keys: 1, ..user("two", &tags) },
+        ])
+        .await;
+    let mut settings = world.settings();
+    settings.engine = "blast_radius = 1\n".to_owned();
+    let worker = world.worker(&settings).await;
+    world.inventory_done(&worker).await;
+    let publish = [
+        "publish",
+        "contract-end",
+        "--zone",
+        "acme",
+        "--contract",
+        "c-1",
+        "--revision",
+        "1",
+        "--reason",
+        "over",
+        "--event-id",
+        "end-1",
+        "--wait",
+    ];
+    let held = against(&world, &publish).await;
+    assert_eq!(held.status.code(), Some(3), "{}", stderr(&held));
+    assert!(stderr(&held).contains("is held") && stderr(&held).contains("cases release"));
+    let listed = against(&world, &["cases", "--state", "held", "--json"]).await;
+    let cases: Vec<Value> = serde_json::from_slice(&listed.stdout).unwrap();
+    let id = cases[0]["case"]["id"].as_str().unwrap().to_owned();
+    let released = against(&world, &["cases", "release", &id]).await;
+    assert!(released.status.success() && stdout(&released).contains(&id), "{}", stderr(&released));
+    worker.api.closed("end-1", std::time::Duration::from_secs(60)).await;
+    let again = against(&world, &["cases", "release", &id]).await;
+    assert_eq!(again.status.code(), Some(1), "a closed case cannot be released");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_ends_badly_where_the_case_is_blocked_and_blocked_tasks_can_be_retried() {
+    let world = World::new().await;
+    world.seed(vec![user("guarded", &[])]).await;
+    let mut settings = world.settings();
+    settings.more =
+        "[protected]\nbreak_glass = [\"arn:aws:iam::111111111111:user/guarded\"]\n".to_owned();
+    let worker = world.worker(&settings).await;
+    world.inventory_done(&worker).await;
+    let notice = |reason: &'static str| {
+        [
+            "publish",
+            "compromise",
+            "--user",
+            "guarded",
+            "--severity",
+            "high",
+            "--reporter",
+            "t",
+            "--event-id",
+            "n-1",
+            "--wait",
+            "--reason",
+            reason,
+        ]
+    };
+    let blocked = against(&world, &notice("first")).await;
+    assert_eq!(blocked.status.code(), Some(3), "{}", stderr(&blocked));
+    assert!(stderr(&blocked).contains("is blocked"), "{}", stderr(&blocked));
+    let conflict = against(&world, &notice("second")).await;
+    assert_eq!(conflict.status.code(), Some(3));
+    assert!(stderr(&conflict).contains("was not acted on"), "{}", stderr(&conflict));
+    let retried = against(&world, &["tasks", "retry"]).await;
+    assert!(stdout(&retried).contains("1 tasks run again now"), "{}", stderr(&retried));
+    let refused = against(&world, &["tasks", "--state", "x"]).await;
+    assert_eq!(refused.status.code(), Some(2), "not a state");
 }
