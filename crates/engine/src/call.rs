@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 use futures::future::{Either, select};
 
-use crate::ports::{LedgerError, TaskLease};
+use crate::ports::{CaseLease, LedgerError, TaskLease};
 use crate::shared::Shared;
 
 /// Why a task's work stopped without an end.
@@ -62,6 +62,30 @@ async fn renew(shared: &Shared, lease: &mut TaskLease) -> Result<(), Stop> {
                 Ok(())
             } else {
                 Err(error.into())
+            }
+        }
+    }
+}
+
+/// Plans while keeping the case's lease alive: a plan may look up thousands of names at an account's
+/// rate. A ledger that fails is told of when the plan is stored.
+pub(crate) async fn under_case_lease<T>(
+    shared: &Shared,
+    lease: &mut CaseLease,
+    plan: impl Future<Output = T>,
+) -> Result<T, LedgerError> {
+    let mut plan = std::pin::pin!(plan);
+    loop {
+        let beat = shared.clock.sleep(shared.config.lease / 3);
+        match select(plan.as_mut(), beat).await {
+            Either::Left((planned, _)) => return Ok(planned),
+            Either::Right(_) => {
+                let until = shared.now() + shared.config.lease;
+                match shared.ledger.renew_case(lease, until).await {
+                    Ok(()) => lease.until = until,
+                    Err(lost @ LedgerError::LeaseLost { .. }) => return Err(lost),
+                    Err(error) => shared.ledger_failed("renew a lease", &error),
+                }
             }
         }
     }

@@ -21,6 +21,7 @@ use severance_lifecycle::task::{BlockReason, Lane, Task, TaskState};
 
 use self::ahead::Memory;
 use crate::backoff::Growth;
+use crate::call::under_case_lease;
 use crate::ports::{ClaimedCase, EngineEvent, LedgerError, NewTask, PlanCommit};
 use crate::reach::account_principals;
 use crate::resolve::{self, Asking, Resolved, Unanswered};
@@ -38,7 +39,9 @@ pub(crate) async fn plan(shared: Arc<Shared>, claimed: ClaimedCase) -> Option<Da
     let lane = Lane::of(claimed.case.trigger, Desired::Revoked);
     let case = &claimed.case.id;
     let mut memory = shared.ahead.of(case, &shared.listings);
-    let commit = match drawn_up(&shared, &claimed, lane, &mut memory).await {
+    let mut lease = claimed.lease.clone();
+    let plan = drawn_up(&shared, &claimed, lane, &mut memory);
+    let commit = match under_case_lease(&shared, &mut lease, plan).await.ok()? {
         Ok(commit) => {
             memory.planned = true;
             commit
@@ -50,7 +53,7 @@ pub(crate) async fn plan(shared: Arc<Shared>, claimed: ClaimedCase) -> Option<Da
     let next = commit.tasks.iter().map(|task| task.next_at).chain(commit.again_at).min();
     let open = commit.tasks.iter().any(|new| new.task.state == TaskState::Open);
     let again = commit.again_at.is_some();
-    match shared.ledger.commit_plan(&claimed.lease, commit).await {
+    match shared.ledger.commit_plan(&lease, commit).await {
         Ok(()) => {
             if again {
                 shared.ahead.keep(case, memory);
@@ -67,7 +70,7 @@ pub(crate) async fn plan(shared: Arc<Shared>, claimed: ClaimedCase) -> Option<Da
         Err(LedgerError::LeaseLost { .. }) => None,
         Err(error) => {
             shared.ledger_failed("store a plan", &error);
-            Some(claimed.lease.until)
+            Some(lease.until)
         }
     }
 }

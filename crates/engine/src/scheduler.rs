@@ -17,12 +17,6 @@ use crate::ports::{Agenda, ClaimRequest, Claimed, ClaimedCase, LedgerError};
 use crate::shared::Shared;
 use crate::worker::Worker;
 
-/// How long a case is leased for planning at least. A plan may look up thousands of names at an account's
-/// rate, and its lease is not renewed: one that outlived it would never be stored. A worker that dies
-/// holds its cases up for so long at most, and not at all where the ledger frees leases when it is
-/// opened.
-const PLAN: TimeDelta = TimeDelta::minutes(15);
-
 /// Claims and drives until it is told to drain.
 pub(crate) struct Scheduler {
     shared: Arc<Shared>,
@@ -135,6 +129,7 @@ impl Scheduler {
         // gate for the work that waits for the identity.
         let contended = urgent.claimed < agenda.urgent_due;
         self.shared.urgency.contend(contended);
+        self.shared.urgency.crowd(contended && urgent.short_of_room);
         let lower = self.claim_if(agenda.due > agenda.urgent_due, Lane::Rest).await?;
         // What is left had no room, or its identity is held by other work in hand.
         let backlog = urgent.claimed + lower.claimed < agenda.due;
@@ -155,8 +150,7 @@ impl Scheduler {
         let mut claims = Claims::default();
         let room = self.plans.room(least_urgent);
         if room > 0 {
-            let mut request = self.request(least_urgent, room);
-            request.until = request.now + self.shared.config.lease.max(PLAN);
+            let request = self.request(least_urgent, room);
             let cases = self.shared.ledger.claim_cases(&request).await?;
             claims.add(cases.len(), room);
             for case in cases {

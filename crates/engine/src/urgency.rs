@@ -34,6 +34,8 @@ pub struct Urgency {
     /// Urgent work is due that could not be claimed though there was room: less urgent work holds its
     /// identity.
     contended: AtomicBool,
+    /// More urgent work is due than there is room for.
+    crowded: AtomicBool,
     changed: Notify,
     bell: Notify,
     written: Notify,
@@ -49,6 +51,7 @@ impl Urgency {
             settled: AtomicU64::new(0),
             horizon: AtomicI64::new(i64::MAX),
             contended: AtomicBool::new(false),
+            crowded: AtomicBool::new(false),
             changed: Notify::new(),
             bell: Notify::new(),
             written: Notify::new(),
@@ -101,6 +104,17 @@ impl Urgency {
     /// See [`contend`](Self::contend).
     pub fn is_contended(&self) -> bool {
         self.contended.load(SeqCst)
+    }
+
+    /// More urgent work is due than there is room for: work whose first blow has landed is to make room
+    /// for work whose first blow has not.
+    pub fn crowd(&self, crowded: bool) {
+        self.crowded.store(crowded, SeqCst);
+    }
+
+    /// See [`crowd`](Self::crowd).
+    pub fn is_crowded(&self) -> bool {
+        self.crowded.load(SeqCst)
     }
 
     /// Wakes the scheduler.

@@ -47,6 +47,8 @@ pub(crate) struct Worker {
     follow_ups: Vec<NewTask>,
     /// The site of the last call, where it was accepted and changed something.
     accepted: Option<String>,
+    /// The task's first blow landed in this claim.
+    first_blow: bool,
     /// What somebody else keeps changing, by site: refused for minutes, not for good.
     later: BTreeMap<String, BlockReason>,
     /// Looks that ended in "look again at once".
@@ -73,6 +75,7 @@ impl Worker {
             telling: Telling::default(),
             follow_ups: Vec::new(),
             accepted: None,
+            first_blow: false,
             later: BTreeMap::new(),
             replans: 0,
             known: None,
@@ -151,9 +154,13 @@ impl Worker {
         }
     }
 
-    /// Whether urgent work may wait for the identity that this less urgent task holds.
+    /// Whether urgent work may wait for the identity that this less urgent task holds; or, of urgent work
+    /// whose first blow has just landed, whether other first blows wait for its place.
     fn yields(&self) -> bool {
-        self.task.lane != Lane::Compromise && self.shared.urgency.is_contended()
+        if self.task.lane == Lane::Compromise {
+            return self.first_blow && self.shared.urgency.is_crowded();
+        }
+        self.shared.urgency.is_contended()
     }
 
     async fn round(&mut self) -> Result<Turn, Stop> {
@@ -333,6 +340,7 @@ impl Worker {
                 self.accepted = Some(action.site());
                 // What is put again once the credential is dead is no blow any more.
                 if action.disables() && self.task.record.dead_at.is_none() {
+                    self.first_blow |= self.task.accepted_at.is_none();
                     self.task.accepted_at = Some(now);
                 }
                 if action.disables() || self.task.desired == Desired::Reinstated {

@@ -249,6 +249,12 @@ pub trait Ledger: Inbox {
     /// [`LedgerError::LeaseLost`]
     async fn renew(&self, lease: &TaskLease, until: DateTime<Utc>) -> Result<(), LedgerError>;
 
+    /// Lengthens a lease on a case.
+    ///
+    /// # Errors
+    /// [`LedgerError::LeaseLost`]
+    async fn renew_case(&self, lease: &CaseLease, until: DateTime<Utc>) -> Result<(), LedgerError>;
+
     /// Whether another case (not superseded, not itself undone) wants the same target revoked, and
     /// whether one of those was opened by a compromise notice.
     ///

@@ -171,6 +171,10 @@ impl Ledger for SimLedger {
         answer
     }
 
+    async fn renew_case(&self, lease: &CaseLease, until: Time) -> Result<(), LedgerError> {
+        self.commit("renew-case", |store| store.renew_case(lease, until)).await
+    }
+
     async fn renew(&self, lease: &TaskLease, until: Time) -> Result<(), LedgerError> {
         let now = self.now();
         let ignores = self.sim.has(Bug::LostLeaseIgnored);

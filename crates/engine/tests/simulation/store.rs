@@ -235,6 +235,15 @@ impl Store {
         Ok(())
     }
 
+    pub fn renew_case(&mut self, lease: &CaseLease, until: Time) -> Result<(), LedgerError> {
+        let row = self.cases.get_mut(&lease.case).ok_or_else(|| lost(&lease.case))?;
+        match row.lease.as_mut().filter(|held| held.token == lease.token) {
+            Some(held) => held.until = held.until.max(until),
+            None => return Err(lost(&lease.case)),
+        }
+        Ok(())
+    }
+
     fn add(&mut self, tasks: Vec<NewTask>) {
         for new in tasks {
             let next_at = Some(new.next_at);

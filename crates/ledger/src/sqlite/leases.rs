@@ -5,7 +5,7 @@
 //! has the same token, and the older claim is told apart by its earlier end.
 
 use chrono::{DateTime, Utc};
-use severance_engine::ports::TaskLease;
+use severance_engine::ports::{CaseLease, TaskLease};
 use sqlx::SqliteConnection;
 
 use crate::codec::micros;
@@ -64,6 +64,28 @@ pub(super) async fn free_token(connection: &mut SqliteConnection, token: i64) ->
     .bind(token)
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// Lengthens a case's lease; it never shortens one.
+pub(super) async fn renew_case(
+    connection: &mut SqliteConnection,
+    lease: &CaseLease,
+    until: DateTime<Utc>,
+) -> Result<(), Fault> {
+    let renewed = sqlx::query(
+        "UPDATE cases SET lease_until = MAX(lease_until, ?)
+         WHERE id = ? AND lease_token = ? AND lease_from <= ?",
+    )
+    .bind(micros(until))
+    .bind(lease.case.as_str())
+    .bind(lease.token)
+    .bind(micros(lease.until))
+    .execute(connection)
+    .await?;
+    if renewed.rows_affected() == 0 {
+        return Err(Fault::lease_lost(format!("case {}", lease.case)));
+    }
     Ok(())
 }
 

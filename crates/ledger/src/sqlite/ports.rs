@@ -108,6 +108,13 @@ impl Ledger for SqliteLedger {
         })
     }
 
+    async fn renew_case(&self, lease: &CaseLease, until: DateTime<Utc>) -> Result<(), LedgerError> {
+        let lease = lease.clone();
+        write!(self, Urgency::Urgent, "renew a lease", |connection| {
+            leases::renew_case(connection, &lease, until)
+        })
+    }
+
     async fn holds(&self, task: &Task) -> Result<Holds, LedgerError> {
         read!(self, "tell who else holds a target", |connection| holds::holds(connection, task))
     }
