@@ -50,7 +50,9 @@ fn task(state: TaskState) -> Task {
         undoes: None,
         delete_after: None,
         state,
-        record: Record { accepted_at: Some(at(3)), ..Record::default() },
+        record: Record::default(),
+        accepted_at: Some(at(3)),
+        ticket: None,
         verified_at: Some(at(9)),
     }
 }

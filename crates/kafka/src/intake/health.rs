@@ -24,6 +24,7 @@ impl IntakeHealth {
 }
 
 /// One inbound topic.
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, each told by its own name")]
 #[derive(Clone, Debug, Serialize)]
 pub struct TopicHealth {
     /// What it carries: `compromise-notice`, `contract-end`.
