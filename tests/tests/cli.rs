@@ -192,7 +192,7 @@ async fn a_contract_end_from_flags_is_held_by_the_blast_radius_and_goes_on_when_
     let id = cases[0]["case"]["id"].as_str().unwrap().to_owned();
     let released = against(&world, &["cases", "release", &id]).await;
     assert!(released.status.success() && stdout(&released).contains(&id), "{}", stderr(&released));
-    worker.api.closed("end-1", std::time::Duration::from_secs(60)).await;
+    worker.api.closed("end-1", std::time::Duration::from_mins(1)).await;
     let again = against(&world, &["cases", "release", &id]).await;
     assert_eq!(again.status.code(), Some(1), "a closed case cannot be released");
 }
