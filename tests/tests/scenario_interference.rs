@@ -63,9 +63,10 @@ async fn a_user_made_again_under_the_same_name_is_another_user() {
     let mut seed = user("phoenix", &[]);
     seed.access_keys = 1;
     let (_, new_key) = world.seed_one(seed).await;
-    world.publisher.publish(&contract_end("end", ("acme", "payments"), "ended", 1, now())).await;
+    // A key is planned on the user that the inventory saw it with, which is the old one.
+    world.publisher.publish(&key_notice("leak", &old_key.id)).await;
 
-    worker.api.closed("end", LIMIT).await;
+    worker.api.closed("leak", LIMIT).await;
     assert!(world.worker_changes().await.is_empty(), "the new user was touched");
     assert_eq!(try_key(&world.sandbox.endpoint, &new_key).await, Tried::Accepted);
     assert_ne!(try_key(&world.sandbox.endpoint, &old_key).await, Tried::Accepted);
