@@ -1,13 +1,13 @@
 //! The provider as a pure model: what an action makes of what is seen. For `observe`, which says what
 //! would be done, and for the property tests.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use super::{Decision, Situation, decide, look};
 use crate::action::{Action, DenyOrder, DenyPurpose, SideCredential};
 use crate::credential::Target;
 use crate::observe::{DenyState, KeyState, KeyStatus, Observed, RoleStanding, SideState, View};
-use crate::policy::{Desired, Policy};
+use crate::policy::Desired;
 use crate::record::{ProbeAnswer, Record};
 use crate::trust;
 
@@ -26,7 +26,7 @@ pub fn plan(desired: Desired, situation: &Situation<'_>) -> Vec<Action> {
         let here = Situation { target, observed: &observed, record: &record, policy };
         match decide(desired, &here, observed.at) {
             Decision::Act(action, _) => {
-                imagine(&action, target, &mut observed, &mut record, policy);
+                imagine(&action, target, &mut observed, &mut record);
                 if action.changes_provider() && !repeats(&actions, &action) {
                     actions.push(action);
                 }
@@ -49,13 +49,7 @@ fn repeats(actions: &[Action], action: &Action) -> bool {
     handle(action).is_some_and(|new| actions.iter().any(|old| handle(old).as_ref() == Some(&new)))
 }
 
-fn imagine(
-    action: &Action,
-    target: &Target,
-    observed: &mut Observed,
-    record: &mut Record,
-    _policy: &Policy,
-) {
+fn imagine(action: &Action, target: &Target, observed: &mut Observed, record: &mut Record) {
     if let Some(change) = action.change() {
         record.changes.insert(change);
     }
@@ -64,7 +58,7 @@ fn imagine(
             let answer = ProbeAnswer::Refused { endpoint: format!("region-{}", sample % 2) };
             record.probed(key_id, &answer, observed.at);
         }
-        action => apply(action, target, &mut observed.view, observed.at),
+        action => apply(action, target, &mut observed.view),
     }
     observed.at += TimeDelta::milliseconds(50);
 }
@@ -74,7 +68,7 @@ fn imagine(
     clippy::too_many_lines,
     reason = "one arm an action; splitting the match hides that it is whole"
 )]
-pub fn apply(action: &Action, target: &Target, view: &mut View, at: DateTime<Utc>) {
+pub fn apply(action: &Action, target: &Target, view: &mut View) {
     match action {
         Action::DeactivateKey { key_id, .. } => set_key(view, key_id, KeyStatus::Inactive),
         Action::ReactivateKey { key_id, .. } => set_key(view, key_id, KeyStatus::Active),
@@ -136,7 +130,6 @@ pub fn apply(action: &Action, target: &Target, view: &mut View, at: DateTime<Utc
         }
         Action::Probe { .. } => {}
     }
-    let _ = at;
 }
 
 fn set_key(view: &mut View, key_id: &str, status: KeyStatus) {

@@ -283,7 +283,7 @@ fn take_step(
     observed.at += TimeDelta::milliseconds(300);
     match (fate, action) {
         (Fate::CrashBefore, _) => {}
-        (Fate::CrashAfter, action) => apply(action, target, &mut observed.view, observed.at),
+        (Fate::CrashAfter, action) => apply(action, target, &mut observed.view),
         (Fate::Full, Action::DenyUser { deny, .. } | Action::DenyRole { deny, .. }) => {
             let identity = action.touches().into_iter().next().unwrap();
             record.full.insert(Place { identity, place: deny.handle.place });
@@ -299,6 +299,6 @@ fn take_step(
             };
             record.probed(key_id, &answer, observed.at);
         }
-        (_, action) => apply(action, target, &mut observed.view, observed.at),
+        (_, action) => apply(action, target, &mut observed.view),
     }
 }
