@@ -14,6 +14,7 @@ use severance_lifecycle::task::Lane;
 use self::account::AccountGate;
 use self::slots::Slots;
 pub(crate) use self::slots::unreserved;
+use crate::flight::Flight;
 use crate::ports::{Admission, Clock, Permit};
 use crate::steady::Steady;
 use crate::urgency::{Presence, Urgency};
@@ -99,7 +100,12 @@ impl Gate {
             let _held_back = presence.as_ref().map(Presence::busy);
             account.take(Lane::Compromise, self.clock.as_ref()).await;
         }
-        let slot = self.slots.take_any().await;
+        let proves = presence.as_ref().is_some_and(|presence| presence.proves());
+        let slot = if proves {
+            self.slots.take_for_proof().await
+        } else {
+            self.slots.take_for_blow().await
+        };
         let busy = presence.as_ref().map(Presence::busy);
         Permit::new(move || drop((slot, busy)))
     }
@@ -112,7 +118,8 @@ impl Gate {
             let slot = self.slots.take_unreserved().await;
             // Urgent work may have come while this waited for its slot.
             if !self.urgency.is_runnable(self.clock.now()) {
-                return Permit::new(move || drop(slot));
+                let flight = Flight::start();
+                return Permit::new(move || drop((slot, flight)));
             }
         }
     }

@@ -3,7 +3,9 @@
 
 use chrono::TimeDelta;
 use futures::future::{Either, select};
+use severance_lifecycle::task::Lane;
 
+use crate::flight::unless_in_the_way;
 use crate::ports::{CaseLease, LedgerError, TaskLease};
 use crate::shared::Shared;
 
@@ -12,6 +14,8 @@ use crate::shared::Shared;
 pub(crate) enum Stop {
     /// Another worker may have it: nothing more may be done.
     Lost,
+    /// Urgent work waits for the identity: the lease is given back.
+    InTheWay,
     /// The ledger cannot store what is known: the lease runs out, and then it is looked at again.
     Ledger(LedgerError),
 }
@@ -26,7 +30,7 @@ impl From<LedgerError> for Stop {
 }
 
 /// Runs a call while keeping the lease alive. Dropping the call is safe: its effect is looked for.
-pub(crate) async fn under_lease<T, E>(
+async fn under_lease<T, E>(
     shared: &Shared,
     lease: &mut TaskLease,
     call: impl Future<Output = Result<T, E>>,
@@ -43,6 +47,24 @@ pub(crate) async fn under_lease<T, E>(
             Either::Right(_) => renew(shared, lease).await?,
         }
     }
+}
+
+/// Runs calls under a lease; less urgent ones give way between two of them.
+///
+/// # Errors
+/// [`Stop::InTheWay`], and what [`under_lease`] stops for.
+pub(crate) async fn giving_way<T, E>(
+    shared: &Shared,
+    lease: &mut TaskLease,
+    lane: Lane,
+    calls: impl Future<Output = Result<T, E>>,
+) -> Result<Result<T, E>, Stop> {
+    if lane == Lane::Compromise {
+        return under_lease(shared, lease, calls).await;
+    }
+    let task = lease.task.clone();
+    let calls = under_lease(shared, lease, calls);
+    unless_in_the_way(&shared.urgency, &task, calls).await.unwrap_or(Err(Stop::InTheWay))
 }
 
 /// Renews a lease. A ledger that fails is no reason to stop while the old lease still has room.

@@ -11,6 +11,7 @@ mod call;
 mod config;
 mod decider;
 mod engine;
+mod flight;
 mod guard;
 mod inventory;
 mod planning;

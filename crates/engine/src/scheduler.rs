@@ -3,6 +3,7 @@
 
 mod in_hand;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -74,10 +75,8 @@ impl Scheduler {
                 Woken::Drain => break,
                 Woken::Bell | Woken::Timer => pass = self.pass().await,
                 Woken::Finished(next_at) => {
-                    if let Some(at) = next_at {
-                        pass.next_at = at.min(pass.next_at);
-                        self.shared.urgency.due_at(at);
-                    }
+                    due_next(&self.shared, &mut pass, next_at);
+                    self.collect(&mut pass);
                     let roomy = self.tasks.is_roomy() || self.plans.is_roomy();
                     if pass.next_at <= self.shared.now() || (pass.backlog && roomy) {
                         pass = self.pass().await;
@@ -86,6 +85,17 @@ impl Scheduler {
             }
         }
         self.drain().await
+    }
+
+    /// Collects all work that has ended by now, so that a pass has all the room that there is: a pass for
+    /// every single one would claim one at a time, and plans that end without a break would leave tasks
+    /// that ended in their places.
+    fn collect(&mut self, pass: &mut Pass) {
+        for hand in [&mut self.plans, &mut self.tasks] {
+            while let Some(next_at) = hand.finished_already() {
+                due_next(&self.shared, pass, next_at);
+            }
+        }
     }
 
     async fn woken(&mut self, next_at: DateTime<Utc>) -> Woken {
@@ -125,11 +135,14 @@ impl Scheduler {
         if !urgent.short_of_room {
             self.shared.urgency.settle(begun, agenda.next_at);
         }
-        // Short of room it may be so too: whoever holds the identity would wait for the gate, and the
-        // gate for the work that waits for the identity.
-        let contended = urgent.claimed < agenda.urgent_due;
-        self.shared.urgency.contend(contended);
-        self.shared.urgency.crowd(contended && urgent.short_of_room);
+        let left = urgent.claimed < agenda.urgent_due;
+        self.shared.urgency.crowd(left && urgent.short_of_room);
+        // Whoever holds the identity waits for the gate, and the gate for the work that waits for the
+        // identity.
+        let way = left && self.tasks.has_lower();
+        let in_the_way =
+            if way { self.shared.ledger.in_the_way(now).await? } else { BTreeSet::new() };
+        self.shared.urgency.clear_the_way(in_the_way);
         let lower = self.claim_if(agenda.due > agenda.urgent_due, Lane::Rest).await?;
         // What is left had no room, or its identity is held by other work in hand.
         let backlog = urgent.claimed + lower.claimed < agenda.due;
@@ -226,5 +239,13 @@ impl Scheduler {
             }
         }
         whole
+    }
+}
+
+/// Something becomes due at `next_at`: a pass is due then at the latest.
+fn due_next(shared: &Shared, pass: &mut Pass, next_at: Option<DateTime<Utc>>) {
+    if let Some(at) = next_at {
+        pass.next_at = at.min(pass.next_at);
+        shared.urgency.due_at(at);
     }
 }

@@ -7,10 +7,12 @@
 //! - work that may be due in the ledger and was not claimed yet (until a claim comes back short),
 //! - claimed work between its calls ([`Presence`]).
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use chrono::{DateTime, Utc};
+use severance_lifecycle::ids::TaskId;
 use tokio::sync::Notify;
 
 tokio::task_local! {
@@ -31,9 +33,8 @@ pub struct Urgency {
     settled: AtomicU64,
     /// The next moment (milliseconds) at which urgent work may become due.
     horizon: AtomicI64,
-    /// Urgent work is due that could not be claimed though there was room: less urgent work holds its
-    /// identity.
-    contended: AtomicBool,
+    /// Less urgent work in hand that holds an identity which urgent work waits for.
+    in_the_way: Mutex<BTreeSet<TaskId>>,
     /// More urgent work is due than there is room for.
     crowded: AtomicBool,
     changed: Notify,
@@ -50,7 +51,7 @@ impl Urgency {
             raised: AtomicU64::new(1),
             settled: AtomicU64::new(0),
             horizon: AtomicI64::new(i64::MAX),
-            contended: AtomicBool::new(false),
+            in_the_way: Mutex::default(),
             crowded: AtomicBool::new(false),
             changed: Notify::new(),
             bell: Notify::new(),
@@ -95,15 +96,19 @@ impl Urgency {
         self.changed.notify_waiters();
     }
 
-    /// Less urgent work in hand is to give back what it holds after its next step, since urgent work
-    /// may wait for the same identity.
-    pub fn contend(&self, contended: bool) {
-        self.contended.store(contended, SeqCst);
+    /// These less urgent tasks in hand hold identities that urgent work waits for: they are to give them
+    /// back after the call that is in flight.
+    pub fn clear_the_way(&self, of: BTreeSet<TaskId>) {
+        let some = !of.is_empty();
+        *self.in_the_way.lock().unwrap_or_else(PoisonError::into_inner) = of;
+        if some {
+            self.changed.notify_waiters();
+        }
     }
 
-    /// See [`contend`](Self::contend).
-    pub fn is_contended(&self) -> bool {
-        self.contended.load(SeqCst)
+    /// See [`clear_the_way`](Self::clear_the_way).
+    pub fn is_in_the_way(&self, task: &TaskId) -> bool {
+        self.in_the_way.lock().unwrap_or_else(PoisonError::into_inner).contains(task)
     }
 
     /// More urgent work is due than there is room for: work whose first blow has landed is to make room
@@ -148,7 +153,8 @@ impl Urgency {
         Arc::new(Presence {
             urgency: self.me.clone(),
             busy: AtomicUsize::new(0),
-            hold: std::sync::Mutex::new(Some(self.hold())),
+            proving: AtomicBool::new(false),
+            hold: Mutex::new(Some(self.hold())),
         })
     }
 }
@@ -172,7 +178,9 @@ impl Drop for Hold {
 pub struct Presence {
     urgency: Weak<Urgency>,
     busy: AtomicUsize,
-    hold: std::sync::Mutex<Option<Hold>>,
+    /// Its blows have landed: what it calls now proves them.
+    proving: AtomicBool,
+    hold: Mutex<Option<Hold>>,
 }
 
 impl Presence {
@@ -186,6 +194,16 @@ impl Presence {
         CURRENT.try_with(Arc::clone).ok()
     }
 
+    /// Whether its next calls prove blows that have landed, or are on the way to one.
+    pub(crate) fn set_proving(&self, proving: bool) {
+        self.proving.store(proving, SeqCst);
+    }
+
+    /// See [`set_proving`](Self::set_proving).
+    pub(crate) fn proves(&self) -> bool {
+        self.proving.load(SeqCst)
+    }
+
     /// Not runnable until the answer is dropped: a call is in flight, or held back by its rate.
     pub(crate) fn busy(self: &Arc<Self>) -> Busy {
         if self.busy.fetch_add(1, SeqCst) == 0 {
@@ -195,7 +213,7 @@ impl Presence {
     }
 
     fn set(&self, hold: Option<Hold>) {
-        let mut place = self.hold.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut place = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
         *place = hold;
     }
 }

@@ -19,7 +19,7 @@ use severance_lifecycle::policy::{Desired, Holds, Policy};
 use severance_lifecycle::task::{BlockReason, Lane, Mode, Task, TaskState};
 use tokio_util::sync::CancellationToken;
 
-use crate::call::{Stop, has_room, under_lease};
+use crate::call::{Stop, giving_way, has_room};
 use crate::guard::{self, Guarded};
 use crate::ports::{
     Applied, Claimed, EngineEvent, LedgerError, Look, NewTask, Release, Step, TaskLease,
@@ -28,6 +28,7 @@ use crate::reach;
 use crate::resolve::Unanswered;
 use crate::shared::Shared;
 use crate::telling::Telling;
+use crate::urgency::Presence;
 
 /// Calls in one claim; a task that needs more comes back in its turn, so that none can hold a slot
 /// for ever by a provider that never settles.
@@ -86,7 +87,7 @@ impl Worker {
     pub(crate) async fn drive(mut self) -> Option<DateTime<Utc>> {
         match self.run().await {
             Ok(next_at) => next_at,
-            Err(Stop::Lost) => {
+            Err(Stop::Lost | Stop::InTheWay) => {
                 self.shared.observer.on(&EngineEvent::LeaseLost { task: &self.task });
                 None
             }
@@ -100,7 +101,10 @@ impl Worker {
     async fn run(&mut self) -> Result<Option<DateTime<Utc>>, Stop> {
         self.tell_missed_deadline();
         let release = match guard::check(&self.shared, &mut self.task).await? {
-            Guarded::Clear => self.rounds().await?,
+            Guarded::Clear => match self.rounds().await {
+                Err(Stop::InTheWay) => self.at_once(),
+                release => release?,
+            },
             Guarded::Refused(reason) => self.blocked(&reason),
             // Planning tries again by itself; see `PlanCommit::again_at`.
             Guarded::Unresolved => Release { next_at: None, attempts: self.attempts },
@@ -111,6 +115,7 @@ impl Worker {
     }
 
     async fn rounds(&mut self) -> Result<Release, Stop> {
+        self.set_proving(self.task.accepted_at.is_some());
         self.known = match self.task.desired {
             Desired::Revoked => guard::known(&self.shared, &self.task.target).await?,
             Desired::Deleted | Desired::Reinstated => None,
@@ -135,7 +140,12 @@ impl Worker {
                 Turn::Release(release) => return Ok(release),
             }
         }
-        Ok(Release { next_at: Some(self.shared.now()), attempts: self.attempts })
+        Ok(self.at_once())
+    }
+
+    /// The task goes on in its turn.
+    fn at_once(&self) -> Release {
+        Release { next_at: Some(self.shared.now()), attempts: self.attempts }
     }
 
     /// Looks up roles within reach that were not known when the case was planned. Answers how the claim
@@ -146,8 +156,9 @@ impl Worker {
         }
         self.known = guard::known(&self.shared, &self.task.target).await?;
         let shared = Arc::clone(&self.shared);
+        let lane = self.task.lane;
         let looked_up = reach::look_up_again(&shared, &mut self.task, self.known.as_ref());
-        match under_lease(&shared, &mut self.lease, looked_up).await? {
+        match giving_way(&shared, &mut self.lease, lane, looked_up).await? {
             Ok(()) | Err(Unanswered::NotListed) => Ok(None),
             Err(Unanswered::Ledger(error)) => Err(error.into()),
             Err(Unanswered::Provider(failure)) => Ok(Some(self.failed_lookup(&failure))),
@@ -160,7 +171,14 @@ impl Worker {
         if self.task.lane == Lane::Compromise {
             return self.first_blow && self.shared.urgency.is_crowded();
         }
-        self.shared.urgency.is_contended()
+        self.shared.urgency.is_in_the_way(&self.task.id)
+    }
+
+    /// What other compromise work still has to strike goes before the proof of what this has struck.
+    fn set_proving(&self, proving: bool) {
+        if let Some(presence) = Presence::current() {
+            presence.set_proving(proving);
+        }
     }
 
     async fn round(&mut self) -> Result<Turn, Stop> {
@@ -171,6 +189,8 @@ impl Worker {
         let policy = self.policy().await?;
         let decision = self.decide(&observed, &policy);
         self.tell_accepted(&decision);
+        let strikes = matches!(&decision, Decision::Act(action, _) if action.disables());
+        self.set_proving(self.task.accepted_at.is_some() && !strikes);
         if let Some(accepted) = self.accepted.take() {
             if matches!(&decision, Decision::Act(action, _) if action.site() == accepted) {
                 // Accepted, and not seen yet, or undone by somebody at once: not again without a pause.
@@ -246,7 +266,8 @@ impl Worker {
             known: self.known.clone(),
             lane: self.task.lane,
         };
-        under_lease(&self.shared, &mut self.lease, self.shared.provider.observe(&look)).await
+        let shared = Arc::clone(&self.shared);
+        giving_way(&shared, &mut self.lease, look.lane, shared.provider.observe(&look)).await
     }
 
     async fn policy(&self) -> Result<Policy, LedgerError> {
@@ -298,7 +319,7 @@ impl Worker {
         }
         let shared = Arc::clone(&self.shared);
         let call = shared.provider.act(&action, self.task.lane);
-        match under_lease(&shared, &mut self.lease, call).await? {
+        match giving_way(&shared, &mut self.lease, self.task.lane, call).await? {
             Ok(applied) => {
                 self.applied(action, applied);
                 Ok(Turn::Again)

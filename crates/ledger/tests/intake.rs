@@ -28,6 +28,38 @@ async fn the_same_event_again_is_a_duplicate_also_within_one_batch() {
 }
 
 #[tokio::test]
+async fn a_large_batch_of_all_sorts_is_answered_record_by_record() {
+    let rig = Rig::new().await;
+    let events: Vec<_> = (0..600).map(|n| notice(&n.to_string())).collect();
+    let mut other = events[7].clone();
+    other.digest = "other".into();
+    let known = rig.accept(vec![arrival(&events[3], 0, 0)]).await;
+    let mut batch: Vec<_> =
+        events.iter().enumerate().map(|(n, event)| arrival(event, n as i64, 1)).collect();
+    batch.insert(300, malformed(9_000, b"?"));
+    batch.push(arrival(&other, 9_001, 1));
+    let answers = rig.accept(batch.clone()).await;
+    let case = |n: usize| CaseId::of(&events[n].key);
+    let mut expected: Vec<_> = (0..600).map(|n| Acceptance::Accepted { case: case(n) }).collect();
+    assert_eq!(known, [expected[3].clone()]);
+    expected[3] = Acceptance::Duplicate { case: case(3) };
+    expected.insert(300, Acceptance::DeadLettered);
+    expected.push(Acceptance::Conflict { case: case(7) });
+    assert_eq!(answers, expected);
+    // A contract's end among them: the same answers, one by one.
+    batch.push(arrival(&end("e", ContractChange::Ended, 1), 9_002, 2));
+    let again = rig.accept(batch).await;
+    let duplicates = again.iter().filter(|it| matches!(it, Acceptance::Duplicate { .. })).count();
+    assert_eq!(duplicates, 600);
+    assert!(matches!(again.last(), Some(Acceptance::Accepted { .. })));
+    let counts = rig.ledger.counts().await.unwrap();
+    assert_eq!((counts.accepted, counts.duplicates, counts.cases_open), (601, 601, 601));
+    assert_eq!((counts.conflicts, counts.dead_lettered), (1, 1));
+    let journal = rig.ledger.case(&case(599)).await.unwrap().journal;
+    assert!(matches!(journal[0].what, Happening::Accepted), "{journal:?}");
+}
+
+#[tokio::test]
 async fn a_crash_between_commit_and_reply_is_a_duplicate() {
     let rig = Rig::new().await;
     let event = notice("1");

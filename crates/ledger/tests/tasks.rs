@@ -67,6 +67,25 @@ async fn two_tasks_of_one_identity_are_never_leased_at_once() {
 }
 
 #[tokio::test]
+async fn less_urgent_work_on_an_identity_that_a_notice_waits_for_is_in_the_way() {
+    let rig = Rig::new().await;
+    rig.planned(end("e", ContractChange::Ended, 1), 0, &["ann", "bob"]).await;
+    let lower = rig.claim(1).await;
+    assert_eq!(lower.len(), 2);
+    assert!(rig.ledger.in_the_way(at(2)).await.unwrap().is_empty(), "nobody waits");
+    let urgent = rig.planned(notice("n"), 2, &["ann", "cid"]).await;
+    let in_the_way = rig.ledger.in_the_way(at(3)).await.unwrap();
+    let anns = lower.iter().find(|it| it.task.target.label() == "user ann").unwrap();
+    assert_eq!(in_the_way, [anns.task.id.clone()].into());
+    let again = step_again(anns.task.clone(), TaskState::Open, 3, 3);
+    rig.ledger.step(&anns.lease, at(3), again).await.unwrap();
+    let claimed = rig.claim(4).await;
+    assert_eq!(claimed.len(), 2, "the notice's two; ann's other task waits for it now");
+    assert!(claimed.iter().all(|it| it.task.case == urgent.id));
+    assert!(rig.ledger.in_the_way(at(5)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_claim_is_filled_although_one_identity_has_many_tasks() {
     let rig = Rig::new().await;
     rig.open_case(notice("1"), 0).await;

@@ -1,14 +1,14 @@
 //! The ledger: the durable queue and memory. Every method is one short transaction, durable when it
 //! returns; none is open across a provider call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use severance_lifecycle::case::{Case, CaseState};
 use severance_lifecycle::event::{Event, Malformed, Selector};
 use severance_lifecycle::finding::Finding;
-use severance_lifecycle::ids::{AccountId, CaseId};
+use severance_lifecycle::ids::{AccountId, CaseId, TaskId};
 use severance_lifecycle::journal::{Happening, JournalEntry};
 use severance_lifecycle::plan::Identity;
 use severance_lifecycle::policy::Holds;
@@ -268,6 +268,12 @@ pub trait Ledger: Inbox {
     /// # Errors
     /// [`LedgerError`]
     async fn agenda(&self, now: DateTime<Utc>) -> Result<Agenda, LedgerError>;
+
+    /// Claimed tasks of lower lanes that hold an identity which compromise work that is due waits for.
+    ///
+    /// # Errors
+    /// [`LedgerError`]
+    async fn in_the_way(&self, now: DateTime<Utc>) -> Result<BTreeSet<TaskId>, LedgerError>;
 
     /// Gives back all leases with this token (a drain).
     ///

@@ -57,6 +57,11 @@ impl InHand {
         }
     }
 
+    /// Whether work of lower lanes runs.
+    pub(super) fn has_lower(&self) -> bool {
+        self.lower > 0
+    }
+
     /// Whether there is room for a claim that is worth its transaction.
     pub(super) fn is_roomy(&self) -> bool {
         self.room(Lane::Rest) >= (self.most_lower / 8).max(1)
@@ -96,9 +101,22 @@ impl InHand {
 
     /// Waits until some work ends; for ever where none runs. Answers when something is due next.
     pub(super) async fn finished(&mut self) -> Option<DateTime<Utc>> {
-        let Some(joined) = self.running.join_next_with_id().await else {
-            return std::future::pending().await;
-        };
+        match self.running.join_next_with_id().await {
+            Some(joined) => self.joined(joined),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Work that has ended already; `None` where none has. See [`finished`](Self::finished).
+    pub(super) fn finished_already(&mut self) -> Option<Option<DateTime<Utc>>> {
+        let joined = self.running.try_join_next_with_id()?;
+        Some(self.joined(joined))
+    }
+
+    fn joined(
+        &mut self,
+        joined: Result<(Id, Option<DateTime<Utc>>), JoinError>,
+    ) -> Option<DateTime<Utc>> {
         let run = joined.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let work = self.ids.remove(&run);
         if let Some(work) = &work {

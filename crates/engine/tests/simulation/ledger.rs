@@ -1,6 +1,6 @@
 //! The ledger's port over the store, with crashes before and after each commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,7 +10,7 @@ use severance_engine::ports::{
 };
 use severance_lifecycle::event::{Selector, SelectorTarget};
 use severance_lifecycle::finding::Finding;
-use severance_lifecycle::ids::{AccountId, CaseId};
+use severance_lifecycle::ids::{AccountId, CaseId, TaskId};
 use severance_lifecycle::journal::Happening;
 use severance_lifecycle::plan::{Identity, IdentityDetail, TagKeys};
 use severance_lifecycle::policy::{Desired, Holds};
@@ -200,6 +200,10 @@ impl Ledger for SimLedger {
 
     async fn agenda(&self, now: Time) -> Result<Agenda, LedgerError> {
         Ok(self.read(|store| store.agenda(now)).await)
+    }
+
+    async fn in_the_way(&self, now: Time) -> Result<BTreeSet<TaskId>, LedgerError> {
+        Ok(self.read(|store| store.in_the_way(now)).await)
     }
 
     async fn release_all(&self, token: i64) -> Result<(), LedgerError> {

@@ -400,6 +400,23 @@ impl Store {
         agenda
     }
 
+    /// Claimed tasks of lower lanes on whose identity compromise work waits.
+    pub fn in_the_way(&self, now: Time) -> BTreeSet<TaskId> {
+        let waits = |lock: &str| {
+            self.tasks.values().any(|row| {
+                row.task.lane == Lane::Compromise
+                    && row.task.target.lock() == lock
+                    && self.task_is_due(row, now)
+            })
+        };
+        let held = self.tasks.values().filter(|row| {
+            row.task.lane > Lane::Compromise
+                && row.lease.as_ref().is_some_and(|lease| lease.until > now)
+                && waits(&row.task.target.lock())
+        });
+        held.map(|row| row.task.id.clone()).collect()
+    }
+
     /// Compromise work that could be claimed now and was not: what lower lanes must wait for.
     pub fn unclaimed_urgent(&self, now: Time) -> Option<String> {
         let locks = self.held_locks(now);

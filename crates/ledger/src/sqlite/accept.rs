@@ -1,31 +1,97 @@
 //! The way in: events become cases, what cannot be read becomes a dead letter.
 
+use std::collections::HashMap;
+
 use severance_engine::ports::{Acceptance, Arrival, Message, Topic};
 use severance_lifecycle::case::{Case, clamped_times};
-use severance_lifecycle::event::{Event, Malformed, Payload};
+use severance_lifecycle::event::{Event, Malformed, Payload, Trigger};
 use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::CaseId;
-use severance_lifecycle::journal::Happening;
-use sqlx::SqliteConnection;
+use severance_lifecycle::journal::{Happening, JournalEntry};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::{cases, contracts, journal, outbox};
 use crate::codec::{headers_to_bytes, micros, to_json};
 use crate::fault::Fault;
 
+/// Rows in one statement: `SQLite` takes 32,766 values, and a row of the inbox is 13.
+const ROWS: usize = 256;
+
 /// Stores a batch; one answer per arrival, in order.
 pub(super) async fn accept(
     connection: &mut SqliteConnection,
-    batch: Vec<Arrival>,
+    batch: &[Arrival],
 ) -> Result<Vec<Acceptance>, Fault> {
+    let mut opened = open_notices(connection, batch).await?;
     let mut answers = Vec::with_capacity(batch.len());
-    for arrival in batch {
+    for (number, arrival) in batch.iter().enumerate() {
         let answer = match &arrival.parsed {
-            Ok(event) => accept_event(connection, &arrival, event).await?,
-            Err(malformed) => dead_letter(connection, &arrival, malformed).await?,
+            Ok(event) => match opened.remove(&number) {
+                Some(case) => {
+                    note_clamped_times(connection, arrival, event, &case).await?;
+                    Acceptance::Accepted { case: case.id }
+                }
+                None => accept_event(connection, arrival, event).await?,
+            },
+            Err(malformed) => dead_letter(connection, arrival, malformed).await?,
         };
         answers.push(answer);
     }
+    let accepted = answers.iter().filter(|it| matches!(it, Acceptance::Accepted { .. })).count();
+    if accepted > 0 {
+        add(connection, "accepted", accepted).await?;
+    }
     Ok(answers)
+}
+
+/// Stores all compromise notices of a batch at once: a burst of them must not hold up the work that it
+/// asks for. Answers the cases of those that are new, by their place in the batch.
+///
+/// Where a contract's end is among them, none: what it means for the cases before it depends on the
+/// order, and is judged one by one.
+async fn open_notices(
+    connection: &mut SqliteConnection,
+    batch: &[Arrival],
+) -> Result<HashMap<usize, Case>, Fault> {
+    let mut rows = Vec::with_capacity(batch.len());
+    for (place, arrival) in batch.iter().enumerate() {
+        match &arrival.parsed {
+            Ok(event) if event.trigger() == Trigger::CompromiseNotice => {
+                let at = arrival.coordinates.timestamp;
+                let case = Case::open(event, at, arrival.received_at);
+                rows.push((place, Row { arrival, event, case }));
+            }
+            Ok(_) => return Ok(HashMap::new()),
+            Err(_) => {}
+        }
+    }
+    let mut opened = HashMap::new();
+    for rows in rows.chunks(ROWS) {
+        let stored = store(connection, "inbox", rows.iter().map(|(_, row)| row)).await?;
+        let mut numbers: HashMap<_, _> =
+            stored.into_iter().map(|(number, source, id)| ((source, id), number)).collect();
+        // Of two in one batch with the same key the first was stored: it takes the number.
+        let new: Vec<_> = rows
+            .iter()
+            .filter_map(|(place, row)| {
+                let key = (row.event.key.source.clone(), row.event.key.id.clone());
+                Some((*place, numbers.remove(&key)?, row))
+            })
+            .collect();
+        let cases = new.iter().map(|(_, number, row)| (*number, &row.case, row.event));
+        let with_case = cases::insert(connection, cases).await?;
+        let mut journal = Vec::with_capacity(new.len());
+        for (place, number, row) in new {
+            if with_case.contains(&number) {
+                journal.push(accepted(row.arrival, &row.case));
+                opened.insert(place, row.case.clone());
+            } else {
+                forget(connection, number).await?;
+            }
+        }
+        journal::append_all(connection, &journal).await?;
+    }
+    Ok(opened)
 }
 
 async fn accept_event(
@@ -33,28 +99,25 @@ async fn accept_event(
     arrival: &Arrival,
     event: &Event,
 ) -> Result<Acceptance, Fault> {
-    if let Some((digest, case)) = known(connection, event).await? {
+    let case = Case::open(event, arrival.coordinates.timestamp, arrival.received_at);
+    let row = Row { arrival, event, case };
+    let stored = store(connection, "inbox", std::iter::once(&row)).await?;
+    let Some((number, ..)) = stored.into_iter().next() else {
+        let (digest, case) = known(connection, event).await?;
         if digest == event.digest {
-            add(connection, "duplicates").await?;
+            add(connection, "duplicates", 1).await?;
             return Ok(Acceptance::Duplicate { case });
         }
         return conflict(connection, arrival, event, case).await;
-    }
-    let case = Case::open(event, arrival.coordinates.timestamp, arrival.received_at);
-    let number = store(connection, "INSERT INTO inbox", arrival, event, &case.id).await?;
-    let Some(number) = number else {
-        return Err(Fault::conflict(format!("event {}", event.key), "it was stored meanwhile"));
     };
-    if !cases::insert(connection, number, &case, event).await? {
+    let Row { case, .. } = row;
+    let with_case = cases::insert(connection, std::iter::once((number, &case, event))).await?;
+    if with_case.is_empty() {
         // Another event's id has the same hash: nobody makes that by accident.
-        sqlx::query("DELETE FROM inbox WHERE number = ?")
-            .bind(number)
-            .execute(&mut *connection)
-            .await?;
+        forget(connection, number).await?;
         return conflict(connection, arrival, event, case.id).await;
     }
-    add(connection, "accepted").await?;
-    journal::about_case(connection, &case.id, arrival.received_at, Happening::Accepted).await?;
+    journal::append(connection, &accepted(arrival, &case)).await?;
     note_clamped_times(connection, arrival, event, &case).await?;
     if let Payload::ContractEnd(end) = &event.payload {
         contracts::judge(connection, &case, end, &event.digest, arrival.received_at).await?;
@@ -62,18 +125,29 @@ async fn accept_event(
     Ok(Acceptance::Accepted { case: case.id })
 }
 
-/// The digest and case of an event that is known.
+fn accepted(arrival: &Arrival, case: &Case) -> JournalEntry {
+    let what = Happening::Accepted;
+    JournalEntry { at: arrival.received_at, case: case.id.clone(), task: None, what }
+}
+
+/// Takes an event out of the inbox that got no case.
+async fn forget(connection: &mut SqliteConnection, number: i64) -> Result<(), Fault> {
+    sqlx::query("DELETE FROM inbox WHERE number = ?").bind(number).execute(connection).await?;
+    Ok(())
+}
+
+/// The digest and case of an event that is in the inbox already.
 async fn known(
     connection: &mut SqliteConnection,
     event: &Event,
-) -> Result<Option<(String, CaseId)>, Fault> {
-    let row: Option<(String, String)> =
+) -> Result<(String, CaseId), Fault> {
+    let (digest, case): (String, String) =
         sqlx::query_as("SELECT digest, case_id FROM inbox WHERE source = ? AND event_id = ?")
             .bind(&event.key.source)
             .bind(&event.key.id)
-            .fetch_optional(connection)
+            .fetch_one(connection)
             .await?;
-    Ok(row.map(|(digest, case)| (digest, CaseId(case))))
+    Ok((digest, CaseId(case)))
 }
 
 /// Known source and id, other content: kept, escalated once and shown with the case.
@@ -83,10 +157,12 @@ async fn conflict(
     event: &Event,
     case: CaseId,
 ) -> Result<Acceptance, Fault> {
-    let kept = store(connection, "INSERT INTO conflicts", arrival, event, &case).await?;
+    let opened = Case::open(event, arrival.coordinates.timestamp, arrival.received_at);
+    let row = Row { arrival, event, case: Case { id: case.clone(), ..opened } };
+    let kept = store(connection, "conflicts", std::iter::once(&row)).await?;
     // The same conflict again is a record that was delivered twice.
-    if kept.is_some() {
-        add(connection, "conflicts").await?;
+    if !kept.is_empty() {
+        add(connection, "conflicts", 1).await?;
         let zone = cases::load(connection, &case).await?.case.zone;
         let finding = Finding::ContentConflict { case: case.clone(), digest: event.digest.clone() };
         journal::found(connection, &case, zone.as_ref(), arrival.received_at, finding).await?;
@@ -94,38 +170,52 @@ async fn conflict(
     Ok(Acceptance::Conflict { case })
 }
 
-/// Stores an arrival in the inbox or among the conflicts, as it came and as it was read. `None` where
-/// it is there already.
-async fn store(
+/// What is stored of an arrival.
+struct Row<'a> {
+    arrival: &'a Arrival,
+    event: &'a Event,
+    case: Case,
+}
+
+/// Stores arrivals in the inbox or among the conflicts, as they came and as they were read. Answers the
+/// number, source and id of those that were not there yet.
+async fn store<'a>(
     connection: &mut SqliteConnection,
     into: &'static str,
-    arrival: &Arrival,
-    event: &Event,
-    case: &CaseId,
-) -> Result<Option<i64>, Fault> {
-    let coordinates = &arrival.coordinates;
-    let mut insert = sqlx::QueryBuilder::<sqlx::Sqlite>::new(into);
-    insert.push(
+    rows: impl Iterator<Item = &'a Row<'a>>,
+) -> Result<Vec<(i64, String, String)>, Fault> {
+    let rows: Vec<(&Row<'_>, String)> =
+        rows.map(|row| Ok((row, to_json("event", row.event)?))).collect::<Result<_, Fault>>()?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let single = rows.len() == 1;
+    let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO ");
+    insert.push(into).push(
         " (source, event_id, digest, case_id, topic, partition, log_offset, record_time,
-           received_at, event, record_key, record_headers, record_value) VALUES (",
+           received_at, event, record_key, record_headers, record_value) ",
     );
-    insert
-        .separated(", ")
-        .push_bind(event.key.source.as_str())
-        .push_bind(event.key.id.as_str())
-        .push_bind(event.digest.as_str())
-        .push_bind(case.as_str())
-        .push_bind(coordinates.topic.as_str())
-        .push_bind(coordinates.partition)
-        .push_bind(coordinates.offset)
-        .push_bind(micros(coordinates.timestamp))
-        .push_bind(micros(arrival.received_at))
-        .push_bind(to_json("event", event)?)
-        .push_bind(arrival.key.as_deref())
-        .push_bind(headers_to_bytes(&arrival.headers))
-        .push_bind(arrival.value.as_deref());
-    insert.push(") ON CONFLICT DO NOTHING RETURNING number");
-    Ok(insert.build_query_scalar().fetch_optional(connection).await?)
+    insert.push_values(rows, |mut values, (row, event)| {
+        let Row { arrival, event: Event { key, digest, .. }, case } = row;
+        let coordinates = &arrival.coordinates;
+        values
+            .push_bind(key.source.as_str())
+            .push_bind(key.id.as_str())
+            .push_bind(digest.as_str())
+            .push_bind(case.id.as_str())
+            .push_bind(coordinates.topic.as_str())
+            .push_bind(coordinates.partition)
+            .push_bind(coordinates.offset)
+            .push_bind(micros(coordinates.timestamp))
+            .push_bind(micros(arrival.received_at))
+            .push_bind(event)
+            .push_bind(arrival.key.as_deref())
+            .push_bind(headers_to_bytes(&arrival.headers))
+            .push_bind(arrival.value.as_deref());
+    });
+    insert.push(" ON CONFLICT DO NOTHING RETURNING number, source, event_id");
+    // Batches are of all sizes: only the usual statement is worth keeping.
+    Ok(insert.build_query_as().persistent(single).fetch_all(connection).await?)
 }
 
 /// Either time of a notice that lies after the record's own is clamped to it; that is noted here, where
@@ -183,13 +273,18 @@ async fn dead_letter(
         headers,
     };
     outbox::push(connection, message, None).await?;
-    add(connection, "dead-lettered").await?;
+    add(connection, "dead-lettered", 1).await?;
     Ok(Acceptance::DeadLettered)
 }
 
-/// Counts one up.
-async fn add(connection: &mut SqliteConnection, name: &'static str) -> Result<(), Fault> {
-    sqlx::query("UPDATE totals SET n = n + 1 WHERE name = ?")
+/// Counts up.
+async fn add(
+    connection: &mut SqliteConnection,
+    name: &'static str,
+    by: usize,
+) -> Result<(), Fault> {
+    sqlx::query("UPDATE totals SET n = n + ? WHERE name = ?")
+        .bind(i64::try_from(by).unwrap_or(i64::MAX))
         .bind(name)
         .execute(connection)
         .await?;

@@ -1,10 +1,14 @@
-//! Who else wants a target revoked.
+//! Who else wants a target revoked, and who holds an identity that more urgent work waits for.
 
-use severance_lifecycle::ids::CaseId;
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use severance_lifecycle::ids::{CaseId, TaskId};
 use severance_lifecycle::policy::Holds;
 use severance_lifecycle::task::Task;
 use sqlx::SqliteConnection;
 
+use crate::codec::micros;
 use crate::fault::Fault;
 
 /// Other cases' revocations of the same target or of one that covers it or that it covers (a user
@@ -37,4 +41,22 @@ pub(super) async fn holds(connection: &mut SqliteConnection, task: &Task) -> Res
         .fetch_one(connection)
         .await?;
     Ok(Holds { other, compromise })
+}
+
+/// Lower lanes' leases on locks that compromise tasks wait for which are due at `?1`.
+pub(super) const IN_THE_WAY: &str = "
+    SELECT held.id FROM tasks AS held INDEXED BY tasks_leased
+    WHERE held.lease_until IS NOT NULL AND held.lane > 0
+        AND EXISTS (SELECT 1 FROM tasks AS t INDEXED BY tasks_lock
+            WHERE t.lock = held.lock AND t.lane = 0 AND t.lease_until IS NULL AND t.parked = 0
+                AND t.next_at <= ?1)";
+
+/// The tasks of [`IN_THE_WAY`].
+pub(super) async fn in_the_way(
+    connection: &mut SqliteConnection,
+    now: DateTime<Utc>,
+) -> Result<BTreeSet<TaskId>, Fault> {
+    let ids: Vec<String> =
+        sqlx::query_scalar(IN_THE_WAY).bind(micros(now)).fetch_all(connection).await?;
+    Ok(ids.into_iter().map(TaskId).collect())
 }

@@ -84,6 +84,7 @@ impl SqliteLedger {
         let sql = format!("PRAGMA max_page_count = {}", pages.unwrap_or(u32::MAX - 1));
         self.writer
             .write(Urgency::Urgent, "limit the file", move |connection| {
+                let sql = sql.clone();
                 Box::pin(async move {
                     sqlx::query(sqlx::AssertSqlSafe(sql)).execute(connection).await?;
                     Ok(())

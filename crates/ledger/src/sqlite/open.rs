@@ -112,7 +112,8 @@ impl SqliteLedger {
             .create_if_missing(false)
             .pragma("cache_size", format!("-{}", options.reader_cache_kib));
         let readers = Readers::connect(&read, options.readers).await.map_err(unusable)?;
-        Ok(Self::new(Writer::start(writer, lock), readers, options.tag_keys))
+        let writer = Writer::start(writer, lock).map_err(|e| unusable(sqlx::Error::Io(e)))?;
+        Ok(Self::new(writer, readers, options.tag_keys))
     }
 }
 

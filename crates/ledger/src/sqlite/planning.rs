@@ -1,9 +1,9 @@
 //! Claiming cases for planning, and storing plans.
 
 use chrono::{DateTime, Utc};
-use severance_engine::ports::{CaseLease, ClaimRequest, ClaimedCase, PlanCommit};
+use severance_engine::ports::{CaseLease, ClaimRequest, ClaimedCase, NewTask, PlanCommit};
 use severance_lifecycle::case::{Case, CaseState, closing};
-use severance_lifecycle::credential::Target;
+use severance_lifecycle::credential::{Target, TargetKind};
 use severance_lifecycle::event::{ContractChange, Event, Payload, Selector};
 use severance_lifecycle::ids::CaseId;
 use severance_lifecycle::task::{Lane, Task};
@@ -12,7 +12,7 @@ use sqlx::SqliteConnection;
 use super::cases::CaseRow;
 use super::tasks::Parking;
 use super::{cases, journal, outbox, tasks};
-use crate::codec::{from_json, micros};
+use crate::codec::{from_json, micros, to_json};
 use crate::fault::Fault;
 
 /// Leases cases of one lane that are due.
@@ -48,37 +48,46 @@ pub(super) async fn claim(
             .fetch_all(&mut *connection)
             .await?;
         rows.sort_unstable_by_key(|(number, due_at)| (*due_at, *number));
-        for (number, _) in rows {
-            claimed.push(read(connection, number, request).await?);
-        }
+        let numbers: Vec<i64> = rows.into_iter().map(|(number, _)| number).collect();
+        read(connection, &numbers, request, &mut claimed).await?;
     }
     Ok(claimed)
 }
 
+/// Reads what was claimed, in its order.
 async fn read(
     connection: &mut SqliteConnection,
-    number: i64,
+    numbers: &[i64],
     request: &ClaimRequest,
-) -> Result<ClaimedCase, Fault> {
-    let (case, event, attempts): (String, String, i64) = sqlx::query_as(
-        "SELECT c.body, i.event, c.attempts FROM cases AS c JOIN inbox AS i ON i.number = c.number
-         WHERE c.number = ?",
+    claimed: &mut Vec<ClaimedCase>,
+) -> Result<(), Fault> {
+    if numbers.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<(String, String, i64)> = sqlx::query_as(
+        "SELECT c.body, i.event, c.attempts FROM json_each(?) AS wanted
+             CROSS JOIN cases AS c ON c.number = wanted.value
+             JOIN inbox AS i ON i.number = c.number
+         ORDER BY wanted.key",
     )
-    .bind(number)
-    .fetch_one(&mut *connection)
+    .bind(to_json("numbers", &numbers)?)
+    .fetch_all(&mut *connection)
     .await?;
-    let case: Case = from_json("case", &case)?;
-    let event: Event = from_json("event", &event)?;
-    let reinstates = matches!(&event.payload,
-        Payload::ContractEnd(end) if end.change == ContractChange::Reinstated);
-    let undo = if reinstates { undo(connection, &case).await? } else { Vec::new() };
-    let unresolved = match case.state {
-        CaseState::Open => Some(unresolved(connection, &case.id).await?),
-        _ => None,
-    };
-    let lease = CaseLease { case: case.id.clone(), token: request.token, until: request.until };
-    let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
-    Ok(ClaimedCase { lease, case, event, attempts, undo, unresolved })
+    for (case, event, attempts) in rows {
+        let case: Case = from_json("case", &case)?;
+        let event: Event = from_json("event", &event)?;
+        let reinstates = matches!(&event.payload,
+            Payload::ContractEnd(end) if end.change == ContractChange::Reinstated);
+        let undo = if reinstates { undo(connection, &case).await? } else { Vec::new() };
+        let unresolved = match case.state {
+            CaseState::Open => Some(unresolved(connection, &case.id).await?),
+            _ => None,
+        };
+        let lease = CaseLease { case: case.id.clone(), token: request.token, until: request.until };
+        let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
+        claimed.push(ClaimedCase { lease, case, event, attempts, undo, unresolved });
+    }
+    Ok(())
 }
 
 /// What the contract's other cases changed and no reinstatement has put back yet: what was put back once
@@ -132,14 +141,17 @@ pub(super) async fn commit(
     lease: &CaseLease,
     plan: PlanCommit,
 ) -> Result<(), Fault> {
-    let CaseRow { mut case, .. } = held(connection, lease).await?;
-    let at = moment(&plan, &case);
-    case.state = match plan.state {
+    let state = match &plan.state {
         // Closing is a step of its own below.
-        CaseState::Closed { .. } => CaseState::Open,
-        ref state => state.clone(),
+        CaseState::Closed { .. } => &CaseState::Open,
+        state => state,
     };
-    cases::save(connection, &case).await?;
+    let again_at = again_at(lease, state, plan.again_at);
+    let is_unresolved = |new: &NewTask| new.task.target.kind() == TargetKind::Unresolved;
+    let looks_up = plan.tasks.iter().any(is_unresolved);
+    let CaseRow { case, tally } =
+        cases::save_planned(connection, lease, state, again_at, looks_up).await?;
+    let at = moment(&plan, &case);
     let parking = match case.state {
         CaseState::Open => Parking::Free,
         _ => Parking::Parked,
@@ -151,32 +163,24 @@ pub(super) async fn commit(
             .execute(&mut *connection)
             .await?;
     }
+    let mut leaves_open = false;
     for new in &plan.tasks {
         let stored = tasks::insert(connection, new, parking, at).await?;
-        if !stored && new.task.target.kind().as_str() == "unresolved" {
+        if !stored && is_unresolved(new) {
             look_again(connection, &new.task, new.next_at).await?;
         }
+        leaves_open |= stored && new.task.counts && !new.task.state.is_final();
     }
     let sequence = journal::append_all(connection, &plan.journal).await?;
     outbox::push_all(connection, plan.messages, sequence).await?;
-    give_back(connection, lease, &case, plan.again_at).await?;
-    end(connection, &case.id, &plan.state, at).await
-}
-
-/// The case, if its lease still is the caller's.
-async fn held(connection: &mut SqliteConnection, lease: &CaseLease) -> Result<CaseRow, Fault> {
-    let held: Option<i64> = sqlx::query_scalar(
-        "SELECT number FROM cases WHERE id = ? AND lease_token = ? AND lease_from <= ?",
-    )
-    .bind(lease.case.as_str())
-    .bind(lease.token)
-    .bind(micros(lease.until))
-    .fetch_optional(&mut *connection)
-    .await?;
-    if held.is_none() {
-        return Err(Fault::lease_lost(format!("case {}", lease.case)));
+    let looks_up = looks_up || tally.blocked > 0;
+    if looks_up && again_at.is_none() && case.state == CaseState::Open {
+        look_up_later(connection, lease).await?;
     }
-    cases::load(connection, &lease.case).await
+    if leaves_open && plan.state == CaseState::Open {
+        return Ok(());
+    }
+    end(connection, &case.id, &plan.state, at).await
 }
 
 /// When the plan was made: a plan has no time of its own.
@@ -200,34 +204,22 @@ async fn look_again(
     Ok(())
 }
 
-/// Ends the lease and sets the timer for planning again: what the plan says, else when the first of
-/// the unresolved is looked up again. That is never before this lease would have ended, so that a
-/// plan that sets no time cannot turn in circles.
-async fn give_back(
-    connection: &mut SqliteConnection,
-    lease: &CaseLease,
-    case: &Case,
-    again_at: Option<DateTime<Utc>>,
-) -> Result<(), Fault> {
-    let again_at = match (again_at, &case.state) {
+/// When a case is planned again, as far as its plan says. A case that is not planned yet is planned again by
+/// the end of this lease, so that a plan that sets no time cannot turn in circles.
+fn again_at(lease: &CaseLease, state: &CaseState, planned: Option<DateTime<Utc>>) -> Option<i64> {
+    match (planned, state) {
         (Some(at), CaseState::Accepted | CaseState::Open) => Some(micros(at)),
         (None, CaseState::Accepted) => Some(micros(lease.until)),
-        (None, CaseState::Open) => {
-            next_lookup(connection, &case.id).await?.map(|at| at.max(micros(lease.until)))
-        }
-        (_, CaseState::Held { .. } | CaseState::Closed { .. }) => None,
-    };
-    sqlx::query(
-        "UPDATE cases SET due_at = ?2, attempts = CASE WHEN ?3 THEN attempts + 1 ELSE 0 END,
-             lease_token = NULL, lease_from = NULL, lease_until = NULL
-         WHERE id = ?1",
-    )
-    .bind(case.id.as_str())
-    .bind(again_at)
-    .bind(again_at.is_some())
-    .execute(connection)
-    .await?;
-    Ok(())
+        (_, CaseState::Open | CaseState::Held { .. } | CaseState::Closed { .. }) => None,
+    }
+}
+
+/// The case is planned again when the first of its unresolved is looked up again, and not before this lease
+/// would have ended.
+async fn look_up_later(connection: &mut SqliteConnection, lease: &CaseLease) -> Result<(), Fault> {
+    let next = next_lookup(connection, &lease.case).await?;
+    let at = next.map(|at| at.max(micros(lease.until)));
+    cases::plan_again(connection, &lease.case, at).await
 }
 
 /// When the first unresolved task of a case is to be looked up again.

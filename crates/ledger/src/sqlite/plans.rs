@@ -30,12 +30,13 @@ async fn what_runs_all_the_time_never_scans_a_table_or_sorts_a_backlog() {
         agenda::AGENDA,
         agenda::LEASES,
         holds::HOLDS,
+        holds::IN_THE_WAY,
         outbox::FRESH,
         outbox::DEFERRED,
     ];
     for sql in statements {
         for line in plan(&mut connection, sql).await {
-            let scans = ["tasks", "cases", "t", "outbox"]
+            let scans = ["tasks", "cases", "t", "held", "outbox"]
                 .iter()
                 .any(|table| line == format!("SCAN {table}"));
             assert!(!scans && !line.contains("TEMP B-TREE"), "{line}\nin {sql}");
@@ -54,6 +55,7 @@ async fn timers_and_queues_are_entered_at_their_lane() {
         (agenda::AGENDA, "cases_due (lane=? AND due_at>?)"),
         (agenda::LEASES, "tasks_leased (lease_until>?)"),
         (holds::HOLDS, "tasks_lock (lock=? AND desired=?)"),
+        (holds::IN_THE_WAY, "tasks_lock (lock=?)"),
     ];
     for (sql, wanted) in searched {
         let plan = plan(&mut connection, sql).await;

@@ -1,7 +1,8 @@
 //! The engine's ports. Each method says which connection it takes and what it would be doing if it
 //! failed; what it does is elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -25,12 +26,17 @@ use super::{
     leases, outbox, planning, queries, step,
 };
 
-/// Queues a call with the writer.
+/// Queues a call with the writer. It may be applied twice: what it takes is named, and each time it gets
+/// copies.
 macro_rules! write {
-    ($self:ident, $urgency:expr, $doing:literal, |$connection:ident| $work:expr) => {
+    ($self:ident, $urgency:expr, $doing:literal, [$($taken:ident),*],
+     |$connection:ident| $work:expr) => {
         $self
             .writer
-            .write($urgency, $doing, move |$connection| Box::pin(async move { $work.await }))
+            .write($urgency, $doing, move |$connection| {
+                $(let $taken = $taken.clone();)*
+                Box::pin(async move { $work.await })
+            })
             .await
     };
 }
@@ -47,18 +53,20 @@ macro_rules! read {
 #[async_trait]
 impl Inbox for SqliteLedger {
     async fn accept(&self, batch: Vec<Arrival>) -> Result<Vec<Acceptance>, LedgerError> {
+        let batch = Arc::new(batch);
         let urgent = batch.iter().any(|arrival| {
             arrival.parsed.as_ref().is_ok_and(|e| e.trigger() == Trigger::CompromiseNotice)
         });
-        write!(self, Urgency::of(urgent), "store what arrived", |connection| {
-            accept::accept(connection, batch)
+        let urgency = if urgent { Urgency::Urgent } else { Urgency::Normal };
+        write!(self, urgency, "store what arrived", [batch], |connection| {
+            accept::accept(connection, &batch)
         })
     }
 
     async fn alarm(&self, finding: &Finding, at: DateTime<Utc>) -> Result<(), LedgerError> {
         let event = outcome::escalation(None, None, None, finding, at);
         let message = Message::event(Topic::Escalation, &event);
-        write!(self, Urgency::Normal, "store an alarm", |connection| {
+        write!(self, Urgency::Normal, "store an alarm", [message], |connection| {
             outbox::push(connection, message, None)
         })
     }
@@ -68,7 +76,7 @@ impl Inbox for SqliteLedger {
 impl Ledger for SqliteLedger {
     async fn claim_cases(&self, request: &ClaimRequest) -> Result<Vec<ClaimedCase>, LedgerError> {
         let request = request.clone();
-        write!(self, Urgency::Urgent, "claim cases", |connection| {
+        write!(self, Urgency::Step, "claim cases", [request], |connection| {
             planning::claim(connection, &request)
         })
     }
@@ -76,14 +84,15 @@ impl Ledger for SqliteLedger {
     async fn commit_plan(&self, lease: &CaseLease, plan: PlanCommit) -> Result<(), LedgerError> {
         let urgent = plan.tasks.iter().all(|new| new.task.lane == Lane::Compromise);
         let lease = lease.clone();
-        write!(self, Urgency::of(urgent), "store a plan", |connection| {
+        let urgency = if urgent { Urgency::Urgent } else { Urgency::Normal };
+        write!(self, urgency, "store a plan", [lease, plan], |connection| {
             planning::commit(connection, &lease, plan)
         })
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, LedgerError> {
         let request = request.clone();
-        write!(self, Urgency::Urgent, "claim tasks", |connection| {
+        write!(self, Urgency::Step, "claim tasks", [request], |connection| {
             claim::claim(connection, &request)
         })
     }
@@ -96,21 +105,22 @@ impl Ledger for SqliteLedger {
     ) -> Result<bool, LedgerError> {
         let urgent = step.task.lane == Lane::Compromise;
         let lease = lease.clone();
-        write!(self, Urgency::of(urgent), "store a step", |connection| {
+        let urgency = if urgent { Urgency::Step } else { Urgency::Normal };
+        write!(self, urgency, "store a step", [lease, step], |connection| {
             step::step(connection, &lease, now, step)
         })
     }
 
     async fn renew(&self, lease: &TaskLease, until: DateTime<Utc>) -> Result<(), LedgerError> {
         let lease = lease.clone();
-        write!(self, Urgency::Urgent, "renew a lease", |connection| {
+        write!(self, Urgency::Step, "renew a lease", [lease], |connection| {
             leases::renew(connection, &lease, until)
         })
     }
 
     async fn renew_case(&self, lease: &CaseLease, until: DateTime<Utc>) -> Result<(), LedgerError> {
         let lease = lease.clone();
-        write!(self, Urgency::Urgent, "renew a lease", |connection| {
+        write!(self, Urgency::Step, "renew a lease", [lease], |connection| {
             leases::renew_case(connection, &lease, until)
         })
     }
@@ -123,8 +133,12 @@ impl Ledger for SqliteLedger {
         read!(self, "tell what is due", |connection| agenda::agenda(connection, now))
     }
 
+    async fn in_the_way(&self, now: DateTime<Utc>) -> Result<BTreeSet<TaskId>, LedgerError> {
+        read!(self, "tell who is in the way", |connection| holds::in_the_way(connection, now))
+    }
+
     async fn release_all(&self, token: i64) -> Result<(), LedgerError> {
-        write!(self, Urgency::Urgent, "give leases back", |connection| {
+        write!(self, Urgency::Step, "give leases back", [], |connection| {
             leases::free_token(connection, token)
         })
     }
@@ -139,21 +153,21 @@ impl Ledger for SqliteLedger {
 
     async fn published(&self, ids: &[i64]) -> Result<(), LedgerError> {
         let ids = ids.to_vec();
-        write!(self, Urgency::Normal, "take messages out of the outbox", |connection| {
+        write!(self, Urgency::Normal, "take messages out of the outbox", [ids], |connection| {
             outbox::remove(connection, &ids)
         })
     }
 
     async fn defer(&self, id: i64, again_at: DateTime<Utc>, why: &str) -> Result<(), LedgerError> {
         let why = why.to_owned();
-        write!(self, Urgency::Normal, "defer a message", |connection| {
+        write!(self, Urgency::Normal, "defer a message", [why], |connection| {
             outbox::defer(connection, id, again_at, &why)
         })
     }
 
     async fn spill(&self, id: i64, announcement: &Message) -> Result<(), LedgerError> {
         let announcement = announcement.clone();
-        write!(self, Urgency::Normal, "spill a message", |connection| {
+        write!(self, Urgency::Normal, "spill a message", [announcement], |connection| {
             outbox::spill(connection, id, announcement)
         })
     }
@@ -165,7 +179,7 @@ impl Ledger for SqliteLedger {
         identities: &[Identity],
     ) -> Result<(), LedgerError> {
         let (account, identities) = (account.clone(), identities.to_vec());
-        write!(self, Urgency::Normal, "store identities", |connection| {
+        write!(self, Urgency::Normal, "store identities", [account, identities], |connection| {
             inventory::store(connection, &account, generation, &identities)
         })
     }
@@ -177,7 +191,7 @@ impl Ledger for SqliteLedger {
         at: DateTime<Utc>,
     ) -> Result<(), LedgerError> {
         let account = account.clone();
-        write!(self, Urgency::Normal, "finish an inventory", |connection| {
+        write!(self, Urgency::Normal, "finish an inventory", [account], |connection| {
             inventory::finish(connection, &account, generation, at)
         })
     }
@@ -207,7 +221,7 @@ impl Ledger for SqliteLedger {
         what: Happening,
     ) -> Result<(), LedgerError> {
         let id = case.clone();
-        write!(self, Urgency::Normal, "note something", |connection| async move {
+        write!(self, Urgency::Normal, "note something", [id, what], |connection| async {
             let case = cases::load(connection, &id).await?.case;
             match what {
                 Happening::Found { finding } => {
@@ -249,7 +263,7 @@ impl Queries for SqliteLedger {
         now: DateTime<Utc>,
     ) -> Result<usize, LedgerError> {
         let (task, by) = (task.cloned(), by.to_owned());
-        write!(self, Urgency::Urgent, "retry", |connection| {
+        write!(self, Urgency::Step, "retry", [task, by], |connection| {
             commands::retry(connection, task.as_ref(), &by, now)
         })
     }
@@ -261,7 +275,7 @@ impl Queries for SqliteLedger {
         now: DateTime<Utc>,
     ) -> Result<(), LedgerError> {
         let (case, by) = (case.clone(), by.to_owned());
-        write!(self, Urgency::Urgent, "release a case", |connection| {
+        write!(self, Urgency::Step, "release a case", [case, by], |connection| {
             commands::release(connection, &case, &by, now)
         })
     }

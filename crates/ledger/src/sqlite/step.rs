@@ -9,7 +9,6 @@ use sqlx::SqliteConnection;
 
 use super::tasks::Parking;
 use super::{cases, journal, outbox, tasks};
-use crate::codec::micros;
 use crate::fault::Fault;
 
 /// Stores a step. Whether the case closed.
@@ -25,9 +24,8 @@ pub(super) async fn step(
             format!("the lease is on {}", lease.task),
         ));
     }
-    let before = held(connection, lease, now).await?;
     let reason = last_reason(&step.journal);
-    tasks::update(connection, &step.task, step.release, reason, now).await?;
+    let before = tasks::update(connection, lease, &step.task, step.release, reason, now).await?;
     let sequence = journal::append_all(connection, &step.journal).await?;
     outbox::push_all(connection, step.messages, sequence).await?;
     let mut changed = before.state != step.task.state.as_str();
@@ -41,31 +39,6 @@ pub(super) async fn step(
         return Ok(false);
     }
     settle(connection, &step.task, before.finished, now).await
-}
-
-struct Before {
-    state: String,
-    finished: bool,
-}
-
-/// The task's state, if the lease still is the caller's.
-async fn held(
-    connection: &mut SqliteConnection,
-    lease: &TaskLease,
-    now: DateTime<Utc>,
-) -> Result<Before, Fault> {
-    let row: Option<(String, bool)> = sqlx::query_as(
-        "SELECT state, finished FROM tasks
-         WHERE id = ? AND lease_token = ? AND lease_from <= ? AND lease_until > ?",
-    )
-    .bind(lease.task.as_str())
-    .bind(lease.token)
-    .bind(micros(lease.until))
-    .bind(micros(now))
-    .fetch_optional(connection)
-    .await?;
-    row.map(|(state, finished)| Before { state, finished })
-        .ok_or_else(|| Fault::lease_lost(format!("task {}", lease.task)))
 }
 
 /// Closes the case where nothing is left, and opens it again where something is.

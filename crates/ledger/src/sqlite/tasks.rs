@@ -1,7 +1,7 @@
 //! Rows of tasks: how they are written.
 
 use chrono::{DateTime, Utc};
-use severance_engine::ports::{NewTask, Release};
+use severance_engine::ports::{NewTask, Release, TaskLease};
 use severance_lifecycle::credential::TargetKind;
 use severance_lifecycle::ids::CaseId;
 use severance_lifecycle::journal::{Happening, JournalEntry};
@@ -70,17 +70,25 @@ pub(super) async fn insert(
     Ok(stored.rows_affected() > 0)
 }
 
-/// Stores what a step made of a task.
+/// How a task stood before a step.
+pub(super) struct Before {
+    pub(super) state: String,
+    pub(super) finished: bool,
+}
+
+/// Stores what a step made of a task, all but its state's columns, if the lease still is the caller's.
+/// One statement: the question and the change cross to `SQLite`'s thread together.
 pub(super) async fn update(
     connection: &mut SqliteConnection,
+    lease: &TaskLease,
     task: &Task,
     release: Option<Release>,
     reason: Option<String>,
     now: DateTime<Utc>,
-) -> Result<(), Fault> {
+) -> Result<Before, Fault> {
     let body = to_json("task", task)?;
     let next_at = release.and_then(|release| release.next_at);
-    sqlx::query(
+    let before: Option<(String, bool)> = sqlx::query_as(
         "UPDATE tasks SET body = ?2, struck = ?3, changed = ?4, lane = ?10,
              last_reason = COALESCE(?5, last_reason),
              next_at = CASE WHEN ?6 THEN ?7 ELSE next_at END,
@@ -89,7 +97,8 @@ pub(super) async fn update(
              lease_token = CASE WHEN ?6 THEN NULL ELSE lease_token END,
              lease_from = CASE WHEN ?6 THEN NULL ELSE lease_from END,
              lease_until = CASE WHEN ?6 THEN NULL ELSE lease_until END
-         WHERE id = ?1",
+         WHERE id = ?1 AND lease_token = ?11 AND lease_from <= ?12 AND lease_until > ?9
+         RETURNING state, finished",
     )
     .bind(task.id.as_str())
     .bind(body)
@@ -101,9 +110,13 @@ pub(super) async fn update(
     .bind(release.map_or(0, |release| release.attempts))
     .bind(micros(now))
     .bind(task.lane.rank())
-    .execute(connection)
+    .bind(lease.token)
+    .bind(micros(lease.until))
+    .fetch_optional(connection)
     .await?;
-    Ok(())
+    before
+        .map(|(state, finished)| Before { state, finished })
+        .ok_or_else(|| Fault::lease_lost(format!("task {}", lease.task)))
 }
 
 /// Stores a task's new state in its column; the tallies follow by themselves.

@@ -1,9 +1,13 @@
 //! The one writer, and group commit.
 //!
-//! Calls are queued to a single task that owns the writing connection. It takes what waits, applies
-//! it in one transaction (a savepoint for each call, so that one's failure does not spoil the
-//! others), commits once, and only then answers. So callers that wait at the same time share one
-//! `fsync`. Calls of the compromise lane have a queue of their own that is emptied first.
+//! Calls are queued to a single thread that owns the writing connection. It takes what waits, applies
+//! it in one transaction, commits once, and only then answers. Where a call fails, all is rolled back and
+//! applied again with a savepoint for each, so that one's failure does not spoil the others; that is
+//! rare, and savepoints for all would cost more than half of a commit. So callers that wait at the same time share one
+//! `fsync`. Calls queue by how urgent they are; see [`Urgency`].
+//!
+//! A thread, and no task of the runtime: a transaction is many small answers from `SQLite`'s own thread, and
+//! a busy runtime lets each of them wait behind whatever else it has to do.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,7 +17,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use severance_engine::ports::LedgerError;
 use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
 
 use super::lock::FileLock;
 use super::open::shut;
@@ -23,49 +26,58 @@ use crate::fault::Fault;
 const QUEUE: usize = 1024;
 /// Calls in one commit: bounds the time to an answer.
 const GROUP: usize = 256;
-/// Calls of lower lanes that may join a commit that a compromise waits for.
-const COMPANY: usize = 16;
+/// Calls that may join a commit which more urgent ones wait for: few, so that it is not late, and some, so
+/// that they are never starved.
+const COMPANY: usize = 8;
 
 /// What a call does with the connection.
 pub(super) type Running<'c, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'c>>;
 
-/// Which queue.
+/// Which queue, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Urgency {
-    /// Work of the compromise lane, and short work that it waits for.
+    /// Steps of compromise work in hand, and short work that it waits for: a provider call waits for it.
+    Step,
+    /// Compromise work that is taken in and planned: it is next.
     Urgent,
     /// Everything else.
     Normal,
 }
 
 impl Urgency {
-    pub(super) fn of(urgent: bool) -> Self {
-        if urgent { Self::Urgent } else { Self::Normal }
-    }
+    const ALL: [Self; 3] = [Self::Step, Self::Urgent, Self::Normal];
 }
 
-/// The way to the writing task.
+/// The way to the writing thread.
 pub(super) struct Writer {
-    urgent: mpsc::Sender<Box<dyn Job>>,
-    normal: mpsc::Sender<Box<dyn Job>>,
+    queues: [mpsc::Sender<Box<dyn Job>>; Urgency::ALL.len()],
     closing: watch::Sender<bool>,
-    task: tokio::sync::Mutex<Option<JoinHandle<Result<(), sqlx::Error>>>>,
+    end: tokio::sync::Mutex<Option<oneshot::Receiver<Result<(), sqlx::Error>>>>,
     commits: Arc<AtomicU64>,
 }
 
 impl Writer {
-    /// Starts the writing task, which keeps `lock` as long as it has the connection.
-    pub(super) fn start(connection: SqliteConnection, lock: FileLock) -> Self {
-        let (urgent, urgent_jobs) = mpsc::channel(QUEUE);
-        let (normal, normal_jobs) = mpsc::channel(QUEUE);
+    /// Starts the writing thread, which keeps `lock` as long as it has the connection.
+    pub(super) fn start(connection: SqliteConnection, lock: FileLock) -> std::io::Result<Self> {
+        let (step, steps) = mpsc::channel(QUEUE);
+        let (urgent, urgents) = mpsc::channel(QUEUE);
+        let (normal, normals) = mpsc::channel(QUEUE);
         let (closing, closed) = watch::channel(false);
         let commits = Arc::new(AtomicU64::new(0));
-        let queues = Queues { urgent: urgent_jobs, normal: normal_jobs, closed };
-        let task = tokio::spawn(run(connection, lock, queues, Arc::clone(&commits)));
-        Self { urgent, normal, closing, task: tokio::sync::Mutex::new(Some(task)), commits }
+        let queues = Queues { jobs: [steps, urgents, normals], closed };
+        let work = run(connection, lock, queues, Arc::clone(&commits));
+        let runtime = tokio::runtime::Handle::current();
+        let (ended, end) = oneshot::channel();
+        std::thread::Builder::new().name("ledger-writer".to_owned()).spawn(move || {
+            // Nobody may wait for it: a ledger that is dropped is not closed in order.
+            let _ = ended.send(runtime.block_on(work));
+        })?;
+        let queues = [step, urgent, normal];
+        Ok(Self { queues, closing, end: tokio::sync::Mutex::new(Some(end)), commits })
     }
 
-    /// Applies `work` in the next commit and returns what it returned once that is durable.
+    /// Applies `work` in the next commit and returns what it returned once that is durable. It may be
+    /// applied twice, the first time in vain.
     pub(super) async fn write<T, F>(
         &self,
         urgency: Urgency,
@@ -74,14 +86,11 @@ impl Writer {
     ) -> Result<T, LedgerError>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Running<'c, T> + Send + 'static,
+        F: for<'c> Fn(&'c mut SqliteConnection) -> Running<'c, T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Call { work: Some(work), result: None, reply });
-        let queue = match urgency {
-            Urgency::Urgent => &self.urgent,
-            Urgency::Normal => &self.normal,
-        };
+        let job = Box::new(Call { work, result: None, reply });
+        let queue = &self.queues[urgency as usize];
         queue.send(job).await.map_err(|_| Fault::Closed.during(doing))?;
         answer.await.unwrap_or(Err(Fault::Closed)).map_err(|fault| fault.during(doing))
     }
@@ -94,8 +103,8 @@ impl Writer {
     /// Commits what is queued, refuses more, and closes the file.
     pub(super) async fn close(&self) -> Result<(), LedgerError> {
         self.closing.send_replace(true);
-        let Some(task) = self.task.lock().await.take() else { return Ok(()) };
-        match task.await {
+        let Some(end) = self.end.lock().await.take() else { return Ok(()) };
+        match end.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(Fault::Store(error).during("close")),
             Err(error) => Err(LedgerError::Store { doing: "close", source: Box::new(error) }),
@@ -116,7 +125,7 @@ trait Job: Send {
 }
 
 struct Call<T, F> {
-    work: Option<F>,
+    work: F,
     result: Option<Result<T, Fault>>,
     reply: oneshot::Sender<Result<T, Fault>>,
 }
@@ -124,15 +133,14 @@ struct Call<T, F> {
 impl<T, F> Job for Call<T, F>
 where
     T: Send,
-    F: for<'c> FnOnce(&'c mut SqliteConnection) -> Running<'c, T> + Send,
+    F: for<'c> Fn(&'c mut SqliteConnection) -> Running<'c, T> + Send,
 {
     fn apply<'a>(
         &'a mut self,
         connection: &'a mut SqliteConnection,
     ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
         Box::pin(async move {
-            let Some(work) = self.work.take() else { return false };
-            let result = work(connection).await;
+            let result = (self.work)(connection).await;
             let stored = result.is_ok();
             self.result = Some(result);
             stored
@@ -152,8 +160,7 @@ where
 }
 
 struct Queues {
-    urgent: mpsc::Receiver<Box<dyn Job>>,
-    normal: mpsc::Receiver<Box<dyn Job>>,
+    jobs: [mpsc::Receiver<Box<dyn Job>>; Urgency::ALL.len()],
     closed: watch::Receiver<bool>,
 }
 
@@ -163,13 +170,14 @@ impl Queues {
         loop {
             let closing = *self.closed.borrow_and_update();
             if closing {
-                self.urgent.close();
-                self.normal.close();
+                self.jobs.iter_mut().for_each(mpsc::Receiver::close);
             }
+            let [steps, urgents, normals] = &mut self.jobs;
             tokio::select! {
                 biased;
-                Some(job) = self.urgent.recv() => return Some((Urgency::Urgent, job)),
-                Some(job) = self.normal.recv() => return Some((Urgency::Normal, job)),
+                Some(job) = steps.recv() => return Some((Urgency::Step, job)),
+                Some(job) = urgents.recv() => return Some((Urgency::Urgent, job)),
+                Some(job) = normals.recv() => return Some((Urgency::Normal, job)),
                 Ok(()) = self.closed.changed(), if !closing => {}
                 else => return None,
             }
@@ -177,14 +185,31 @@ impl Queues {
     }
 
     /// A call that waits already and may join the commit.
-    fn more(&mut self, company: usize) -> Option<(Urgency, Box<dyn Job>)> {
-        if let Ok(job) = self.urgent.try_recv() {
-            return Some((Urgency::Urgent, job));
+    fn more(&mut self, room: &Room) -> Option<(Urgency, Box<dyn Job>)> {
+        let open = Urgency::ALL.into_iter().filter(|urgency| room.0[*urgency as usize] > 0);
+        let mut jobs = open.filter_map(|urgency| {
+            let job = self.jobs[urgency as usize].try_recv().ok()?;
+            Some((urgency, job))
+        });
+        jobs.next()
+    }
+}
+
+/// How many calls of each queue may still join a commit.
+struct Room([usize; Urgency::ALL.len()]);
+
+impl Room {
+    fn new() -> Self {
+        Self([GROUP; Urgency::ALL.len()])
+    }
+
+    /// A call joins.
+    fn take(&mut self, urgency: Urgency) {
+        let [at_hand, less_urgent @ ..] = &mut self.0[urgency as usize..] else { return };
+        *at_hand = at_hand.saturating_sub(1);
+        for room in less_urgent {
+            *room = COMPANY.min(*room);
         }
-        if company == 0 {
-            return None;
-        }
-        self.normal.try_recv().ok().map(|job| (Urgency::Normal, job))
     }
 }
 
@@ -221,37 +246,44 @@ async fn commit_group(
     queues: &mut Queues,
     group: &mut Vec<Box<dyn Job>>,
 ) -> Result<(), Arc<sqlx::Error>> {
-    let mut company = GROUP;
+    let mut room = Room::new();
     let mut next = Some(first);
-    let mut result = statement(connection, "BEGIN IMMEDIATE").await;
+    let mut begun = statement(connection, "BEGIN IMMEDIATE").await;
+    let mut whole = true;
     while let Some((urgency, mut job)) = next {
-        if urgency == Urgency::Urgent {
-            company = company.min(COMPANY);
-        } else {
-            company = company.saturating_sub(1);
-        }
-        if result.is_ok() {
-            result = apply_one(connection, job.as_mut()).await;
+        room.take(urgency);
+        if begun.is_ok() {
+            whole = job.apply(connection).await;
         }
         group.push(job);
-        let full = group.len() >= GROUP || result.is_err();
-        next = if full { None } else { queues.more(company) };
+        let full = group.len() >= GROUP || begun.is_err() || !whole;
+        next = if full { None } else { queues.more(&room) };
     }
-    result?;
+    if !whole {
+        // Nothing may be left to roll back: some failures (a full disk) do it by themselves.
+        let _ = statement(connection, "ROLLBACK").await;
+        begun = apply_apart(connection, group).await;
+    }
+    begun?;
     statement(connection, "COMMIT").await
 }
 
-async fn apply_one(
+/// Applies a group again, so that each call fails for itself alone.
+async fn apply_apart(
     connection: &mut SqliteConnection,
-    job: &mut dyn Job,
+    group: &mut [Box<dyn Job>],
 ) -> Result<(), Arc<sqlx::Error>> {
-    statement(connection, "SAVEPOINT call").await?;
-    if !job.apply(connection).await {
-        // Some failures (a full disk) roll the whole transaction back: then this fails too, and with
-        // it everyone in the group.
-        statement(connection, "ROLLBACK TO call").await?;
+    statement(connection, "BEGIN IMMEDIATE").await?;
+    for job in group {
+        statement(connection, "SAVEPOINT call").await?;
+        if !job.apply(connection).await {
+            // Where the failure rolled the whole transaction back, this fails too, and with it
+            // everyone in the group.
+            statement(connection, "ROLLBACK TO call").await?;
+        }
+        statement(connection, "RELEASE call").await?;
     }
-    statement(connection, "RELEASE call").await
+    Ok(())
 }
 
 async fn statement(
