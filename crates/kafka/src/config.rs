@@ -183,7 +183,7 @@ pub struct IntakeConfig {
 impl Default for IntakeConfig {
     fn default() -> Self {
         Self {
-            batch_records: 500,
+            batch_records: 128,
             buffer_bytes: 4 * 1024 * 1024,
             yield_seconds: 10,
             health_seconds: 10,
