@@ -92,9 +92,7 @@ impl Scheduler {
     /// that ended in their places.
     fn collect(&mut self, pass: &mut Pass) {
         for hand in [&mut self.plans, &mut self.tasks] {
-            while let Some(next_at) = hand.finished_already() {
-                due_next(&self.shared, pass, next_at);
-            }
+            due_next(&self.shared, pass, hand.collect());
         }
     }
 

@@ -194,9 +194,12 @@ impl Presence {
         CURRENT.try_with(Arc::clone).ok()
     }
 
-    /// Whether its next calls prove blows that have landed, or are on the way to one.
-    pub(crate) fn set_proving(&self, proving: bool) {
-        self.proving.store(proving, SeqCst);
+    /// Says of the urgent work that the current task drives whether its next calls prove blows that have
+    /// landed, or are on the way to one: what other such work still has to strike goes before a proof.
+    pub(crate) fn set_proving(proving: bool) {
+        if let Some(current) = Self::current() {
+            current.proving.store(proving, SeqCst);
+        }
     }
 
     /// See [`set_proving`](Self::set_proving).

@@ -115,7 +115,7 @@ impl Worker {
     }
 
     async fn rounds(&mut self) -> Result<Release, Stop> {
-        self.set_proving(self.task.accepted_at.is_some());
+        Presence::set_proving(self.task.accepted_at.is_some());
         self.known = match self.task.desired {
             Desired::Revoked => guard::known(&self.shared, &self.task.target).await?,
             Desired::Deleted | Desired::Reinstated => None,
@@ -174,13 +174,6 @@ impl Worker {
         self.shared.urgency.is_in_the_way(&self.task.id)
     }
 
-    /// What other compromise work still has to strike goes before the proof of what this has struck.
-    fn set_proving(&self, proving: bool) {
-        if let Some(presence) = Presence::current() {
-            presence.set_proving(proving);
-        }
-    }
-
     async fn round(&mut self) -> Result<Turn, Stop> {
         let observed = match self.look().await? {
             Ok(observed) => observed,
@@ -190,7 +183,7 @@ impl Worker {
         let decision = self.decide(&observed, &policy);
         self.tell_accepted(&decision);
         let strikes = matches!(&decision, Decision::Act(action, _) if action.disables());
-        self.set_proving(self.task.accepted_at.is_some() && !strikes);
+        Presence::set_proving(self.task.accepted_at.is_some() && !strikes);
         if let Some(accepted) = self.accepted.take() {
             if matches!(&decision, Decision::Act(action, _) if action.site() == accepted) {
                 // Accepted, and not seen yet, or undone by somebody at once: not again without a pause.

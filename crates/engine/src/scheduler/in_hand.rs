@@ -107,10 +107,14 @@ impl InHand {
         }
     }
 
-    /// Work that has ended already; `None` where none has. See [`finished`](Self::finished).
-    pub(super) fn finished_already(&mut self) -> Option<Option<DateTime<Utc>>> {
-        let joined = self.running.try_join_next_with_id()?;
-        Some(self.joined(joined))
+    /// Collects all work that has ended already. Answers the earliest time at which something of it is
+    /// due next.
+    pub(super) fn collect(&mut self) -> Option<DateTime<Utc>> {
+        let mut earliest = None;
+        while let Some(joined) = self.running.try_join_next_with_id() {
+            earliest = self.joined(joined).into_iter().chain(earliest).min();
+        }
+        earliest
     }
 
     fn joined(

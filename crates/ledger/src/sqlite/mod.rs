@@ -1,6 +1,6 @@
 //! The ledger on `SQLite`: one file, one process.
 //!
-//! One task owns the only connection that writes and commits in groups ([`writer`]); a few connections
+//! One thread owns the only connection that writes and commits in groups ([`writer`]); a few connections
 //! read ([`readers`]). Every other module is a handful of statements on a connection and knows
 //! nothing of either.
 
