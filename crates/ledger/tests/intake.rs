@@ -34,8 +34,7 @@ async fn a_large_batch_of_all_sorts_is_answered_record_by_record() {
     let mut other = events[7].clone();
     other.digest = "other".into();
     let known = rig.accept(vec![arrival(&events[3], 0, 0)]).await;
-    let mut batch: Vec<_> =
-        events.iter().enumerate().map(|(n, event)| arrival(event, n as i64, 1)).collect();
+    let mut batch: Vec<_> = (0..).zip(&events).map(|(n, event)| arrival(event, n, 1)).collect();
     batch.insert(300, malformed(9_000, b"?"));
     batch.push(arrival(&other, 9_001, 1));
     let answers = rig.accept(batch.clone()).await;
@@ -56,7 +55,7 @@ async fn a_large_batch_of_all_sorts_is_answered_record_by_record() {
     assert_eq!((counts.accepted, counts.duplicates, counts.cases_open), (601, 601, 601));
     assert_eq!((counts.conflicts, counts.dead_lettered), (1, 1));
     let journal = rig.ledger.case(&case(599)).await.unwrap().journal;
-    assert!(matches!(journal[0].what, Happening::Accepted), "{journal:?}");
+    assert!(matches!(journal[0].entry.what, Happening::Accepted), "{journal:?}");
 }
 
 #[tokio::test]
