@@ -21,6 +21,7 @@ use severance_lifecycle::trust::Partner;
 fn policy() -> Policy {
     Policy {
         case: "c-1".into(),
+        task: "t-1".into(),
         proof: Proof::default(),
         spread: TimeDelta::seconds(10),
         cutoff_margin: TimeDelta::seconds(2),
@@ -32,6 +33,7 @@ fn policy() -> Policy {
         partner: Partner { accounts: ["999988887777".to_owned()].into(), ..Partner::default() },
         take_intruders: false,
         holds: Holds::default(),
+        rotation: severance_lifecycle::rotation::RotationTerms::default(),
     }
 }
 

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::credential::{RoleRef, UserRef};
 use crate::ids::CaseId;
+use crate::secret::SecretRef;
+use crate::secret_action::SecretAction;
 use crate::trust::RemovedPrincipal;
 
 /// One idempotent provider call (or a read-change-write that comes to one). Applying it twice is
@@ -53,6 +55,8 @@ pub enum Action {
     /// Tries the key itself: `sts:GetCallerIdentity` on a fresh connection, with a positive control.
     /// Changes nothing.
     Probe { user: UserRef, key_id: String, sample: u32 },
+    /// Something about a secret or the issuer of what it holds.
+    Secret { secret: SecretRef, what: SecretAction },
 }
 
 /// Credentials of a user beside access keys and the password that have an off switch.
@@ -155,6 +159,22 @@ pub enum Change {
     RoleDenied { role: RoleRef, deny: DenyHandle },
     /// Principals were taken out of a trust policy.
     TrustRemoved { role: RoleRef, removed: Vec<RemovedPrincipal> },
+    /// A key of a user was made, for a version of a secret. `before` are the keys that the user had.
+    KeyMade {
+        secret: SecretRef,
+        user: UserRef,
+        version: String,
+        before: BTreeSet<String>,
+        at: DateTime<Utc>,
+    },
+    /// The readers who leave were denied a secret.
+    SecretDenied { secret: SecretRef, case: CaseId },
+    /// What a version opened was refused by its issuer. It cannot be restored.
+    VersionRetired { secret: SecretRef, version: String },
+    /// A secret's replicas were removed. They cannot be restored.
+    ReplicasRemoved { secret: SecretRef, regions: BTreeSet<String> },
+    /// A secret's deletion was scheduled.
+    DeletionScheduled { secret: SecretRef },
 }
 
 impl Action {
@@ -168,6 +188,7 @@ impl Action {
             Self::DenyUser { user, deny } => Change::UserDenied { user, deny: deny.handle },
             Self::DenyRole { role, deny } => Change::RoleDenied { role, deny: deny.handle },
             Self::RemoveTrust { role, removed } => Change::TrustRemoved { role, removed },
+            Self::Secret { secret, what } => return secret_change(secret, what),
             Self::ReactivateKey { .. }
             | Self::DeleteKey { .. }
             | Self::Reactivate { .. }
@@ -179,7 +200,7 @@ impl Action {
         })
     }
 
-    /// The user that the action touches; `None` for one that touches a role.
+    /// The user that the action touches; `None` for one that touches a role or a secret.
     pub fn user_mut(&mut self) -> Option<&mut UserRef> {
         match self {
             Self::DeactivateKey { user, .. }
@@ -196,29 +217,35 @@ impl Action {
             Self::DenyRole { .. }
             | Self::AllowRole { .. }
             | Self::RemoveTrust { .. }
-            | Self::RestoreTrust { .. } => None,
+            | Self::RestoreTrust { .. }
+            | Self::Secret { .. } => None,
         }
     }
 
     /// Whether the action changes anything at the provider. In `observe` only those that do not are
     /// carried out.
     pub fn changes_provider(&self) -> bool {
-        !matches!(self, Self::Probe { .. })
+        match self {
+            Self::Probe { .. } => false,
+            Self::Secret { what, .. } => what.changes_provider(),
+            _ => true,
+        }
     }
 
     /// Whether this is a first blow: a call that takes something away from whoever holds the
     /// credential. The moment that the provider accepts the last of them is the `accepted` stage.
     pub fn disables(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::DeactivateKey { .. }
-                | Self::DeleteLoginProfile { .. }
-                | Self::Deactivate { .. }
-                | Self::DeactivateMfa { .. }
-                | Self::DenyUser { .. }
-                | Self::DenyRole { .. }
-                | Self::RemoveTrust { .. }
-        )
+            | Self::DeleteLoginProfile { .. }
+            | Self::Deactivate { .. }
+            | Self::DeactivateMfa { .. }
+            | Self::DenyUser { .. }
+            | Self::DenyRole { .. }
+            | Self::RemoveTrust { .. } => true,
+            Self::Secret { what, .. } => what.disables(),
+            _ => false,
+        }
     }
 
     /// A short name for logs, metrics and the simulation's table.
@@ -239,6 +266,7 @@ impl Action {
             Self::RemoveTrust { .. } => "remove-trust",
             Self::RestoreTrust { .. } => "restore-trust",
             Self::Probe { .. } => "probe",
+            Self::Secret { what, .. } => what.name(),
         }
     }
 
@@ -279,6 +307,7 @@ impl Action {
             | Self::AllowRole { deny: handle, .. } => {
                 format!("{} {:?}", handle.policy_name(), handle.place)
             }
+            Self::Secret { what, .. } => what.which().to_owned(),
             Self::DeleteLoginProfile { .. }
             | Self::RemoveTrust { .. }
             | Self::RestoreTrust { .. } => String::new(),
@@ -291,6 +320,15 @@ impl Action {
     /// texts: what a property test compares with the case's scope.
     pub fn touches(&self) -> BTreeSet<String> {
         let text = match self {
+            Self::Secret { secret, what } => {
+                let user = match what {
+                    SecretAction::MakeKey { user, .. } => {
+                        Some(format!("user/{}/{}", user.account, user.name))
+                    }
+                    _ => None,
+                };
+                return user.into_iter().chain([format!("secret/{}", secret.arn)]).collect();
+            }
             Self::DeactivateKey { user, .. }
             | Self::ReactivateKey { user, .. }
             | Self::DeleteKey { user, .. }
@@ -349,8 +387,22 @@ impl fmt::Display for Action {
                 write!(f, "put {} principals back into the trust of {}", removed.len(), role.name)
             }
             Self::Probe { key_id, sample, .. } => write!(f, "probe {key_id} (sample {sample})"),
+            Self::Secret { secret, what } => write!(f, "secret {}: {what}", secret.name),
         }
     }
+}
+
+fn secret_change(secret: SecretRef, what: SecretAction) -> Option<Change> {
+    Some(match what {
+        SecretAction::MakeKey { user, version, before, at } => {
+            Change::KeyMade { secret, user, version, before, at }
+        }
+        SecretAction::Deny { case, .. } => Change::SecretDenied { secret, case },
+        SecretAction::Retire { version, .. } => Change::VersionRetired { secret, version },
+        SecretAction::RemoveReplicas { regions } => Change::ReplicasRemoved { secret, regions },
+        SecretAction::ScheduleDeletion { .. } => Change::DeletionScheduled { secret },
+        _ => return None,
+    })
 }
 
 impl SideCredential {

@@ -1,9 +1,10 @@
-//! What a task is about: an access key, a user or a role, or a selector that found nothing yet.
+//! What a task is about: an access key, a user, a role or a secret, or a selector that found nothing yet.
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::Selector;
 use crate::ids::AccountId;
+use crate::secret::{Issuer, SecretRef};
 
 /// An IAM user as one particular user: AWS gives a user made again under an old name a new id, and
 /// then it is another user (AWS: IAM User Guide, "IAM identifiers").
@@ -49,6 +50,13 @@ pub enum Target {
         /// The role.
         role: RoleRef,
     },
+    /// A secret, and what its versions open at their issuer.
+    Secret {
+        /// The secret.
+        secret: SecretRef,
+        /// Who issues what it holds.
+        issuer: Issuer,
+    },
     /// A selector that named nothing known. It stays visible as a blocked task and is looked up
     /// again, since the inventory may be behind.
     Unresolved {
@@ -67,6 +75,8 @@ pub enum TargetKind {
     User,
     /// [`Target::Role`]
     Role,
+    /// [`Target::Secret`]
+    Secret,
     /// [`Target::Unresolved`]
     Unresolved,
 }
@@ -78,6 +88,7 @@ impl TargetKind {
             Self::AccessKey => "access-key",
             Self::User => "user",
             Self::Role => "role",
+            Self::Secret => "secret",
             Self::Unresolved => "unresolved",
         }
     }
@@ -90,6 +101,7 @@ impl Target {
             Self::AccessKey { .. } => TargetKind::AccessKey,
             Self::User { .. } => TargetKind::User,
             Self::Role { .. } => TargetKind::Role,
+            Self::Secret { .. } => TargetKind::Secret,
             Self::Unresolved { .. } => TargetKind::Unresolved,
         }
     }
@@ -99,6 +111,7 @@ impl Target {
         match self {
             Self::AccessKey { user, .. } | Self::User { user } => Some(&user.account),
             Self::Role { role } => Some(&role.account),
+            Self::Secret { secret, .. } => Some(&secret.account),
             Self::Unresolved { .. } => None,
         }
     }
@@ -110,19 +123,23 @@ impl Target {
             Self::AccessKey { key_id, .. } => format!("access-key/{key_id}"),
             Self::User { user } => format!("user/{}/{}/{}", user.account, user.name, user.id),
             Self::Role { role } => format!("role/{}/{}/{}", role.account, role.name, role.id),
+            Self::Secret { secret, .. } => format!("secret/{}", secret.arn),
             Self::Unresolved { selector } => format!("unresolved/{selector}"),
         }
     }
 
     /// What only one task at a time may work on: the identity that carries the credential. A key
-    /// and its user share it, because both write the user's policies.
+    /// and its user share it, because both write the user's policies; a secret that holds a user's key
+    /// shares it too, because both work on the user's keys.
     pub fn lock(&self) -> String {
         match self {
-            Self::AccessKey { user, .. } | Self::User { user } => {
+            Self::AccessKey { user, .. }
+            | Self::User { user }
+            | Self::Secret { issuer: Issuer::AccessKey { user }, .. } => {
                 format!("user/{}/{}", user.account, user.name)
             }
             Self::Role { role } => format!("role/{}/{}", role.account, role.name),
-            Self::Unresolved { .. } => self.key(),
+            Self::Secret { .. } | Self::Unresolved { .. } => self.key(),
         }
     }
 
@@ -132,6 +149,7 @@ impl Target {
             Self::AccessKey { key_id, user } => format!("{key_id} of {}", user.name),
             Self::User { user } => format!("user {}", user.name),
             Self::Role { role } => format!("role {}", role.name),
+            Self::Secret { secret, .. } => format!("secret {}", secret.name),
             Self::Unresolved { selector } => format!("nothing found for {selector}"),
         }
     }

@@ -138,5 +138,15 @@ fn words(change: &Change) -> String {
         Change::TrustRemoved { role, removed } => {
             format!("{} principals of role {}", removed.len(), role.name)
         }
+        Change::KeyMade { user, .. } => format!("a key that was made of {}", user.name),
+        Change::SecretDenied { secret, .. } => format!("the deny on secret {}", secret.name),
+        Change::VersionRetired { secret, version } => {
+            format!("what version {version} of secret {} opened", secret.name)
+        }
+        Change::ReplicasRemoved { secret, regions } => {
+            let regions: Vec<_> = regions.iter().map(String::as_str).collect();
+            format!("replicas of secret {} in {}", secret.name, regions.join(", "))
+        }
+        Change::DeletionScheduled { secret } => format!("the deletion of secret {}", secret.name),
     }
 }

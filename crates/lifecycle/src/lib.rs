@@ -6,6 +6,7 @@
 //! be tested by the thousand.
 
 pub mod action;
+mod block;
 pub mod case;
 pub mod contract;
 pub mod credential;
@@ -20,6 +21,10 @@ pub mod outcome;
 pub mod plan;
 pub mod policy;
 pub mod record;
+pub mod rotation;
+pub mod secret;
+pub mod secret_action;
+pub mod secret_view;
 pub mod task;
 pub mod trust;
 pub mod ttr;

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::action::{DenyHandle, DenyScope, SideCredential};
 use crate::credential::RoleRef;
+use crate::secret_view::SecretView;
 
 /// One look at the provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,8 @@ pub enum View {
     User(UserView),
     /// Of a role.
     Role(RoleView),
+    /// Of a secret.
+    Secret(SecretView),
 }
 
 /// Whether an identity is the one that the case means.

@@ -16,6 +16,8 @@ use crate::ttr::Stages;
 
 /// CloudEvents `type` of a verified revocation.
 pub const REVOKED_TYPE: &str = "io.severance.credential.revoked.v1";
+/// CloudEvents `type` of a rotation whose old credential is verified dead.
+pub const ROTATED_TYPE: &str = "io.severance.credential.rotated.v1";
 /// CloudEvents `type` of a verified reinstatement.
 pub const REINSTATED_TYPE: &str = "io.severance.credential.reinstated.v1";
 /// CloudEvents `type` of a task that cannot be finished for now.
@@ -63,6 +65,7 @@ pub fn done(
 ) -> OutboundEvent {
     let event_type = match task.desired {
         Desired::Revoked | Desired::Deleted => REVOKED_TYPE,
+        Desired::Rotated => ROTATED_TYPE,
         Desired::Reinstated => REINSTATED_TYPE,
     };
     let mut data = facts(task);

@@ -3,7 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::CaseId;
+use crate::ids::{CaseId, TaskId};
+use crate::rotation::RotationTerms;
 use crate::trust::Partner;
 
 /// What a task wants to be true.
@@ -12,6 +13,8 @@ use crate::trust::Partner;
 pub enum Desired {
     /// Nothing authenticates with it any more, and that is proven.
     Revoked,
+    /// A secret hands out a new credential that its issuer accepts, and the old one is proven dead.
+    Rotated,
     /// Switched-off credentials are deleted, once quarantine is over.
     Deleted,
     /// What the case changed is put back, as far as quarantine still holds it.
@@ -23,6 +26,7 @@ impl Desired {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Revoked => "revoked",
+            Self::Rotated => "rotated",
             Self::Deleted => "deleted",
             Self::Reinstated => "reinstated",
         }
@@ -34,6 +38,8 @@ impl Desired {
 pub struct Policy {
     /// The case whose denies are ours. For undoing: the case that is undone.
     pub case: CaseId,
+    /// The task, whose versions of a secret are ours.
+    pub task: TaskId,
     /// How a key is proven dead.
     pub proof: Proof,
     /// How long a policy change takes to hold everywhere (AWS says seconds to minutes).
@@ -57,6 +63,8 @@ pub struct Policy {
     pub take_intruders: bool,
     /// Who else wants the target revoked; matters for undoing only.
     pub holds: Holds,
+    /// How a secret is rotated.
+    pub rotation: RotationTerms,
 }
 
 /// Who else wants a target revoked.

@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::action::{Change, DenyPlace};
+use crate::action::{Action, Change, DenyPlace};
 use crate::finding::Finding;
+use crate::rotation::{self, RotationRecord};
+use crate::secret_action::SecretAction;
 use crate::task::BlockReason;
 
 /// The memory of a task.
@@ -48,6 +50,8 @@ pub struct Record {
     pub told_block: Option<String>,
     /// Whether the end of the first pass (`accepted`) was told.
     pub accepted_told: bool,
+    /// Of a secret.
+    pub rotation: RotationRecord,
 }
 
 /// An identity (a [`Target::lock`](crate::credential::Target::lock) text) and a place on it.
@@ -59,7 +63,7 @@ pub struct Place {
     pub place: DenyPlace,
 }
 
-/// Refusals in a row of one key.
+/// Refusals in a row of one credential, or acceptances in a row of a new one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ProbeSeries {
@@ -77,6 +81,12 @@ pub struct ProbeSeries {
     pub inconclusive: u32,
     /// See [`inconclusive`](Self::inconclusive).
     pub why: String,
+    /// Acceptances in a row. A new credential takes seconds to be accepted everywhere.
+    pub acceptances: u32,
+    /// The endpoints that accepted in this row.
+    pub accepted_at: BTreeSet<String>,
+    /// Since when every probe that told anything was refused, or none has told anything yet.
+    pub refused_since: Option<DateTime<Utc>>,
     /// The secret half is gone or unreadable: only the control plane can be read.
     pub unavailable: bool,
     /// All probes so far: numbers the samples, so that they go round the endpoints.
@@ -111,10 +121,12 @@ impl Record {
                 series.last_refusal = Some(at);
                 series.endpoints.insert(endpoint.clone());
                 series.inconclusive = 0;
+                series.acceptances = 0;
+                series.accepted_at.clear();
+                series.refused_since.get_or_insert(at);
             }
-            ProbeAnswer::Accepted { .. } => {
-                let samples = series.samples;
-                *series = ProbeSeries { samples, last: Some(at), ..ProbeSeries::default() };
+            ProbeAnswer::Accepted { endpoint } => {
+                series.accepted(endpoint, at);
                 self.dead_at = None;
                 self.sealed_since = None;
             }
@@ -130,7 +142,57 @@ impl Record {
     }
 }
 
+impl Record {
+    /// Takes in what trying a version of a secret told. It tells nothing of the target's own key.
+    pub fn tried(&mut self, version: &str, answer: &ProbeAnswer, at: DateTime<Utc>) {
+        let rows = (self.dead_at, self.sealed_since);
+        self.probed(&rotation::series(version), answer, at);
+        (self.dead_at, self.sealed_since) = rows;
+    }
+
+    /// Takes in that an action was carried out, where nothing of it can be seen at a look: what an issuer
+    /// was told.
+    pub fn carried_out(&mut self, action: &Action, at: DateTime<Utc>) {
+        let Action::Secret { what, .. } = action else { return };
+        let rotation = &mut self.rotation;
+        match what {
+            // One login has one password: what was told before may not be accepted any more.
+            SecretAction::Set { version, .. } => {
+                rotation.set = BTreeMap::from([(version.clone(), at)]);
+                self.probes.retain(|name, _| !rotation::is_series(name));
+            }
+            SecretAction::Rotate { version } => {
+                rotation.set.insert(version.clone(), at);
+            }
+            SecretAction::Finish { version } => {
+                rotation.finished.insert(version.clone());
+            }
+            SecretAction::Retire { version, .. } => {
+                rotation.retired.insert(version.clone());
+                self.probes.remove(&rotation::series(version));
+            }
+            SecretAction::EndSessions { version } => {
+                rotation.ended.insert(version.clone());
+            }
+            _ => {}
+        }
+    }
+}
+
 impl ProbeSeries {
+    /// One acceptance ends a row of refusals.
+    fn accepted(&mut self, endpoint: &str, at: DateTime<Utc>) {
+        let (samples, acceptances) = (self.samples, self.acceptances + 1);
+        let mut accepted_at = std::mem::take(&mut self.accepted_at);
+        accepted_at.insert(endpoint.to_owned());
+        *self = Self { samples, acceptances, accepted_at, last: Some(at), ..Self::default() };
+    }
+
+    /// Whether the row of acceptances is long enough to say that a new credential works.
+    pub fn proves_alive(&self, acceptances: u32) -> bool {
+        self.acceptances >= acceptances
+    }
+
     /// Whether the row is long enough in number, time and endpoints to say that the key is dead.
     pub fn proves_dead(&self, refusals: u32, window: TimeDelta, endpoints: usize) -> bool {
         let span = match (self.since, self.last_refusal) {

@@ -1,9 +1,8 @@
 //! Tasks: one target's part of a case.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::credential::Target;
@@ -12,6 +11,8 @@ use crate::ids::{CaseId, ContractName, TaskId, ZoneName};
 use crate::observe::AssumableRole;
 use crate::policy::Desired;
 use crate::record::Record;
+
+pub use crate::block::BlockReason;
 
 /// One target's part of a case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +54,9 @@ pub struct Task {
     /// Whether the case waits for this task before it closes. Deletions after quarantine are not
     /// waited for.
     pub counts: bool,
+    /// The grace that the event asks for, for [`Desired::Rotated`]; else the zone's.
+    #[serde(default)]
+    pub grace: Option<TimeDelta>,
     /// The case that this task undoes, for [`Desired::Reinstated`].
     pub undoes: Option<CaseId>,
     /// Nothing is deleted before this, for [`Desired::Deleted`].
@@ -77,7 +81,7 @@ pub enum Lane {
     Compromise,
     /// Contract ends.
     ContractEnd,
-    /// Everything else: reinstatements, deletions after quarantine, later looks.
+    /// Everything else: rotations, reinstatements, deletions after quarantine, later looks.
     Rest,
 }
 
@@ -88,9 +92,9 @@ impl Lane {
     /// The lane of a task.
     pub fn of(trigger: Trigger, desired: Desired) -> Self {
         match (desired, trigger) {
-            (Desired::Revoked, Trigger::CompromiseNotice) => Self::Compromise,
-            (Desired::Revoked, Trigger::ContractEnd) => Self::ContractEnd,
-            (Desired::Deleted | Desired::Reinstated, _) => Self::Rest,
+            (Desired::Revoked | Desired::Rotated, Trigger::CompromiseNotice) => Self::Compromise,
+            (Desired::Revoked | Desired::Rotated, Trigger::ContractEnd) => Self::ContractEnd,
+            (Desired::Deleted | Desired::Reinstated, _) | (_, Trigger::Rotation) => Self::Rest,
         }
     }
 
@@ -190,86 +194,5 @@ impl TaskState {
     /// Whether the case need not wait for the task any more.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Done { .. } | Self::Observed | Self::Superseded)
-    }
-}
-
-/// Why a task cannot be finished for now.
-#[allow(missing_docs, reason = "the fields are named for what they are")]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "block", rename_all = "kebab-case")]
-pub enum BlockReason {
-    /// The selector names nothing in any account that is configured.
-    NotFound,
-    /// The key's account is not configured.
-    AccountNotConfigured { account: String },
-    /// An `ASIA` id is a session; AWS does not say whose. Name its user or role.
-    SessionKey,
-    /// A root user's key: a person must act.
-    RootKey,
-    /// The id belongs to no account of this partition, or to another partition.
-    UnknownKey,
-    /// Tagged with two zones or two contracts: reported, never guessed at.
-    FlattenedBoundary { tag: String },
-    /// The worker's own identity or a break-glass identity.
-    Protected,
-    /// AWS refuses changes to service-linked roles.
-    ServiceLinkedRole,
-    /// A service assumes the role; policy asks a person to decide.
-    ServiceRole { services: Vec<String> },
-    /// No place is left for a deny: inline full, managed policies full, boundary not allowed.
-    NoPlaceForDeny,
-    /// What was switched off is on again; deleting it would be wrong and so would ignoring it.
-    SwitchedOnAgain { what: String },
-    /// A compromise covers it: it is not reinstated.
-    VetoedByCompromise,
-    /// The provider refuses and waiting will not help.
-    Refused { operation: String, code: String, message: String },
-    /// The contract ends for somebody, and the role's trust names nobody known to be the partner's.
-    NoPartnerPrincipal { trusted: Vec<String> },
-    /// Probes of a key prove nothing, again and again.
-    ProbeInconclusive { key_id: String, why: String },
-    /// What is bound by tags is known in full only from a listing that began after the event.
-    NotListed,
-    /// Secrets are handled by a later version; the credential that the secret holds can be named
-    /// by itself.
-    SecretSelector,
-}
-
-impl fmt::Display for BlockReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotFound => f.write_str("nothing of that name in any configured account"),
-            Self::AccountNotConfigured { account } => {
-                write!(f, "account {account} is not configured")
-            }
-            Self::SessionKey => f.write_str(
-                "a session's key id: AWS does not say whose; publish a notice for its user or role",
-            ),
-            Self::RootKey => f.write_str("a root user's key: only its account's owner can act"),
-            Self::UnknownKey => f.write_str("no account of this partition has such a key"),
-            Self::FlattenedBoundary { tag } => write!(f, "flattened boundary: {tag}"),
-            Self::Protected => f.write_str("the worker's own or a break-glass identity"),
-            Self::ServiceLinkedRole => f.write_str("a service-linked role: AWS refuses changes"),
-            Self::ServiceRole { services } => {
-                write!(f, "assumed by {}: cutting it leaves workloads dead", services.join(", "))
-            }
-            Self::NoPlaceForDeny => f.write_str("no place is left for a deny"),
-            Self::SwitchedOnAgain { what } => write!(f, "{what} was switched on again"),
-            Self::VetoedByCompromise => f.write_str("a compromise covers it"),
-            Self::Refused { operation, code, message } => {
-                write!(f, "{operation} refused: {code}: {message}")
-            }
-            Self::NoPartnerPrincipal { trusted } => write!(
-                f,
-                "none of those it trusts is known to be the partner's ({}): name the partner's \
-                 accounts or principals in its zone",
-                trusted.join(", ")
-            ),
-            Self::ProbeInconclusive { key_id, why } => {
-                write!(f, "probes of {key_id} prove nothing: {why}")
-            }
-            Self::NotListed => f.write_str("waiting for every account to be listed once more"),
-            Self::SecretSelector => f.write_str("secrets are not handled by this version"),
-        }
     }
 }

@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use crate::event::{Severity, Trigger};
 use crate::ids::{UNASSIGNED_ZONE, ZoneName};
 use crate::policy::{Desired, Holds, Policy, Proof, RoleSessions, ServiceRoles};
+use crate::rotation::{RevokeOrder, RotationTerms};
 use crate::task::{Mode, Task};
 use crate::trust::Partner;
 
@@ -32,6 +33,16 @@ pub struct ZoneSettings {
     pub compromise_objective: TimeDelta,
     /// Time to revoke that a contract end is to meet.
     pub contract_end_objective: TimeDelta,
+    /// Time to rotate that a rotation is to meet, its grace not counted.
+    pub rotation_objective: TimeDelta,
+    /// How long an old credential keeps working once its secret hands out a new one.
+    pub grace: TimeDelta,
+    /// What goes first when a secret is compromised; `None`: the old credential for `critical`, else the
+    /// new one.
+    pub compromised_secrets: Option<RevokeOrder>,
+    /// How long a deleted secret can be restored, in days: 7 to 30 (AWS: Secrets Manager API,
+    /// `DeleteSecret`).
+    pub recovery_days: u8,
     /// How a key is proven dead.
     pub proof: Proof,
     /// How long a policy change takes to hold everywhere.
@@ -60,6 +71,10 @@ impl Default for ZoneSettings {
             quarantine: TimeDelta::days(30),
             compromise_objective: TimeDelta::minutes(15),
             contract_end_objective: TimeDelta::hours(24),
+            rotation_objective: TimeDelta::hours(24),
+            grace: RotationTerms::default().grace,
+            compromised_secrets: None,
+            recovery_days: RotationTerms::default().recovery_days,
             proof: Proof::default(),
             // Twice the published 3 to 4 s, with room.
             spread: TimeDelta::seconds(10),
@@ -99,12 +114,13 @@ impl Zones {
         };
         Policy {
             case: task.undoes.clone().unwrap_or_else(|| task.case.clone()),
+            task: task.id.clone(),
             proof: zone.proof,
             spread: zone.spread,
             cutoff_margin: zone.cutoff_margin,
             delete_after: match task.desired {
                 Desired::Deleted => task.delete_after,
-                Desired::Revoked | Desired::Reinstated => None,
+                Desired::Revoked | Desired::Rotated | Desired::Reinstated => None,
             },
             assumable_roles: zone.assumable_roles.unwrap_or(sessions(urgent)),
             shared_roles: zone.shared_roles.unwrap_or(sessions(compromise)),
@@ -113,16 +129,33 @@ impl Zones {
             partner: zone.partner.with(&task.leaving),
             take_intruders: zone.take_intruders,
             holds,
+            rotation: zone.rotation(task),
         }
     }
 }
 
 impl ZoneSettings {
+    fn rotation(&self, task: &Task) -> RotationTerms {
+        let critical = task.severity == Some(Severity::Critical);
+        let order =
+            if critical { RevokeOrder::RevokeFirst } else { RevokeOrder::ReplaceThenRevoke };
+        let compromise = task.trigger == Trigger::CompromiseNotice;
+        RotationTerms {
+            grace: task.grace.unwrap_or(self.grace),
+            order: self.compromised_secrets.unwrap_or(order),
+            exposed_at: compromise.then_some(task.noticed_at),
+            leaving: task.leaving.clone(),
+            recovery_days: self.recovery_days,
+            ..RotationTerms::default()
+        }
+    }
+
     /// The time to revoke that an event of this kind is to meet.
     pub fn objective(&self, trigger: Trigger) -> TimeDelta {
         match trigger {
             Trigger::CompromiseNotice => self.compromise_objective,
             Trigger::ContractEnd => self.contract_end_objective,
+            Trigger::Rotation => self.rotation_objective,
         }
     }
 }

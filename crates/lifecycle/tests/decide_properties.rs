@@ -51,6 +51,7 @@ fn is_closed(end: &End, policy: &Policy) -> Result<(), TestCaseError> {
             }
             &[]
         }
+        View::Secret(_) => unreachable!("secrets have properties of their own"),
     };
     for standing in roles.iter().filter(|s| s.presence == Presence::Same) {
         let ended = end.at >= dead_at + standing.role.max_session();
@@ -80,6 +81,7 @@ fn shape(view: &View) -> String {
             view.roles.iter_mut().for_each(|s| blur(&mut s.denies));
         }
         View::Role(view) => blur(&mut view.denies),
+        View::Secret(_) => unreachable!("secrets have properties of their own"),
     }
     format!("{view:?}")
 }
@@ -88,7 +90,7 @@ fn scope(target: &Target, view: &View) -> Vec<String> {
     let roles = match view {
         View::AccessKey(view) => &view.roles[..],
         View::User(view) => &view.roles[..],
-        View::Role(_) => &[],
+        View::Role(_) | View::Secret(_) => &[],
     };
     let of = |role: &severance_lifecycle::credential::RoleRef| {
         format!("role/{}/{}", role.account, role.name)
@@ -163,6 +165,7 @@ proptest! {
             View::AccessKey(view) => view.user != Presence::Same,
             View::User(view) => view.user != Presence::Same,
             View::Role(view) => view.role != Presence::Same,
+            View::Secret(view) => view.secret != Presence::Same,
         };
         if !absent {
             return Ok(());
@@ -316,7 +319,7 @@ proptest! {
             let keys: Vec<_> = match &end.view {
                 View::AccessKey(view) => view.key.iter().collect(),
                 View::User(view) => view.keys.iter().collect(),
-                View::Role(_) => Vec::new(),
+                View::Role(_) | View::Secret(_) => Vec::new(),
             };
             prop_assert!(!keys.is_empty());
             for key in keys {
@@ -371,6 +374,7 @@ fn proptest_policy() -> Policy {
     let zone = ZoneSettings::default();
     Policy {
         case: "c-1".into(),
+        task: "t-1".into(),
         proof: zone.proof,
         spread: zone.spread,
         cutoff_margin: zone.cutoff_margin,
@@ -382,5 +386,6 @@ fn proptest_policy() -> Policy {
         partner: trust::Partner::default(),
         take_intruders: false,
         holds: severance_lifecycle::policy::Holds::default(),
+        rotation: severance_lifecycle::rotation::RotationTerms::default(),
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{deny, proof, role};
+use super::{deny, proof, role, secret};
 use crate::credential::Target;
 use crate::observe::{
     Intruder, KeyState, KeyView, Observed, Presence, RoleStanding, RoleView, UserView, View,
@@ -18,11 +18,14 @@ pub fn look(record: &mut Record, target: &Target, observed: &Observed, policy: &
         (Target::AccessKey { .. }, View::AccessKey(view)) => look_key(record, view, policy, now),
         (Target::User { .. }, View::User(view)) => look_user(record, view, policy, now),
         (Target::Role { .. }, View::Role(view)) => look_role(record, view, policy, now),
+        (Target::Secret { .. }, View::Secret(view)) => {
+            secret::look(record, target, observed, view, policy);
+        }
         _ => {}
     }
 }
 
-fn look_key(record: &mut Record, view: &KeyView, policy: &Policy, now: DateTime<Utc>) {
+pub(super) fn look_key(record: &mut Record, view: &KeyView, policy: &Policy, now: DateTime<Utc>) {
     let missing = view.user != Presence::Same || view.key.is_none();
     let key = view.key.as_ref().filter(|_| !missing);
     let active = key.is_some_and(|key| key.status.is_active());

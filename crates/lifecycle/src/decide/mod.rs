@@ -16,6 +16,8 @@ mod proof;
 mod reinstate;
 mod report;
 mod role;
+mod secret;
+mod secret_model;
 mod tidy;
 mod user;
 
@@ -66,7 +68,7 @@ pub struct Reason(pub String);
 
 /// Decides. `now` is the provider's clock at the look ([`Observed::at`]).
 pub fn decide(desired: Desired, situation: &Situation<'_>, now: DateTime<Utc>) -> Decision {
-    use Desired::{Deleted, Reinstated, Revoked};
+    use Desired::{Deleted, Reinstated, Revoked, Rotated};
     match (desired, situation.target, &situation.observed.view) {
         (Revoked, Target::AccessKey { key_id, user }, View::AccessKey(view)) => {
             access_key::revoke(situation, key_id, user, view, now)
@@ -76,6 +78,12 @@ pub fn decide(desired: Desired, situation: &Situation<'_>, now: DateTime<Utc>) -
         }
         (Revoked, Target::Role { role }, View::Role(view)) => {
             role::revoke(situation, role, view, now)
+        }
+        (Revoked, Target::Secret { secret, issuer }, View::Secret(view)) => {
+            secret::revoke(secret::Here { desired, situation, secret, issuer, view, now })
+        }
+        (Rotated, Target::Secret { secret, issuer }, View::Secret(view)) => {
+            secret::rotate(secret::Here { desired, situation, secret, issuer, view, now })
         }
         (Deleted, target, view) => tidy::delete(situation, target, view, now),
         (Reinstated, target, view) => reinstate::reinstate(situation, target, view, now),

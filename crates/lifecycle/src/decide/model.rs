@@ -1,14 +1,15 @@
 //! The provider as a pure model: what an action makes of what is seen. For `observe`, which says what
 //! would be done, and for the property tests.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Decision, Situation, decide, look};
+use super::{Decision, Situation, decide, look, secret_model};
 use crate::action::{Action, DenyOrder, DenyPurpose, SideCredential};
 use crate::credential::Target;
 use crate::observe::{DenyState, KeyState, KeyStatus, Observed, RoleStanding, SideState, View};
 use crate::policy::Desired;
 use crate::record::{ProbeAnswer, Record};
+use crate::secret_action::SecretAction;
 use crate::trust;
 
 /// More looks than any case can need; a plan that long is cut there.
@@ -58,7 +59,19 @@ fn imagine(action: &Action, target: &Target, observed: &mut Observed, record: &m
             let answer = ProbeAnswer::Refused { endpoint: format!("region-{}", sample % 2) };
             record.probed(key_id, &answer, observed.at);
         }
-        action => apply(action, target, &mut observed.view),
+        Action::Secret { what: SecretAction::Try { version, .. }, .. } => {
+            if let View::Secret(view) = &observed.view {
+                let answer = secret_model::answer(version, view, record);
+                record.tried(version, &answer, observed.at);
+            }
+        }
+        action => {
+            record.carried_out(action, observed.at);
+            apply(action, target, &mut observed.view, observed.at);
+        }
+    }
+    if let View::Secret(view) = &mut observed.view {
+        secret_model::show_old(view, record);
     }
     observed.at += TimeDelta::milliseconds(50);
 }
@@ -68,13 +81,19 @@ fn imagine(action: &Action, target: &Target, observed: &mut Observed, record: &m
     clippy::too_many_lines,
     reason = "one arm an action; splitting the match hides that it is whole"
 )]
-pub fn apply(action: &Action, target: &Target, view: &mut View) {
+pub fn apply(action: &Action, target: &Target, view: &mut View, now: DateTime<Utc>) {
     match action {
+        Action::Secret { what, .. } => {
+            if let View::Secret(view) = view {
+                secret_model::apply(what, target, view, now);
+            }
+        }
         Action::DeactivateKey { key_id, .. } => set_key(view, key_id, KeyStatus::Inactive),
         Action::ReactivateKey { key_id, .. } => set_key(view, key_id, KeyStatus::Active),
         Action::DeleteKey { key_id, .. } => match view {
             View::AccessKey(view) => view.key = view.key.take().filter(|key| key.id != *key_id),
             View::User(view) => view.keys.retain(|key| key.id != *key_id),
+            View::Secret(view) => secret_model::delete_key(view, key_id),
             View::Role(_) => {}
         },
         Action::DeleteLoginProfile { .. } => match view {
@@ -82,7 +101,7 @@ pub fn apply(action: &Action, target: &Target, view: &mut View) {
             View::AccessKey(view) => {
                 view.intruders.retain(|i| *i != crate::observe::Intruder::LoginProfile);
             }
-            View::Role(_) => {}
+            View::Role(_) | View::Secret(_) => {}
         },
         Action::Deactivate { kind, id, .. } => set_side(view, *kind, id, false),
         Action::Reactivate { kind, id, .. } => set_side(view, *kind, id, true),
@@ -148,6 +167,7 @@ fn set_key(view: &mut View, key_id: &str, status: KeyStatus) {
             }
         }
         View::User(view) => view.keys.iter_mut().for_each(set),
+        View::Secret(view) => secret_model::set_key(view, key_id, status),
         View::Role(_) => {}
     }
 }
@@ -169,6 +189,7 @@ fn user_denies(view: &mut View) -> Option<&mut Vec<DenyState>> {
     match view {
         View::AccessKey(view) => Some(&mut view.denies),
         View::User(view) => Some(&mut view.denies),
+        View::Secret(view) => secret_model::old_key(view).map(|old| &mut old.denies),
         View::Role(_) => None,
     }
 }
@@ -185,6 +206,7 @@ fn role_denies<'a>(
         }
         View::AccessKey(view) => &mut view.roles,
         View::User(view) => &mut view.roles,
+        View::Secret(view) => &mut secret_model::old_key(view)?.roles,
     };
     standings.iter_mut().find(|s| s.role.role == *role).map(|s| &mut s.denies)
 }

@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 use super::{Decision, Situation, act, pick, proof, wait};
 use crate::action::{Action, Change, DenyHandle};
 use crate::credential::Target;
-use crate::observe::{DenyState, KeyState, Presence, RoleStanding, SideState, View};
+use crate::observe::{DenyState, KeyState, KeyView, Presence, RoleStanding, SideState, View};
+use crate::secret_action::SecretAction;
+use crate::secret_view::SecretView;
 use crate::task::{BlockReason, Verification};
 use crate::trust;
 
@@ -52,8 +54,14 @@ pub(super) fn is_held(change: &Change) -> bool {
         | Change::Deactivated { .. }
         | Change::LoginProfileDeleted { .. }
         | Change::MfaDeactivated { .. }
-        | Change::TrustRemoved { .. } => true,
-        Change::UserDenied { .. } | Change::RoleDenied { .. } => false,
+        | Change::TrustRemoved { .. }
+        | Change::VersionRetired { .. }
+        | Change::ReplicasRemoved { .. }
+        | Change::DeletionScheduled { .. } => true,
+        Change::UserDenied { .. }
+        | Change::RoleDenied { .. }
+        | Change::KeyMade { .. }
+        | Change::SecretDenied { .. } => false,
     }
 }
 
@@ -64,9 +72,16 @@ pub(super) fn can_restore(view: &View, change: &Change) -> bool {
         Change::Deactivated { kind, id, .. } => {
             sides(view).iter().any(|side| side.kind == *kind && side.id == *id)
         }
-        // AWS keeps neither a password nor an MFA device's seed.
-        Change::LoginProfileDeleted { .. } | Change::MfaDeactivated { .. } => false,
-        Change::UserDenied { .. } | Change::RoleDenied { .. } => true,
+        // AWS keeps no password, no MFA device's seed and no removed replica; an issuer no old password.
+        Change::LoginProfileDeleted { .. }
+        | Change::MfaDeactivated { .. }
+        | Change::VersionRetired { .. }
+        | Change::ReplicasRemoved { .. } => false,
+        // What was made stays: there is nothing to put back.
+        Change::UserDenied { .. } | Change::RoleDenied { .. } | Change::KeyMade { .. } => true,
+        Change::SecretDenied { .. } | Change::DeletionScheduled { .. } => {
+            matches!(view, View::Secret(secret) if secret.secret == Presence::Same)
+        }
         Change::TrustRemoved { .. } => {
             matches!(view, View::Role(role) if role.role == Presence::Same)
         }
@@ -103,6 +118,15 @@ fn undo(target: &Target, view: &View, change: &Change) -> Option<Action> {
                 .then_some(Action::RestoreTrust { role, removed }),
             _ => None,
         },
+        Change::SecretDenied { secret, case } => matches!(view, View::Secret(view) if view.denied)
+            .then_some(Action::Secret { secret, what: SecretAction::Allow { case } }),
+        Change::DeletionScheduled { secret } => {
+            matches!(view, View::Secret(view) if view.deleted_at.is_some())
+                .then_some(Action::Secret { secret, what: SecretAction::Restore })
+        }
+        Change::KeyMade { .. } | Change::VersionRetired { .. } | Change::ReplicasRemoved { .. } => {
+            None
+        }
     }
 }
 
@@ -114,8 +138,14 @@ fn keys(view: &View) -> &[KeyState] {
     match view {
         View::AccessKey(view) if view.user == Presence::Same => view.key.as_slice(),
         View::User(view) if view.user == Presence::Same => &view.keys,
+        View::Secret(view) => old_key(view).map_or(&[][..], |old| old.key.as_slice()),
         _ => &[],
     }
+}
+
+fn old_key(view: &SecretView) -> Option<&KeyView> {
+    let old = view.keys.as_ref()?.old.as_ref()?;
+    (old.user == Presence::Same).then_some(old)
 }
 
 fn sides(view: &View) -> &[SideState] {
@@ -129,6 +159,7 @@ fn user_denies(view: &View) -> &[DenyState] {
     match view {
         View::AccessKey(view) if view.user == Presence::Same => &view.denies,
         View::User(view) if view.user == Presence::Same => &view.denies,
+        View::Secret(view) => old_key(view).map_or(&[][..], |old| &old.denies),
         _ => &[],
     }
 }
@@ -137,6 +168,7 @@ fn roles(view: &View) -> &[RoleStanding] {
     match view {
         View::AccessKey(view) => &view.roles,
         View::User(view) => &view.roles,
+        View::Secret(view) => old_key(view).map_or(&[][..], |old| &old.roles),
         View::Role(_) => &[],
     }
 }

@@ -9,6 +9,7 @@ use crate::finding::Finding;
 use crate::observe::{DenyState, KeyState, Presence, View};
 use crate::policy::{Desired, RoleSessions};
 use crate::record::Record;
+use crate::secret_view::{CURRENT, SecretView};
 use crate::task::Verification;
 use crate::trust;
 
@@ -90,7 +91,34 @@ pub fn ways(situation: &Situation<'_>) -> Vec<Way> {
             };
             ways.push(way("sessions", None, standing));
         }
+        View::Secret(view) => ways.extend(secret_ways(situation, view)),
     }
+    ways
+}
+
+/// The old credential and what it reached; and that it is not handed out any more.
+fn secret_ways(situation: &Situation<'_>, view: &SecretView) -> Vec<Way> {
+    let rotation = &situation.record.rotation;
+    let Some(old) = &rotation.old else { return Vec::new() };
+    let mut ways = Vec::new();
+    match view.keys.as_ref().and_then(|keys| keys.old.as_ref()) {
+        Some(view) => {
+            ways.extend(view.key.iter().map(|key| key_way(key, situation.record)));
+            let thorough = situation.policy.rotation.exposed_at.is_some();
+            if thorough {
+                let denied = view.user != Presence::Same || cut(&view.denies, situation);
+                ways.push(way("sessions", None, closed_if(denied)));
+                ways.extend(role_ways(situation, &view.roles));
+            }
+        }
+        None if rotation.old_dead_at.is_some() => {
+            let standing = Standing::Closed { verification: Verification::Probed };
+            ways.push(way("login", Some(old.version.clone()), standing));
+        }
+        None => ways.push(way("value", Some(old.version.clone()), Standing::Open)),
+    }
+    let handed_out = view.version(&old.version).is_some_and(|version| version.has(CURRENT));
+    ways.push(way("current-version", Some(old.version.clone()), closed_if(!handed_out)));
     ways
 }
 
@@ -153,7 +181,7 @@ fn role_ways<'a>(
 /// What a person should know at this look.
 pub fn findings(desired: Desired, situation: &Situation<'_>) -> Vec<Finding> {
     match desired {
-        Desired::Revoked => revocation_findings(situation),
+        Desired::Revoked | Desired::Rotated => revocation_findings(situation),
         Desired::Reinstated => restoration_findings(situation),
         Desired::Deleted => Vec::new(),
     }
@@ -194,6 +222,11 @@ fn revocation_findings(situation: &Situation<'_>) -> Vec<Finding> {
             if let Some(dead_at) = record.dead_at.filter(|_| listed) {
                 let longest = chrono::TimeDelta::seconds(i64::from(view.max_session_seconds));
                 found.push(Finding::ResidualSessions { role, until: dead_at + longest });
+            }
+        }
+        View::Secret(view) => {
+            if let Some(old) = view.keys.as_ref().and_then(|keys| keys.old.as_ref()) {
+                found.extend(residual_findings(&old.roles, record, situation));
             }
         }
     }

@@ -4,11 +4,13 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Check, Decision, Situation, act, first, proof, wait};
-use crate::action::{Action, DenyPurpose};
+use crate::action::{Action, Change, DenyPurpose};
 use crate::credential::{RoleRef, Target, UserRef};
 use crate::observe::{
     DenyState, KeyState, KeyView, Presence, RoleStanding, SideState, UserView, View,
 };
+use crate::secret::Issuer;
+use crate::secret_view::{SecretView, UserKey};
 use crate::task::{BlockReason, Verification};
 
 /// The longest that a session of a user's key can live (AWS: STS API, `GetFederationToken` and
@@ -40,6 +42,9 @@ pub(super) fn delete(
             let longest = TimeDelta::seconds(i64::from(view.max_session_seconds));
             here.role(role, &view.denies, longest)
         }
+        (Target::Secret { issuer: Issuer::AccessKey { user }, .. }, View::Secret(view)) => {
+            here.secret(user, view)
+        }
         _ => None,
     };
     said.unwrap_or(Decision::Done(Verification::ControlPlane))
@@ -60,6 +65,23 @@ impl Here<'_> {
                 if present { self.user_sessions(user, &view.denies) } else { None }
             },
             &|| self.roles(&view.roles),
+        ];
+        first(self.situation.record, self.now, &checks)
+    }
+
+    /// The old keys that the case switched off; never one that is handed out.
+    fn secret(&self, user: &UserRef, view: &SecretView) -> Check {
+        let ours = |key: &&UserKey| {
+            let off = Change::KeyDeactivated { user: user.clone(), key_id: key.state.id.clone() };
+            let current = view.current().and_then(|version| version.key_id());
+            self.situation.record.changes.contains(&off) && current != Some(&key.state.id)
+        };
+        let old = view.keys.as_ref().and_then(|keys| keys.old.as_ref());
+        let old = old.filter(|old| old.user == Presence::Same);
+        let checks: [&dyn Fn() -> Check; 3] = [
+            &|| view.user_keys().iter().find(ours).map(|key| delete_key(user, &key.state)),
+            &|| self.user_sessions(user, &old?.denies),
+            &|| self.roles(&old?.roles),
         ];
         first(self.situation.record, self.now, &checks)
     }

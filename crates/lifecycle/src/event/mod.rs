@@ -66,6 +66,8 @@ pub enum Trigger {
     CompromiseNotice,
     /// A contract end.
     ContractEnd,
+    /// A rotation.
+    Rotation,
 }
 
 impl Trigger {
@@ -74,6 +76,7 @@ impl Trigger {
         match self {
             Self::CompromiseNotice => "compromise-notice",
             Self::ContractEnd => "contract-end",
+            Self::Rotation => "rotation",
         }
     }
 }

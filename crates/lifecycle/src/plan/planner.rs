@@ -281,6 +281,7 @@ impl Planner<'_> {
             assumable,
             leaving: BTreeSet::new(),
             counts: true,
+            grace: None,
             undoes: None,
             delete_after: None,
             state: refused.map_or(TaskState::Open, |reason| TaskState::Blocked { reason }),

@@ -172,6 +172,7 @@ pub fn policy() -> impl Strategy<Value = Policy> {
             let accounts = known.then(|| "999988887777".to_owned()).into_iter().collect();
             Policy {
                 case: "c-1".into(),
+                task: "t-1".into(),
                 proof: Proof::default(),
                 spread: TimeDelta::seconds(10),
                 cutoff_margin: TimeDelta::seconds(2),
@@ -183,6 +184,7 @@ pub fn policy() -> impl Strategy<Value = Policy> {
                 partner: Partner { accounts, principals: BTreeSet::new() },
                 take_intruders,
                 holds: Holds::default(),
+                rotation: severance_lifecycle::rotation::RotationTerms::default(),
             }
         },
     )
@@ -283,7 +285,7 @@ fn take_step(
     observed.at += TimeDelta::milliseconds(300);
     match (fate, action) {
         (Fate::CrashBefore, _) => {}
-        (Fate::CrashAfter, action) => apply(action, target, &mut observed.view),
+        (Fate::CrashAfter, action) => apply(action, target, &mut observed.view, observed.at),
         (Fate::Full, Action::DenyUser { deny, .. } | Action::DenyRole { deny, .. }) => {
             let identity = action.touches().into_iter().next().unwrap();
             record.full.insert(Place { identity, place: deny.handle.place });
@@ -299,6 +301,6 @@ fn take_step(
             };
             record.probed(key_id, &answer, observed.at);
         }
-        (_, action) => apply(action, target, &mut observed.view),
+        (_, action) => apply(action, target, &mut observed.view, observed.at),
     }
 }

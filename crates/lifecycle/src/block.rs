@@ -1,0 +1,140 @@
+//! Why a task cannot be finished for now. Each reason says what a person can do about it.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// Why a task cannot be finished for now.
+#[allow(missing_docs, reason = "the fields are named for what they are")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "block", rename_all = "kebab-case")]
+pub enum BlockReason {
+    /// The selector names nothing in any account that is configured.
+    NotFound,
+    /// The key's account is not configured.
+    AccountNotConfigured { account: String },
+    /// An `ASIA` id is a session; AWS does not say whose. Name its user or role.
+    SessionKey,
+    /// A root user's key: a person must act.
+    RootKey,
+    /// The id belongs to no account of this partition, or to another partition.
+    UnknownKey,
+    /// Tagged with two zones or two contracts: reported, never guessed at.
+    FlattenedBoundary { tag: String },
+    /// The worker's own identity or a break-glass identity.
+    Protected,
+    /// AWS refuses changes to service-linked roles.
+    ServiceLinkedRole,
+    /// A service assumes the role; policy asks a person to decide.
+    ServiceRole { services: Vec<String> },
+    /// No place is left for a deny: inline full, managed policies full, boundary not allowed.
+    NoPlaceForDeny,
+    /// What was switched off is on again; deleting it would be wrong and so would ignoring it.
+    SwitchedOnAgain { what: String },
+    /// A compromise covers it: it is not reinstated.
+    VetoedByCompromise,
+    /// The provider refuses and waiting will not help.
+    Refused { operation: String, code: String, message: String },
+    /// The contract ends for somebody, and the role's trust names nobody known to be the partner's.
+    NoPartnerPrincipal { trusted: Vec<String> },
+    /// Probes of a key prove nothing, again and again.
+    ProbeInconclusive { key_id: String, why: String },
+    /// What is bound by tags is known in full only from a listing that began after the event.
+    NotListed,
+    /// What the secret's current version holds is not what its strategy needs.
+    UnfitValue { field: String, why: String },
+    /// Nobody said who issues what the secret holds, so it cannot be killed or replaced there.
+    UnknownIssuer,
+    /// The secret is scheduled for deletion; it cannot be rotated.
+    ScheduledForDeletion { since: DateTime<Utc> },
+    /// Another AWS service manages the secret.
+    ManagedByService { service: String },
+    /// The user has two keys, and neither may go: a new one cannot be made.
+    NoRoomForKey { keys: Vec<String> },
+    /// More than one key appeared while ours was made: which is ours cannot be told.
+    AmbiguousKeys { keys: Vec<String> },
+    /// The issuer keeps refusing the new credential; the old one is untouched.
+    NewNotAccepted { version: String, why: String },
+    /// The secret's own rotation function does not finish.
+    FunctionFailed { version: String },
+    /// A replica does not follow.
+    ReplicaBehind { region: String, status: String },
+    /// The old value was replaced, and nobody can say whether its issuer still accepts it.
+    OldNotProven,
+    /// Secrets are handled by a later version; the credential that the secret holds can be named
+    /// by itself.
+    SecretSelector,
+}
+
+#[allow(clippy::too_many_lines, reason = "one arm a reason")]
+impl fmt::Display for BlockReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => f.write_str("nothing of that name in any configured account"),
+            Self::AccountNotConfigured { account } => {
+                write!(f, "account {account} is not configured")
+            }
+            Self::SessionKey => f.write_str(
+                "a session's key id: AWS does not say whose; publish a notice for its user or role",
+            ),
+            Self::RootKey => f.write_str("a root user's key: only its account's owner can act"),
+            Self::UnknownKey => f.write_str("no account of this partition has such a key"),
+            Self::FlattenedBoundary { tag } => write!(f, "flattened boundary: {tag}"),
+            Self::Protected => f.write_str("the worker's own or a break-glass identity"),
+            Self::ServiceLinkedRole => f.write_str("a service-linked role: AWS refuses changes"),
+            Self::ServiceRole { services } => {
+                write!(f, "assumed by {}: cutting it leaves workloads dead", services.join(", "))
+            }
+            Self::NoPlaceForDeny => f.write_str("no place is left for a deny"),
+            Self::SwitchedOnAgain { what } => write!(f, "{what} was switched on again"),
+            Self::VetoedByCompromise => f.write_str("a compromise covers it"),
+            Self::Refused { operation, code, message } => {
+                write!(f, "{operation} refused: {code}: {message}")
+            }
+            Self::NoPartnerPrincipal { trusted } => write!(
+                f,
+                "none of those it trusts is known to be the partner's ({}): name the partner's \
+                 accounts or principals in its zone",
+                trusted.join(", ")
+            ),
+            Self::ProbeInconclusive { key_id, why } => {
+                write!(f, "probes of {key_id} prove nothing: {why}")
+            }
+            Self::NotListed => f.write_str("waiting for every account to be listed once more"),
+            Self::UnfitValue { field, why } => {
+                write!(f, "the secret's value does not fit its strategy: {field}: {why}")
+            }
+            Self::UnknownIssuer => f.write_str(
+                "nobody said who issues what the secret holds: tag it with its strategy",
+            ),
+            Self::ScheduledForDeletion { since } => {
+                write!(f, "scheduled for deletion since {}", since.format("%FT%TZ"))
+            }
+            Self::ManagedByService { service } => write!(f, "managed by {service}"),
+            Self::NoRoomForKey { keys } => write!(
+                f,
+                "its user has two keys and neither is ours to delete: {}",
+                keys.join(", ")
+            ),
+            Self::AmbiguousKeys { keys } => write!(
+                f,
+                "more than one key appeared while ours was made, and which is ours cannot be told: {}",
+                keys.join(", ")
+            ),
+            Self::NewNotAccepted { version, why } => {
+                write!(f, "the new credential ({version}) is not accepted: {why}")
+            }
+            Self::FunctionFailed { version } => {
+                write!(f, "the secret's rotation function did not finish {version}")
+            }
+            Self::ReplicaBehind { region, status } => {
+                write!(f, "the replica in {region} does not follow: {status}")
+            }
+            Self::OldNotProven => f.write_str(
+                "the value was replaced; whether its issuer still accepts the old one is not known",
+            ),
+            Self::SecretSelector => f.write_str("secrets are not handled by this version"),
+        }
+    }
+}

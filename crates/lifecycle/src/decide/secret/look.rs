@@ -1,0 +1,91 @@
+//! Taking a look at a secret into the record.
+
+use chrono::{DateTime, Utc};
+
+use super::Here;
+use crate::credential::Target;
+use crate::decide::{Situation, look as others};
+use crate::observe::{Observed, Presence};
+use crate::policy::{Desired, Policy};
+use crate::record::{Record, since};
+use crate::rotation::{OldVersion, RotationRecord};
+use crate::secret::{is_of, is_ours};
+use crate::secret_view::{CURRENT, Held, PENDING, PREVIOUS, SecretView, VersionState};
+
+/// Takes what was seen of a secret into the record.
+pub(in crate::decide) fn look(
+    record: &mut Record,
+    target: &Target,
+    observed: &Observed,
+    view: &SecretView,
+    policy: &Policy,
+) {
+    let now = observed.at;
+    let missing = view.secret != Presence::Same;
+    match view.keys.as_ref().and_then(|keys| keys.old.as_ref()).filter(|_| !missing) {
+        Some(old) => others::look_key(record, old, policy, now),
+        None => since(&mut record.missing_since, missing, now),
+    }
+    keep_rows(&mut record.rotation, view, now);
+    if record.rotation.old.is_none() {
+        record.rotation.old = what_leaves(view, policy);
+    }
+    let Target::Secret { secret, issuer } = target else { return };
+    let situation = Situation { target, observed, record, policy };
+    let here = Here { desired: Desired::Rotated, situation: &situation, secret, issuer, view, now };
+    let new = here.handed_out().map(|version| version.id.clone());
+    let in_step = new.is_some() && view.replicas.iter().all(|replica| replica.in_sync);
+    let dead = here.old().is_some() && here.old_is_proven_dead();
+    let rotation = &mut record.rotation;
+    if let Some(new) = new {
+        rotation.new = Some(new);
+        rotation.promoted_at.get_or_insert(now);
+    }
+    if in_step {
+        rotation.in_step_at.get_or_insert(now);
+    }
+    since(&mut rotation.old_dead_at, dead, now);
+}
+
+/// What the task leaves behind: what is current at its first look. Were the record lost after that, the
+/// version before ours.
+fn what_leaves(view: &SecretView, policy: &Policy) -> Option<OldVersion> {
+    let is_new = |version: &VersionState| is_of(&version.id, &policy.task);
+    let current = view.labelled(CURRENT)?;
+    let leaving = if is_new(current) { view.labelled(PREVIOUS)? } else { current };
+    let unfit = matches!(leaving.held, Held::Unfit { .. });
+    (!unfit).then(|| OldVersion { version: leaving.id.clone(), held: leaving.held.clone() })
+}
+
+fn keep_rows(rotation: &mut RotationRecord, view: &SecretView, now: DateTime<Utc>) {
+    let off = |key: &&crate::secret_view::UserKey| !key.state.status.is_active();
+    let before = std::mem::take(&mut rotation.off_since);
+    rotation.off_since = view
+        .user_keys()
+        .iter()
+        .filter(off)
+        .map(|key| (key.state.id.clone(), before.get(&key.state.id).copied().unwrap_or(now)))
+        .collect();
+    let before = std::mem::take(&mut rotation.pending_since);
+    let pending = view.versions.iter().filter(|it| it.has(PENDING) && !it.has(CURRENT));
+    rotation.pending_since = pending
+        .filter(|version| !is_ours(&version.id))
+        .map(|version| (version.id.clone(), before.get(&version.id).copied().unwrap_or(now)))
+        .collect();
+}
+
+impl Here<'_> {
+    /// Whether the old credential is proven dead at this look.
+    fn old_is_proven_dead(&self) -> bool {
+        let Some(old) = self.old() else { return false };
+        match &old.held {
+            Held::AccessKey { .. } => self.record().dead_at.is_some(),
+            Held::Login { .. } | Held::Opaque => {
+                let proof = self.situation.policy.proof;
+                self.tries(&old.version)
+                    .is_some_and(|it| it.proves_dead(proof.refusals, proof.window, 1))
+            }
+            Held::Unfit { .. } => false,
+        }
+    }
+}

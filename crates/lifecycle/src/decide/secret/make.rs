@@ -1,0 +1,187 @@
+//! Making what follows: a version of our own, once; and what an attempt whose end is not known left.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::Here;
+use crate::action::{Action, Change};
+use crate::credential::UserRef;
+use crate::decide::{Check, Decision, act, wait};
+use crate::secret::{Issuer, is_ours, version_id};
+use crate::secret_action::SecretAction;
+use crate::secret_view::{CURRENT, PENDING, UserKey, VersionState};
+use crate::task::BlockReason;
+
+/// A call that was sent has been carried out by then, or never will be: far beyond its time limit.
+const ATTEMPT: TimeDelta = TimeDelta::minutes(2);
+
+/// IAM tells when a key was made in whole seconds.
+const ROUNDING: TimeDelta = TimeDelta::seconds(1);
+
+/// A rotation function is started so many times before a person is asked.
+const FUNCTION_STARTS: u32 = 3;
+
+/// One attempt to make a key.
+struct Attempt<'a> {
+    before: &'a BTreeSet<String>,
+    at: DateTime<Utc>,
+}
+
+impl<'a> Here<'a> {
+    /// What comes before there is a version that can follow the old one.
+    pub(super) fn new_is_made(&self) -> Decision {
+        if let Some(busy) = self.somebody_elses_is_pending() {
+            return busy;
+        }
+        match self.issuer {
+            Issuer::AccessKey { user } => self.key_is_made(user),
+            Issuer::Managed => self.function_runs(),
+            Issuer::Database { .. } | Issuer::Webhook { .. } => self.value_is_prepared(),
+            Issuer::Unknown => Decision::Blocked(BlockReason::UnknownIssuer),
+        }
+    }
+
+    /// Another tool's rotation is left alone for a while, and then unstuck; where the old credential is
+    /// exposed there is no while, and our own that is exposed too goes the same way.
+    fn somebody_elses_is_pending(&self) -> Check {
+        let pending = self.view.labelled(PENDING).filter(|it| !it.has(CURRENT))?;
+        let in_use = is_ours(&pending.id) && !self.is_burnt(pending) && !self.is_spoilt(pending);
+        if in_use {
+            // Of the function that this task started; for any other strategy it would follow.
+            return None;
+        }
+        let since = self.rotation().pending_since.get(&pending.id).copied().unwrap_or(self.now);
+        let until = since + self.terms().pending_patience;
+        if !self.is_exposed() && !is_ours(&pending.id) && self.now < until {
+            return Some(wait(until, "another rotation is under way"));
+        }
+        let (label, version) = (PENDING.to_owned(), pending.id.clone());
+        Some(self.act(SecretAction::DropLabel { label, version }, "a rotation was left half done"))
+    }
+
+    fn key_is_made(&self, user: &UserRef) -> Decision {
+        if let Some(unsure) = self.attempt_is_open() {
+            return unsure;
+        }
+        if let Some(full) = self.is_full(user) {
+            return full;
+        }
+        let before = self.view.user_keys().iter().map(|key| key.state.id.clone()).collect();
+        let (user, version, at) = (user.clone(), self.next_version(), self.now);
+        let make = SecretAction::MakeKey { user, version, before, at };
+        self.act(make, "a new key follows the old one")
+    }
+
+    fn value_is_prepared(&self) -> Decision {
+        let from = self.view.current().map(|version| version.id.clone()).unwrap_or_default();
+        let version = self.next_version();
+        self.act(SecretAction::Prepare { version, from }, "a new value follows the old one")
+    }
+
+    /// The first of this task's versions that is not there yet. One that is there and cannot follow is
+    /// spoilt.
+    fn next_version(&self) -> String {
+        let task = &self.situation.policy.task;
+        let is_there = |number: &u32| self.view.version(&version_id(task, *number)).is_some();
+        let taken = (1..=u32::MAX).take_while(is_there).count();
+        version_id(task, u32::try_from(taken).unwrap_or(u32::MAX).saturating_add(1))
+    }
+
+    /// Its own function makes the version, and is given time.
+    fn function_runs(&self) -> Decision {
+        let task = &self.situation.policy.task;
+        let started: Vec<_> = (1..=FUNCTION_STARTS)
+            .map(|it| version_id(task, it))
+            .take_while(|id| {
+                self.rotation().set.contains_key(id) || self.view.version(id).is_some()
+            })
+            .collect();
+        if let Some(version) = started.last() {
+            let pending = self.view.version(version);
+            let is_over = pending.is_some_and(|it| !it.has(PENDING) && !it.has(CURRENT));
+            let since = self.rotation().set.get(version).copied();
+            let since = since.or_else(|| pending.map(|it| it.created)).unwrap_or(self.now);
+            let until = since + self.terms().pending_patience;
+            if !is_over && self.now < until {
+                return wait(self.now + self.situation.policy.proof.interval, "its function runs");
+            }
+            if !is_over && pending.is_some() {
+                let (label, version) = (PENDING.to_owned(), version.clone());
+                let drop = SecretAction::DropLabel { label, version };
+                return self.act(drop, "its function left it half done");
+            }
+            if started.len() >= FUNCTION_STARTS as usize || pending.is_none() {
+                let version = version.clone();
+                return Decision::Blocked(BlockReason::FunctionFailed { version });
+            }
+        }
+        let version = self.next_version();
+        self.act(SecretAction::Rotate { version }, "its own function rotates it")
+    }
+
+    /// Whether the end of an attempt cannot be told yet: what it made may not be listed.
+    fn attempt_is_open(&self) -> Check {
+        let last = self.attempts().map(|attempt| attempt.at).max()?;
+        let until = last + self.situation.policy.spread.max(TimeDelta::seconds(1));
+        (self.now < until).then(|| wait(until, "what the last attempt made may not be listed yet"))
+    }
+
+    /// A key that an attempt of ours made and whose secret half was lost: newer than the attempt, in no
+    /// version of any secret, never used. It is taken away; where there are more such keys than attempts,
+    /// nobody can say which is ours, and none is touched.
+    pub(super) fn orphan_is_left(&self) -> Check {
+        let Issuer::AccessKey { user } = self.issuer else { return None };
+        let orphans: Vec<_> =
+            self.view.user_keys().iter().filter(|key| self.is_orphan(key)).collect();
+        match orphans[..] {
+            [] => None,
+            [orphan] => {
+                if let Some(unsure) = self.attempt_is_open() {
+                    return Some(unsure);
+                }
+                let (user, key_id) = (user.clone(), orphan.state.id.clone());
+                let reason = "we made it and its secret half was lost";
+                Some(if orphan.state.status.is_active() {
+                    act(Action::DeactivateKey { user, key_id }, reason)
+                } else {
+                    act(Action::DeleteKey { user, key_id }, reason)
+                })
+            }
+            _ => {
+                let keys = orphans.iter().map(|key| key.state.id.clone()).collect();
+                Some(Decision::Blocked(BlockReason::AmbiguousKeys { keys }))
+            }
+        }
+    }
+
+    fn is_orphan(&self, key: &UserKey) -> bool {
+        let id = &key.state.id;
+        let made = |attempt: Attempt<'_>| {
+            let from = attempt.at - ROUNDING;
+            !attempt.before.contains(id)
+                && (from..=attempt.at + ATTEMPT).contains(&key.state.created)
+        };
+        let is_held = key.elsewhere || self.view.holders(id).next().is_some();
+        !key.used && !is_held && self.attempts().any(made)
+    }
+
+    fn attempts(&self) -> impl Iterator<Item = Attempt<'a>> {
+        let secret = self.secret;
+        self.record().changes.iter().filter_map(move |change| match change {
+            Change::KeyMade { secret: of, before, at, .. } if of == secret => {
+                Some(Attempt { before, at: *at })
+            }
+            _ => None,
+        })
+    }
+
+    /// Whether every version that holds a key is beyond use: none is handed out or about to be.
+    pub(super) fn is_left_behind(&self, key_id: &str) -> bool {
+        let holders: Vec<&VersionState> = self.view.holders(key_id).collect();
+        let waits = |it: &&VersionState| {
+            it.has(CURRENT) || (it.has(PENDING) && !self.is_burnt(it) && is_ours(&it.id))
+        };
+        !holders.is_empty() && !holders.iter().any(waits)
+    }
+}

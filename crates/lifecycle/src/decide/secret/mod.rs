@@ -1,0 +1,185 @@
+//! A secret: a new credential is handed out and the old one dies, or, where it was the leaver's alone,
+//! only the latter.
+//!
+//! Nothing here is a list of steps: each part looks at what the provider shows and says what is
+//! missing, so that a crash, a person or another tool can leave any state behind.
+
+mod look;
+mod make;
+mod old;
+mod replace;
+mod room;
+
+use chrono::{DateTime, Utc};
+
+use super::{Check, Decision, Situation, act, first, proof};
+use crate::action::Action;
+use crate::observe::Presence;
+use crate::policy::Desired;
+use crate::rotation::{OldVersion, RevokeOrder, RotationRecord, RotationTerms};
+use crate::secret::{Issuer, SecretRef};
+use crate::secret_action::SecretAction;
+use crate::secret_view::{Held, SecretView, VersionState};
+use crate::task::BlockReason;
+
+pub(super) use look::look;
+
+/// Hands out a new credential, and has the old one die after its grace; at once where it is exposed.
+pub(super) fn rotate(here: Here<'_>) -> Decision {
+    let said = here
+        .cannot_be_rotated()
+        .or_else(|| here.readers_are_denied())
+        .or_else(|| here.old_dies_first())
+        .or_else(|| here.new_is_handed_out())
+        .or_else(|| here.old_dies());
+    here.unless_refused(said.unwrap_or_else(|| here.done()))
+}
+
+/// Has what the secret holds die at its issuer, and only then hides the secret: hiding alone is never
+/// called revocation.
+pub(super) fn revoke(here: Here<'_>) -> Decision {
+    let checks: [&dyn Fn() -> Check; 4] =
+        [&|| here.readers_are_denied(), &|| here.old_dies(), &|| here.issuer_is_unknown(), &|| {
+            here.is_hidden()
+        }];
+    first(here.record(), here.now, &checks).unwrap_or_else(|| here.done())
+}
+
+/// A secret at one look.
+#[derive(Clone, Copy)]
+pub(super) struct Here<'a> {
+    pub(super) desired: Desired,
+    pub(super) situation: &'a Situation<'a>,
+    pub(super) secret: &'a SecretRef,
+    pub(super) issuer: &'a Issuer,
+    pub(super) view: &'a SecretView,
+    pub(super) now: DateTime<Utc>,
+}
+
+impl<'a> Here<'a> {
+    fn record(&self) -> &'a crate::record::Record {
+        self.situation.record
+    }
+
+    fn rotation(&self) -> &'a RotationRecord {
+        &self.situation.record.rotation
+    }
+
+    fn terms(&self) -> &'a RotationTerms {
+        &self.situation.policy.rotation
+    }
+
+    fn old(&self) -> Option<&'a OldVersion> {
+        self.rotation().old.as_ref()
+    }
+
+    fn act(&self, what: SecretAction, reason: &str) -> Decision {
+        act(Action::Secret { secret: self.secret.clone(), what }, reason)
+    }
+
+    /// A refused step ends the sequence: what comes after it builds on it.
+    fn unless_refused(&self, said: Decision) -> Decision {
+        match &said {
+            Decision::Act(action, _) => match self.record().refused.get(&action.site()) {
+                Some(reason) => Decision::Blocked(reason.clone()),
+                None => said,
+            },
+            _ => said,
+        }
+    }
+
+    fn is_exposed(&self) -> bool {
+        self.terms().exposed_at.is_some()
+    }
+
+    /// Whether whoever had the secret before knows what this version holds.
+    fn is_burnt(&self, version: &VersionState) -> bool {
+        self.terms().exposed_at.is_some_and(|at| version.created < at)
+    }
+
+    /// Whether sessions and what they reach must go with the old credential.
+    fn is_thorough(&self) -> bool {
+        self.is_exposed() || !self.terms().leaving.is_empty() || self.is_revoked()
+    }
+
+    /// Whether nothing is to follow what the secret holds.
+    fn is_revoked(&self) -> bool {
+        self.desired == Desired::Revoked
+    }
+
+    fn cannot_be_rotated(&self) -> Check {
+        let blocked = |reason| Some(Decision::Blocked(reason));
+        if self.view.secret != Presence::Same {
+            return proof::look_twice(self.record(), self.situation.policy, self.now)
+                .or_else(|| blocked(BlockReason::NotFound));
+        }
+        if let Some(since) = self.view.deleted_at {
+            return blocked(BlockReason::ScheduledForDeletion { since });
+        }
+        if let Some(service) = self.view.owning_service.clone() {
+            return blocked(BlockReason::ManagedByService { service });
+        }
+        if *self.issuer == Issuer::Unknown {
+            return blocked(BlockReason::UnknownIssuer);
+        }
+        if matches!(&self.view.keys, Some(keys) if keys.user != Presence::Same) {
+            return blocked(BlockReason::NotFound);
+        }
+        self.value_is_unfit()
+    }
+
+    /// Said before anything is changed; once something was, the look that found it fit counts.
+    fn value_is_unfit(&self) -> Check {
+        if self.old().is_some() {
+            return None;
+        }
+        match self.view.current().map(|version| &version.held) {
+            Some(Held::Unfit { field, why }) => {
+                let (field, why) = (field.clone(), why.clone());
+                Some(Decision::Blocked(BlockReason::UnfitValue { field, why }))
+            }
+            Some(_) => None,
+            None => {
+                let (field, why) = ("value".to_owned(), "no version is current".to_owned());
+                Some(Decision::Blocked(BlockReason::UnfitValue { field, why }))
+            }
+        }
+    }
+
+    /// Those who leave must not read the new value.
+    fn readers_are_denied(&self) -> Check {
+        let readers = self.terms().leaving.clone();
+        let open = self.view.secret == Presence::Same && self.view.deleted_at.is_none();
+        (open && !readers.is_empty() && !self.view.denied).then(|| {
+            let case = self.situation.policy.case.clone();
+            self.act(SecretAction::Deny { case, readers }, "those who leave may not read it")
+        })
+    }
+
+    /// Where that is the order: the old credential's switch goes first, its proof meanwhile.
+    fn old_dies_first(&self) -> Check {
+        let first = self.is_exposed() && self.terms().order == RevokeOrder::RevokeFirst;
+        if !first {
+            return None;
+        }
+        self.old_credential_dies().filter(|said| matches!(said, Decision::Act(..)))
+    }
+
+    fn issuer_is_unknown(&self) -> Check {
+        (*self.issuer == Issuer::Unknown).then_some(Decision::Blocked(BlockReason::UnknownIssuer))
+    }
+
+    /// Replicas and deletion are hygiene, and last: to remove a replica cannot be undone, and AWS deletes
+    /// no secret that has one (AWS: Secrets Manager User Guide, "Delete a secret").
+    fn is_hidden(&self) -> Check {
+        if self.view.secret != Presence::Same || self.view.deleted_at.is_some() {
+            return None;
+        }
+        if !self.view.replicas.is_empty() {
+            let regions = self.view.replicas.iter().map(|it| it.region.clone()).collect();
+            return Some(self.act(SecretAction::RemoveReplicas { regions }, "nobody needs it"));
+        }
+        let recovery_days = self.terms().recovery_days;
+        Some(self.act(SecretAction::ScheduleDeletion { recovery_days }, "nobody needs it"))
+    }
+}

@@ -1,0 +1,193 @@
+//! The old credential: its grace, its end at the issuer, the proof of that, and the labels it leaves.
+
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+
+use super::Here;
+use crate::action::Action;
+use crate::credential::UserRef;
+use crate::decide::{Check, Decision, access_key, act, proof, wait};
+use crate::observe::{KeyView, Presence};
+use crate::rotation::OldVersion;
+use crate::secret::Issuer;
+use crate::secret_action::SecretAction;
+use crate::secret_view::{CURRENT, Held, PENDING, PREVIOUS, UserKey};
+use crate::task::{BlockReason, Verification};
+
+/// What a look left out is looked at so soon.
+const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(1);
+
+impl<'a> Here<'a> {
+    /// What is missing until the old credential is proven dead and its labels are off.
+    pub(super) fn old_dies(&self) -> Check {
+        let until = self.grace_ends();
+        if !self.is_revoked() && self.now < until {
+            return Some(wait(until, "the old credential has its grace"));
+        }
+        self.old_credential_dies()
+            .or_else(|| self.other_burnt_keys_die())
+            .or_else(|| self.burnt_labels_are_off())
+            .or_else(|| self.is_not_proven())
+    }
+
+    /// The old credential alone, whatever its grace.
+    pub(super) fn old_credential_dies(&self) -> Check {
+        let old = self.old()?;
+        match (&old.held, self.issuer) {
+            (Held::AccessKey { key_id }, Issuer::AccessKey { user }) => {
+                self.old_key_dies(user, key_id)
+            }
+            (Held::Login { .. } | Held::Opaque, issuer) if issuer.is_told() => {
+                self.old_value_dies(old)
+            }
+            _ => None,
+        }
+    }
+
+    fn old_key_dies(&self, user: &UserRef, key_id: &str) -> Check {
+        let Some(view) = self.old_key() else {
+            return Some(wait(self.now + LOOK_AGAIN, "the old key was not looked at"));
+        };
+        if self.is_thorough() {
+            let said = access_key::revoke(self.situation, key_id, user, view, self.now);
+            return (!matches!(said, Decision::Done(_))).then_some(said);
+        }
+        let key = view.key.as_ref().filter(|_| view.user == Presence::Same)?;
+        if key.status.is_active() {
+            let (user, key_id) = (user.clone(), key_id.to_owned());
+            return Some(act(Action::DeactivateKey { user, key_id }, "its grace is over"));
+        }
+        proof::prove(key, user, self.record(), self.situation.policy, self.now)
+    }
+
+    fn old_key(&self) -> Option<&'a KeyView> {
+        self.view.keys.as_ref()?.old.as_ref()
+    }
+
+    pub(super) fn is_old_key(&self, key_id: &str) -> bool {
+        matches!(self.old().map(|old| &old.held), Some(Held::AccessKey { key_id: id }) if id == key_id)
+    }
+
+    pub(super) fn old_key_is_dead(&self) -> bool {
+        let key = self.old_key().and_then(|view| view.key.as_ref());
+        key.is_none_or(|key| {
+            proof::key_is_dead(key, self.record(), self.situation.policy, self.now)
+        })
+    }
+
+    /// At an issuer that is told: refused there, its sessions ended where it is exposed, and tried.
+    fn old_value_dies(&self, old: &OldVersion) -> Check {
+        let tries = self.tries(&old.version);
+        let works_again = tries.is_some_and(|tries| tries.acceptances > 0);
+        if (!self.is_replaced_in_place(old) && !self.rotation().retired.contains(&old.version))
+            || works_again
+        {
+            return Some(self.retire(old));
+        }
+        let ends = self.is_thorough() && matches!(self.issuer, Issuer::Database { .. });
+        if ends && !self.rotation().ended.contains(&old.version) {
+            let version = old.version.clone();
+            let end = SecretAction::EndSessions { version };
+            return Some(self.act(end, "what was opened with the old value must end"));
+        }
+        let proof = self.situation.policy.proof;
+        // The issuer is one place: there are no two endpoints to ask.
+        if tries.is_some_and(|tries| tries.proves_dead(proof.refusals, proof.window, 1)) {
+            return None;
+        }
+        let version = old.version.clone();
+        Some(match tries.and_then(|tries| tries.last).map(|last| last + proof.interval) {
+            Some(next) if next > self.now => wait(next, "the next try of the old value"),
+            _ => {
+                let sample = tries.map_or(0, |tries| tries.samples);
+                self.act(SecretAction::Try { version, sample }, "is the old value refused?")
+            }
+        })
+    }
+
+    fn retire(&self, old: &OldVersion) -> Decision {
+        let new = self.new_version().filter(|_| !self.is_revoked());
+        let current = new.map(|version| version.id.clone());
+        if let Some(version) = current.clone().filter(|_| self.is_replaced_in_place(old)) {
+            // Somebody set the old value again.
+            let set = SecretAction::Set { version, from: old.version.clone() };
+            return self.act(set, "the old value is accepted again");
+        }
+        let retire = SecretAction::Retire { version: old.version.clone(), current };
+        self.act(retire, "its issuer must refuse the old value")
+    }
+
+    /// Whether the new value took the old one's place at the issuer, so that there is nothing to retire:
+    /// one login has one password.
+    fn is_replaced_in_place(&self, old: &OldVersion) -> bool {
+        let Some(new) = self.new_version().filter(|_| !self.is_revoked()) else { return false };
+        let told = self.rotation().set.contains_key(&new.id);
+        let one_login =
+            matches!(&old.held, Held::Login { username } if new.login() == Some(username));
+        one_login && (told || self.rotation().new.as_ref() == Some(&new.id))
+    }
+
+    /// Where the secret is exposed, every key that one of its versions held then is exposed with it.
+    fn other_burnt_keys_die(&self) -> Check {
+        let Issuer::AccessKey { user } = self.issuer else { return None };
+        self.other_burnt_keys().find_map(|key| {
+            let key_id = key.state.id.clone();
+            if key.state.status.is_active() {
+                let user = user.clone();
+                return Some(act(
+                    Action::DeactivateKey { user, key_id },
+                    "a version from before the exposure holds it",
+                ));
+            }
+            let off = self.rotation().off_since.get(&key_id).copied().unwrap_or(self.now);
+            let until = off + self.situation.policy.proof.window;
+            (self.now < until).then(|| wait(until, "switched off; its state is watched"))
+        })
+    }
+
+    fn other_burnt_keys(&self) -> impl Iterator<Item = &'a UserKey> {
+        let burnt: BTreeSet<_> = self
+            .view
+            .versions
+            .iter()
+            .filter(|version| self.is_burnt(version))
+            .filter_map(|version| version.key_id())
+            .filter(|key_id| !self.is_old_key(key_id))
+            .collect();
+        self.view.user_keys().iter().filter(move |key| burnt.contains(key.state.id.as_str()))
+    }
+
+    /// A value that is handed out by its label is handed out to whoever may read.
+    fn burnt_labels_are_off(&self) -> Check {
+        let open = self.view.secret == Presence::Same && self.view.deleted_at.is_none();
+        let mut burnt = self.view.versions.iter().filter(|it| open && self.is_burnt(it));
+        burnt.find_map(|version| {
+            let label = [PREVIOUS, PENDING].into_iter().find(|label| version.has(label))?;
+            if version.has(CURRENT) {
+                return None;
+            }
+            let (label, version) = (label.to_owned(), version.id.clone());
+            Some(self.act(SecretAction::DropLabel { label, version }, "it holds what is exposed"))
+        })
+    }
+
+    /// What a rotation function replaced may still be accepted; a routine rotation takes its word.
+    fn is_not_proven(&self) -> Check {
+        let unknown = *self.issuer == Issuer::Managed;
+        (unknown && self.is_thorough()).then_some(Decision::Blocked(BlockReason::OldNotProven))
+    }
+
+    pub(super) fn done(&self) -> Decision {
+        Decision::Done(match self.old().map(|old| &old.held) {
+            Some(Held::AccessKey { .. }) => {
+                let key = self.old_key().and_then(|view| view.key.as_ref());
+                proof::verification(key, self.record())
+            }
+            Some(Held::Login { .. } | Held::Opaque) if self.issuer.is_told() => {
+                Verification::Probed
+            }
+            _ => Verification::ControlPlane,
+        })
+    }
+}

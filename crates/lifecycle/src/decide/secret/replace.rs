@@ -1,0 +1,174 @@
+//! The new credential: made, told to its issuer, accepted there, handed out everywhere.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::Here;
+use crate::decide::{Check, Decision, wait};
+use crate::record::ProbeSeries;
+use crate::rotation::series;
+use crate::secret::{Issuer, is_of, is_ours};
+use crate::secret_action::SecretAction;
+use crate::secret_view::{Held, PENDING, PREVIOUS, VersionState};
+use crate::task::BlockReason;
+
+/// Tries in a row that tell nothing before a person is asked.
+const INCONCLUSIVE_LIMIT: u32 = 40;
+
+/// A blocked try is made again so often.
+const BLOCKED_PAUSE: TimeDelta = TimeDelta::minutes(5);
+
+/// How often a replica that lags is looked at.
+const REPLICA_LOOK: TimeDelta = TimeDelta::seconds(5);
+
+impl<'a> Here<'a> {
+    /// What is missing until a new credential is handed out in every region.
+    pub(super) fn new_is_handed_out(&self) -> Check {
+        if let Some(orphan) = self.orphan_is_left() {
+            return Some(orphan);
+        }
+        let Some(new) = self.new_version() else { return Some(self.new_is_made()) };
+        self.issuer_is_told(new)
+            .or_else(|| self.is_accepted(new))
+            .or_else(|| self.is_current(new))
+            .or_else(|| self.replicas_follow())
+            .or_else(|| self.issuer_knows_it_is_current(new))
+    }
+
+    /// The version that follows the old one: the current one, where it is new, or one that waits.
+    pub(super) fn new_version(&self) -> Option<&'a VersionState> {
+        self.handed_out().or_else(|| {
+            let waiting = self.view.versions.iter().filter(|version| self.can_follow(version));
+            waiting.max_by_key(|version| (version.created, &version.id))
+        })
+    }
+
+    /// The current version, where it is not the old one nor one from before it. Somebody else's will do,
+    /// but not where the old one is exposed, since whoever holds that may have stored it; nor where only
+    /// its value would tell that it is another credential.
+    pub(super) fn handed_out(&self) -> Option<&'a VersionState> {
+        let current = self.view.current()?;
+        let old = self.old()?;
+        let before = self.view.version(&old.version).map(|version| version.created);
+        let is_newer = current.id != old.version
+            && before.is_none_or(|before| current.created > before)
+            && (current.key_id().is_none() || current.held != old.held);
+        let is_trusted = is_ours(&current.id) || !(self.is_exposed() || self.issuer.is_told());
+        (is_newer && is_trusted && !self.is_burnt(current) && !self.is_spoilt(current))
+            .then_some(current)
+    }
+
+    /// Whether a version may be made current: one of this task's, or one that another task of ours left
+    /// pending, which this one takes over.
+    fn can_follow(&self, version: &VersionState) -> bool {
+        let ours = is_of(&version.id, &self.situation.policy.task)
+            || (is_ours(&version.id) && version.has(PENDING) && !version.has(PREVIOUS));
+        ours && *self.issuer != Issuer::Managed
+            && self.old().is_some_and(|old| old.version != version.id)
+            && !self.is_burnt(version)
+            && !self.is_spoilt(version)
+    }
+
+    /// Whether what a version holds can never be accepted: its key was deleted or switched off, or it is
+    /// not what the strategy needs.
+    pub(super) fn is_spoilt(&self, version: &VersionState) -> bool {
+        match &version.held {
+            Held::Unfit { .. } => true,
+            Held::AccessKey { key_id } if self.view.keys.is_some() => !self
+                .view
+                .user_keys()
+                .iter()
+                .any(|key| key.state.id == *key_id && key.state.status.is_active()),
+            _ => false,
+        }
+    }
+
+    fn issuer_is_told(&self, new: &VersionState) -> Check {
+        if !self.issuer.is_told() || !is_ours(&new.id) {
+            return None;
+        }
+        let told = self.rotation().set.get(&new.id);
+        let refused = self.tries(&new.id).and_then(|tries| tries.refused_since);
+        let forgotten = match (told, refused) {
+            (Some(told), Some(_)) => self.now >= *told + self.terms().patience,
+            (Some(_), None) => false,
+            (None, _) => true,
+        };
+        forgotten.then(|| {
+            let version = new.id.clone();
+            let from = self.old().map(|old| old.version.clone()).unwrap_or_default();
+            self.act(SecretAction::Set { version, from }, "its issuer must know the new value")
+        })
+    }
+
+    /// A new credential takes seconds to be accepted everywhere.
+    fn is_accepted(&self, new: &VersionState) -> Check {
+        let untold = matches!(self.issuer, Issuer::Managed) && new.key_id().is_none();
+        if untold {
+            return None;
+        }
+        let tries = self.tries(&new.id);
+        if tries.is_some_and(|tries| tries.proves_alive(self.terms().acceptances)) {
+            return None;
+        }
+        Some(self.next_try(new, tries))
+    }
+
+    fn next_try(&self, new: &VersionState, tries: Option<&ProbeSeries>) -> Decision {
+        let version = new.id.clone();
+        let refused = tries.and_then(|tries| tries.refused_since);
+        let is_stuck = refused.is_some_and(|since| self.now >= since + self.terms().patience)
+            || tries.is_some_and(|it| it.unavailable || it.inconclusive >= INCONCLUSIVE_LIMIT);
+        let pause = if is_stuck { BLOCKED_PAUSE } else { self.situation.policy.proof.interval };
+        match tries.and_then(|tries| tries.last).map(|last| last + pause) {
+            Some(next) if next > self.now && is_stuck => {
+                let why = match tries {
+                    Some(it) if it.unavailable || it.inconclusive > 0 => it.why.clone(),
+                    _ => "refused".to_owned(),
+                };
+                Decision::Blocked(BlockReason::NewNotAccepted { version, why })
+            }
+            Some(next) if next > self.now => wait(next, "trying the new credential again"),
+            _ => {
+                let sample = tries.map_or(0, |tries| tries.samples);
+                self.act(SecretAction::Try { version, sample }, "is the new credential accepted?")
+            }
+        }
+    }
+
+    fn is_current(&self, new: &VersionState) -> Check {
+        let current = self.view.current().map(|version| version.id.clone());
+        (current.as_ref() != Some(&new.id)).then(|| {
+            let promote = SecretAction::Promote { version: new.id.clone(), from: current };
+            self.act(promote, "the new credential is accepted")
+        })
+    }
+
+    fn replicas_follow(&self) -> Check {
+        let behind = self.view.replicas.iter().find(|replica| !replica.in_sync)?;
+        let since = self.rotation().promoted_at.unwrap_or(self.now);
+        if self.now < since + self.terms().replica_patience {
+            let reason = format!("the replica in {} follows: {}", behind.region, behind.status);
+            return Some(wait(self.now + REPLICA_LOOK, reason));
+        }
+        let (region, status) = (behind.region.clone(), behind.status.clone());
+        Some(Decision::Blocked(BlockReason::ReplicaBehind { region, status }))
+    }
+
+    fn issuer_knows_it_is_current(&self, new: &VersionState) -> Check {
+        let asks = matches!(self.issuer, Issuer::Webhook { .. }) && is_ours(&new.id);
+        (asks && !self.rotation().finished.contains(&new.id)).then(|| {
+            let version = new.id.clone();
+            self.act(SecretAction::Finish { version }, "the new value is handed out")
+        })
+    }
+
+    pub(super) fn tries(&self, version: &str) -> Option<&'a ProbeSeries> {
+        self.record().probes.get(&series(version))
+    }
+
+    /// When the old credential's grace ends: at once where it is exposed.
+    pub(super) fn grace_ends(&self) -> DateTime<Utc> {
+        let from = self.rotation().promoted_at.unwrap_or(self.now);
+        if self.is_exposed() { from } else { from + self.terms().grace }
+    }
+}

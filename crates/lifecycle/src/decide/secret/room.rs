@@ -1,0 +1,77 @@
+//! Room for a new key: AWS gives a user two, the inactive counted (AWS: IAM User Guide, "IAM and AWS
+//! STS quotas").
+
+use super::Here;
+use crate::action::Action;
+use crate::credential::UserRef;
+use crate::decide::{Check, Decision, act, wait};
+use crate::secret_view::UserKey;
+use crate::task::BlockReason;
+
+const MOST_KEYS: usize = 2;
+
+impl Here<'_> {
+    /// Where the user's places are taken, what must go first. A key that is neither this secret's own
+    /// leaving nor one that a case of ours proved dead is never touched.
+    pub(super) fn is_full(&self, user: &UserRef) -> Check {
+        let keys = self.view.user_keys();
+        if keys.len() < MOST_KEYS {
+            return None;
+        }
+        let may_go = keys.iter().filter_map(|key| self.may_go(user, key));
+        // One that can go now before one that is waited for.
+        let (now, later): (Vec<_>, Vec<_>) =
+            may_go.partition(|said| matches!(said, Decision::Act(..)));
+        let said = now.into_iter().chain(later).next();
+        Some(said.unwrap_or_else(|| {
+            let keys = keys.iter().map(|key| key.state.id.clone()).collect();
+            Decision::Blocked(BlockReason::NoRoomForKey { keys })
+        }))
+    }
+
+    fn may_go(&self, user: &UserRef, key: &UserKey) -> Check {
+        let key_id = key.state.id.clone();
+        if self.is_old_key(&key_id) {
+            return self.old_key_may_go(user, key);
+        }
+        let ours = self.is_left_behind(&key_id) && !key.elsewhere;
+        let was_proven = self.terms().dead_keys.contains(&key_id);
+        if key.state.status.is_active() {
+            return if ours { Some(self.leftover_goes(user, key_id)) } else { None };
+        }
+        if !ours && !was_proven {
+            return None;
+        }
+        let off = self.rotation().off_since.get(&key_id).copied().unwrap_or(self.now);
+        let until = off + self.situation.policy.proof.window;
+        Some(if self.now < until && !was_proven {
+            wait(until, "a leftover key is watched until it is surely dead")
+        } else {
+            act(Action::DeleteKey { user: user.clone(), key_id }, "a new key needs its place")
+        })
+    }
+
+    /// What the version before held: after the grace that it had from the one that is current now.
+    fn leftover_goes(&self, user: &UserRef, key_id: String) -> Decision {
+        let since = self.view.current().map_or(self.now, |current| current.created);
+        let until = if self.is_exposed() { self.now } else { since + self.terms().grace };
+        if self.now < until {
+            return wait(until, "the key before it still has its grace");
+        }
+        let user = user.clone();
+        act(Action::DeactivateKey { user, key_id }, "left behind by an earlier rotation")
+    }
+
+    /// The old key, where it had to die first: it goes as soon as it is proven dead.
+    fn old_key_may_go(&self, user: &UserRef, key: &UserKey) -> Check {
+        let user = user.clone();
+        let key_id = key.state.id.clone();
+        if key.state.status.is_active() {
+            return None;
+        }
+        if self.old_key_is_dead() {
+            return Some(act(Action::DeleteKey { user, key_id }, "a new key needs its place"));
+        }
+        self.old_credential_dies()
+    }
+}

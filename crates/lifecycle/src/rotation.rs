@@ -1,0 +1,116 @@
+//! What a rotation goes by, and what it has done and seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::secret_view::Held;
+
+/// How a secret is rotated: a zone's settings applied to one task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RotationTerms {
+    /// How long the old credential keeps working once the new one is handed out.
+    pub grace: TimeDelta,
+    /// What goes first where the old credential is exposed.
+    pub order: RevokeOrder,
+    /// Versions that were stored before this moment are exposed; `None` where nothing is.
+    pub exposed_at: Option<DateTime<Utc>>,
+    /// Who may not read the secret any more: denied before a new value is stored.
+    pub leaving: BTreeSet<String>,
+    /// How many acceptances in a row say that a new credential works.
+    pub acceptances: u32,
+    /// How long a new credential may be refused before a person is asked.
+    pub patience: TimeDelta,
+    /// How long somebody else's `AWSPENDING` version is left alone, and how long a rotation function may
+    /// take.
+    pub pending_patience: TimeDelta,
+    /// How long a replica may lag before a person is asked.
+    pub replica_patience: TimeDelta,
+    /// Keys that cases of ours switched off and proved dead: they may go before their quarantine ends
+    /// where a new key needs their place.
+    pub dead_keys: BTreeSet<String>,
+    /// How long a deleted secret can be restored, in days.
+    pub recovery_days: u8,
+}
+
+/// What goes first where the old credential is exposed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RevokeOrder {
+    /// The old credential dies at once; whoever uses it waits for the new one.
+    RevokeFirst,
+    /// The new one is handed out first.
+    #[default]
+    ReplaceThenRevoke,
+}
+
+impl Default for RotationTerms {
+    fn default() -> Self {
+        Self {
+            // Clients cache values, commonly for an hour (AWS: Secrets Manager User Guide, caching
+            // clients): two hours leave room.
+            grace: TimeDelta::hours(2),
+            order: RevokeOrder::default(),
+            exposed_at: None,
+            leaving: BTreeSet::new(),
+            acceptances: 2,
+            // A new key takes 5 to 15 s to be accepted everywhere.
+            patience: TimeDelta::minutes(5),
+            pending_patience: TimeDelta::minutes(30),
+            replica_patience: TimeDelta::minutes(30),
+            dead_keys: BTreeSet::new(),
+            recovery_days: 30,
+        }
+    }
+}
+
+/// What a rotation has done and seen. Losing the newest part of it costs repeated calls, never a wrong
+/// end. All times are on the provider's clock.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RotationRecord {
+    /// What was current when the task first looked.
+    pub old: Option<OldVersion>,
+    /// Since when a key of the user has been switched off, by key id.
+    pub off_since: BTreeMap<String, DateTime<Utc>>,
+    /// Since when somebody else's version has been seen pending.
+    pub pending_since: BTreeMap<String, DateTime<Utc>>,
+    /// When the issuer was told of a version, or a function was asked to make it.
+    pub set: BTreeMap<String, DateTime<Utc>>,
+    /// Versions of which the issuer was told that they are current.
+    pub finished: BTreeSet<String>,
+    /// Versions that the issuer was told to refuse.
+    pub retired: BTreeSet<String>,
+    /// Versions whose sessions at the issuer were ended.
+    pub ended: BTreeSet<String>,
+    /// The version that was made current.
+    pub new: Option<String>,
+    /// When a look first found the new version current.
+    pub promoted_at: Option<DateTime<Utc>>,
+    /// When a look first found every replica in step with it.
+    pub in_step_at: Option<DateTime<Utc>>,
+    /// When the old credential was first proven dead.
+    pub old_dead_at: Option<DateTime<Utc>>,
+}
+
+/// What a rotation leaves behind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OldVersion {
+    /// The version.
+    pub version: String,
+    /// What it holds.
+    pub held: Held,
+}
+
+const SERIES: &str = "version/";
+
+/// The name under which tries of a version are kept beside those of keys.
+pub fn series(version: &str) -> String {
+    format!("{SERIES}{version}")
+}
+
+/// Whether a name is of tries of a version.
+pub(crate) fn is_series(name: &str) -> bool {
+    name.starts_with(SERIES)
+}

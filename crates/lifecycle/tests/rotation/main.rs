@@ -1,0 +1,242 @@
+//! Rotation as properties: whatever crashes, is lost or is changed by others, what is handed out is
+//! accepted, the old credential dies, nothing is lost, and nobody else's key is touched.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
+
+mod drive;
+mod world;
+
+use chrono::TimeDelta;
+use drive::{Drive, End, Tape, Terms};
+use proptest::prelude::*;
+use severance_lifecycle::rotation::RevokeOrder;
+use severance_lifecycle::secret::Issuer;
+use severance_lifecycle::secret_view::{CURRENT, PENDING, PREVIOUS};
+use severance_lifecycle::task::{BlockReason, Verification};
+use world::{Value, World, user};
+
+fn issuers() -> [Issuer; 5] {
+    [
+        Issuer::AccessKey { user: user() },
+        Issuer::Managed,
+        Issuer::Database { alternating: false },
+        Issuer::Database { alternating: true },
+        Issuer::Webhook { name: "hook".into() },
+    ]
+}
+
+fn any_issuer() -> impl Strategy<Value = Issuer> {
+    prop::sample::select(issuers().to_vec())
+}
+
+fn any_terms() -> impl Strategy<Value = Terms> {
+    prop::sample::select(vec![Terms::Routine, Terms::ReplaceThenRevoke, Terms::RevokeFirst])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_500, ..ProptestConfig::default() })]
+
+    /// Crashes and lost replies at any call: it ends, and each costs at most one credential.
+    #[test]
+    fn it_ends_well_after_any_crashes_and_lost_replies(
+        issuer in any_issuer(),
+        terms in any_terms(),
+        tape in prop::collection::vec(0_u8..200, 0..60),
+    ) {
+        let mut drive = Drive::new(World::new(issuer.clone()), terms, Tape::new(tape));
+        let end = drive.run();
+        let unproven = terms != Terms::Routine && issuer == Issuer::Managed;
+        if unproven {
+            prop_assert_eq!(end, End::Blocked(BlockReason::OldNotProven));
+        } else {
+            prop_assert!(matches!(end, End::Done(_)), "{end:?}");
+            drive.check_end();
+        }
+    }
+
+    /// Others move labels, store versions, make and use keys: nothing of theirs is touched, and what is
+    /// handed out keeps working.
+    #[test]
+    fn others_are_left_alone_whatever_they_do(
+        issuer in any_issuer(),
+        terms in any_terms(),
+        tape in prop::collection::vec(any::<u8>(), 0..80),
+    ) {
+        let mut drive = Drive::new(World::new(issuer), terms, Tape::new(tape));
+        match drive.run() {
+            End::Done(_) => drive.check_end(),
+            End::Blocked(_) => drive.check_blocked(),
+        }
+    }
+}
+
+#[test]
+fn without_faults_each_strategy_makes_one_credential_and_ends() {
+    for issuer in issuers() {
+        let mut drive = Drive::new(World::new(issuer.clone()), Terms::Routine, Tape::new(vec![]));
+        let end = drive.run();
+        drive.check_end();
+        let expected = match issuer {
+            Issuer::Managed => Verification::ControlPlane,
+            _ => Verification::Probed,
+        };
+        assert_eq!(end, End::Done(expected), "{issuer:?}");
+        assert!(drive.world.keys_made <= 1);
+    }
+}
+
+#[test]
+fn the_old_key_works_until_its_grace_is_over_and_not_after() {
+    let mut drive = Drive::new(
+        World::new(Issuer::AccessKey { user: user() }),
+        Terms::Routine,
+        Tape::new(vec![]),
+    );
+    let old = drive.world.current().value.clone();
+    drive.run_until(|drive| drive.record.rotation.promoted_at.is_some());
+    let promoted = drive.record.rotation.promoted_at.unwrap();
+    drive.run_until(|drive| !drive.world.will_accept(&old));
+    let dead = drive.world.now - promoted;
+    assert!(dead >= drive.policy().rotation.grace, "{dead}");
+    assert!(dead < drive.policy().rotation.grace + TimeDelta::minutes(1), "{dead}");
+}
+
+#[test]
+fn a_compromise_takes_over_a_rotation_that_is_under_way_without_a_second_version() {
+    let mut routine = Drive::new(
+        World::new(Issuer::AccessKey { user: user() }),
+        Terms::Routine,
+        Tape::new(vec![]),
+    );
+    routine.run_until(|drive| drive.world.labelled(PENDING).is_some());
+    let pending = routine.world.labelled(PENDING).unwrap().id.clone();
+    // What was stored after the exposure is not exposed.
+    let mut notice = Drive::new(routine.world, Terms::ReplaceThenRevoke, Tape::new(vec![]));
+    notice.exposed_at = notice.world.version(&pending).unwrap().created;
+    notice.task = "t-compromise000001".into();
+    assert!(matches!(notice.run(), End::Done(_)));
+    notice.check_end();
+    assert_eq!(notice.world.current().id, pending);
+    assert_eq!(notice.world.keys_made, 1);
+}
+
+#[test]
+fn a_pending_version_from_before_the_exposure_is_burnt_with_its_key() {
+    let mut routine = Drive::new(
+        World::new(Issuer::AccessKey { user: user() }),
+        Terms::Routine,
+        Tape::new(vec![]),
+    );
+    routine.run_until(|drive| drive.world.labelled(PENDING).is_some());
+    let pending = routine.world.labelled(PENDING).unwrap().clone();
+    for order in [Terms::ReplaceThenRevoke, Terms::RevokeFirst] {
+        let mut world = World::new(Issuer::AccessKey { user: user() });
+        world.versions.push(pending.clone());
+        world.keys.extend(routine.world.keys.iter().filter(|key| key.id != "AKIAOLD").cloned());
+        world.now = pending.created + TimeDelta::seconds(30);
+        world.numbers = 10;
+        let mut notice = Drive::new(world, order, Tape::new(vec![]));
+        notice.task = "t-compromise000001".into();
+        assert!(matches!(notice.run(), End::Done(_)), "{order:?}");
+        notice.check_end();
+        assert!(!notice.world.will_accept(&pending.value));
+    }
+}
+
+#[test]
+fn two_foreign_keys_leave_no_room_and_neither_is_touched() {
+    let mut world = World::new(Issuer::AccessKey { user: user() });
+    world.make_key(false).unwrap();
+    let mut drive = Drive::new(world, Terms::Routine, Tape::new(vec![]));
+    let End::Blocked(BlockReason::NoRoomForKey { keys }) = drive.run() else {
+        panic!("there is no room");
+    };
+    assert_eq!(keys.len(), 2);
+    assert!(drive.world.keys.iter().all(|key| key.active));
+    drive.check_blocked();
+}
+
+#[test]
+fn the_key_of_the_version_before_goes_once_its_grace_is_over() {
+    let mut world = World::new(Issuer::AccessKey { user: user() });
+    let older = world.make_key(true).unwrap();
+    let mut version = world.versions[0].clone();
+    version.id = "EXAMPLE0-90ab-cdef-fedc-ba9876543210".into();
+    version.created -= TimeDelta::days(90);
+    version.value = Value::Key(older.clone());
+    version.stages = [PREVIOUS.to_owned()].into();
+    world.versions.push(version);
+    world.keys_made = 0;
+    let mut drive = Drive::new(world, Terms::Routine, Tape::new(vec![]));
+    assert!(matches!(drive.run(), End::Done(_)));
+    drive.check_end();
+    assert!(!drive.world.keys.iter().any(|key| key.id == older));
+}
+
+#[test]
+fn revoke_first_has_the_old_key_off_before_a_new_one_is_made() {
+    let issuer = Issuer::AccessKey { user: user() };
+    let mut drive = Drive::new(World::new(issuer), Terms::RevokeFirst, Tape::new(vec![]));
+    drive.run_until(|drive| drive.world.keys_made > 0);
+    assert!(!drive.world.keys[0].active, "{:?}", drive.world.keys);
+    assert_eq!(drive.policy().rotation.order, RevokeOrder::RevokeFirst);
+}
+
+#[test]
+fn a_stale_pending_version_of_another_tool_is_unstuck_after_a_while() {
+    for issuer in issuers() {
+        let mut world = World::new(issuer.clone());
+        let mut stale = world.versions[0].clone();
+        stale.id = "EXAMPLE2-90ab-cdef-fedc-ba9876543210".into();
+        stale.stages = [PENDING.to_owned()].into();
+        if let Value::Opaque(number) = &mut stale.value {
+            *number = 999;
+        }
+        world.versions.push(stale);
+        let mut drive = Drive::new(world, Terms::Routine, Tape::new(vec![]));
+        let patience = drive.policy().rotation.pending_patience;
+        drive.run_until(|drive| drive.world.versions.len() > 2 || drive.world.function.is_some());
+        assert!(drive.world.now - world::at(0) >= patience, "{issuer:?}");
+        assert!(matches!(drive.run(), End::Done(_)), "{issuer:?}");
+        drive.check_end();
+    }
+}
+
+#[test]
+fn replicas_are_waited_for_before_the_old_credential_goes() {
+    let mut world = World::new(Issuer::AccessKey { user: user() });
+    let current = world.current().id.clone();
+    world.replicas.insert("us-east-1".into(), (current, world.now));
+    let mut drive = Drive::new(world, Terms::ReplaceThenRevoke, Tape::new(vec![]));
+    drive.run_until(|drive| !drive.world.keys[0].active);
+    let current = drive.world.labelled(CURRENT).unwrap().id.clone();
+    let (replicated, since) = &drive.world.replicas["us-east-1"];
+    assert_eq!(*replicated, current);
+    assert!(drive.world.now >= *since + world::SPREAD);
+}
+
+#[test]
+fn a_plan_says_what_would_be_done_to_the_end() {
+    let steps = |issuer, terms| -> Vec<&'static str> {
+        let drive = Drive::new(World::new(issuer), terms, Tape::new(vec![]));
+        drive.plan().iter().map(severance_lifecycle::action::Action::name).collect()
+    };
+    let key = || Issuer::AccessKey { user: user() };
+    assert_eq!(steps(key(), Terms::Routine), ["make-key", "promote-version", "deactivate-key"]);
+    assert_eq!(
+        steps(key(), Terms::RevokeFirst),
+        ["deactivate-key", "deny-user", "make-key", "promote-version", "drop-label"]
+    );
+    assert_eq!(
+        steps(Issuer::Database { alternating: true }, Terms::ReplaceThenRevoke),
+        [
+            "prepare-version",
+            "set-version",
+            "promote-version",
+            "retire-version",
+            "end-sessions",
+            "drop-label"
+        ]
+    );
+    assert_eq!(steps(Issuer::Managed, Terms::Routine), ["rotate-secret"]);
+}
