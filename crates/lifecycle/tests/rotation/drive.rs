@@ -60,6 +60,8 @@ enum Fault {
     LostAfter,
     /// For a call that comes to two: the first was applied.
     CrashBetween,
+    /// Given up, and applied long after.
+    Late,
     Other,
 }
 
@@ -76,7 +78,7 @@ pub(crate) struct Drive {
     others: BTreeMap<String, bool>,
     old: Version,
     /// Others interfered with what is handed out: it may not be ours any more.
-    meddled: bool,
+    pub(crate) meddled: bool,
 }
 
 impl Drive {
@@ -128,6 +130,8 @@ impl Drive {
     }
 
     pub(crate) fn run(&mut self) -> End {
+        let mut lag = || TimeDelta::seconds(i64::from(self.tape.next() % 4));
+        self.world.lag = (lag(), lag());
         self.steps(|_| false).expect("it ends")
     }
 
@@ -137,6 +141,7 @@ impl Drive {
     }
 
     fn steps(&mut self, reached: impl Fn(&Self) -> bool) -> Option<End> {
+        let mut looked_once_more = false;
         for _ in 0..MOST_LOOKS {
             if reached(self) {
                 return None;
@@ -152,8 +157,13 @@ impl Drive {
                     }
                     self.world.pass(until);
                 }
-                Decision::Done(verification) if self.tape.is_over() => {
+                Decision::Done(verification) if self.tape.is_over() && looked_once_more => {
                     return Some(End::Done(verification));
+                }
+                // What is done is looked at once more, for what somebody may have put back.
+                Decision::Done(_) if self.tape.is_over() => {
+                    looked_once_more = true;
+                    self.world.pass(self.world.now + TimeDelta::minutes(15));
                 }
                 Decision::Blocked(reason) if self.tape.is_over() => {
                     return Some(End::Blocked(reason));
@@ -210,13 +220,15 @@ impl Drive {
             135..150 => Fault::CrashAfter,
             150..165 => Fault::LostBefore,
             165..185 => Fault::LostAfter,
-            185..200 => Fault::CrashBetween,
+            185..193 => Fault::CrashBetween,
+            193..200 => Fault::Late,
             _ => Fault::Other,
         };
         self.faults += u32::from(fault != Fault::None);
         match fault {
             Fault::CrashBefore | Fault::LostBefore => {}
             Fault::CrashBetween => self.half(action),
+            Fault::Late => self.late(action),
             Fault::Other => {
                 self.others_act();
                 self.carry_out(action);
@@ -258,8 +270,19 @@ impl Drive {
         }
     }
 
+    /// The key is made at once, and stored when nobody waits for it any more.
+    fn late(&mut self, action: &Action) {
+        if let Action::Secret { what: SecretAction::MakeKey { version, .. }, .. } = action
+            && let Ok(key) = self.world.make_key(true)
+        {
+            let lands = TimeDelta::seconds(10 + i64::from(self.tape.next() % 30));
+            let lands = self.world.now + lands;
+            self.world.late = Some((lands, version.clone(), key));
+        }
+    }
+
     fn others_act(&mut self) {
-        let choice = self.tape.next() % 5;
+        let choice = self.tape.next() % 6;
         // One login has one password: for a moment only the pending version holds it.
         let single = matches!(self.world.issuer, Issuer::Database { alternating: false });
         self.meddled |= choice == 0 || (single && matches!(choice, 1 | 2));
@@ -290,6 +313,20 @@ impl Drive {
                     && let Ok(id) = self.world.make_key(false)
                 {
                     self.others.insert(id, true);
+                }
+            }
+            4 => {
+                // The old login is given its old password back.
+                match &self.old.value {
+                    Value::Login { user, password }
+                        if self.world.issuer == (Issuer::Database { alternating: true }) =>
+                    {
+                        self.world.logins.insert(user.clone(), Some(*password));
+                    }
+                    Value::Opaque(number) if self.world.issuer.is_told() => {
+                        self.world.accepted.insert(*number);
+                    }
+                    _ => {}
                 }
             }
             _ => {

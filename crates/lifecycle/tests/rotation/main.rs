@@ -34,7 +34,7 @@ fn any_terms() -> impl Strategy<Value = Terms> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 3_000, ..ProptestConfig::default() })]
 
     /// Crashes and lost replies at any call: it ends, and each costs at most one credential.
     #[test]
@@ -171,6 +171,49 @@ fn the_key_of_the_version_before_goes_once_its_grace_is_over() {
     assert!(matches!(drive.run(), End::Done(_)));
     drive.check_end();
     assert!(!drive.world.keys.iter().any(|key| key.id == older));
+}
+
+#[test]
+fn every_key_that_an_exposed_secret_held_dies_with_it() {
+    let mut world = World::new(Issuer::AccessKey { user: user() });
+    let older = world.make_key(true).unwrap();
+    let mut version = world.versions[0].clone();
+    version.id = "EXAMPLE0-90ab-cdef-fedc-ba9876543210".into();
+    version.created -= TimeDelta::days(90);
+    version.value = Value::Key(older.clone());
+    version.stages.clear();
+    // It is on no label, so that nothing but the exposure speaks against it, and it is not in the way.
+    world.versions.push(version.clone());
+    world.keys.retain(|key| key.id != older);
+    world.keys_made = 0;
+    let mut drive = Drive::new(world, Terms::ReplaceThenRevoke, Tape::new(vec![]));
+    drive.run_until(|drive| drive.record.rotation.promoted_at.is_some());
+    drive.run_until(|drive| !drive.world.keys.iter().any(|key| key.id == "AKIAOLD" && key.active));
+    drive.world.keys.retain(|key| key.id != "AKIAOLD");
+    let created = version.created;
+    drive.world.keys.push(world::Key {
+        id: older.clone(),
+        active: true,
+        created,
+        switched: created,
+        used: true,
+        ours: true,
+    });
+    drive.run();
+    assert!(!drive.world.keys.iter().any(|key| key.id == older && key.active));
+}
+
+#[test]
+fn a_key_that_was_there_before_ours_was_made_is_no_orphan() {
+    let mut world = World::new(Issuer::AccessKey { user: user() });
+    let unused = world.make_key(false).unwrap();
+    world.keys.last_mut().unwrap().used = false;
+    world.keys.retain(|key| key.id == unused);
+    let mut drive = Drive::new(world, Terms::Routine, Tape::new(vec![0, 0, 150]));
+    // What is handed out was dead before.
+    drive.meddled = true;
+    drive.run();
+    assert!(drive.world.keys.iter().any(|key| key.id == unused && key.active));
 }
 
 #[test]

@@ -61,6 +61,10 @@ pub(crate) struct World {
     pub(crate) replicas: BTreeMap<String, (String, DateTime<Utc>)>,
     /// The version that the secret's own function is making.
     pub(crate) function: Option<(String, DateTime<Utc>)>,
+    /// How long it takes until a listing shows a new key, and a new version.
+    pub(crate) lag: (TimeDelta, TimeDelta),
+    /// A call that was given up long ago and lands then: the version and the key that it stores.
+    pub(crate) late: Option<(DateTime<Utc>, String, String)>,
     pub(crate) numbers: u32,
     pub(crate) keys_made: u32,
     pub(crate) sessions_of: BTreeSet<u32>,
@@ -108,6 +112,8 @@ impl World {
             deleted_at: None,
             replicas: BTreeMap::new(),
             function: None,
+            lag: (TimeDelta::zero(), TimeDelta::zero()),
+            late: None,
             numbers: 0,
             keys_made: 0,
             sessions_of: BTreeSet::new(),
@@ -226,6 +232,9 @@ impl World {
                 (*version, *since) = (current.clone(), self.now);
             }
         }
+        if let Some((_, version, key)) = self.late.take_if(|(lands, ..)| *lands <= until) {
+            self.store(&version, Value::Key(key));
+        }
         if let Some((id, _)) = self.function.take_if(|(_, ready)| *ready <= until) {
             let number = self.number();
             let old = match self.current().value {
@@ -240,7 +249,9 @@ impl World {
     }
 
     pub(crate) fn observe(&self, record: &Record) -> Observed {
-        let versions = self.versions.iter().map(|it| VersionState {
+        let listed =
+            |it: &&Version| it.stages.contains(CURRENT) || it.created + self.lag.1 <= self.now;
+        let versions = self.versions.iter().filter(listed).map(|it| VersionState {
             id: it.id.clone(),
             stages: it.stages.clone(),
             created: it.created,
@@ -286,7 +297,8 @@ impl World {
             }),
             _ => None,
         };
-        let keys = self.keys.iter().map(|key| UserKey {
+        let listed = |key: &&Key| key.created + self.lag.0 <= self.now;
+        let keys = self.keys.iter().filter(listed).map(|key| UserKey {
             state: state(key),
             used: key.used,
             elsewhere: false,

@@ -80,11 +80,7 @@ impl Here<'_> {
         let Some(old) = self.old() else { return false };
         match &old.held {
             Held::AccessKey { .. } => self.record().dead_at.is_some(),
-            Held::Login { .. } | Held::Opaque => {
-                let proof = self.situation.policy.proof;
-                self.tries(&old.version)
-                    .is_some_and(|it| it.proves_dead(proof.refusals, proof.window, 1))
-            }
+            Held::Login { .. } | Held::Opaque => self.old_value_is_dead(old),
             Held::Unfit { .. } => false,
         }
     }

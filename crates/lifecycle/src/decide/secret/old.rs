@@ -18,6 +18,10 @@ use crate::task::{BlockReason, Verification};
 /// What a look left out is looked at so soon.
 const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(1);
 
+/// A refusal says so much about the time after it. Less than the pause before a last look, so that this
+/// tries again.
+const FRESH: TimeDelta = TimeDelta::minutes(10);
+
 impl<'a> Here<'a> {
     /// What is missing until the old credential is proven dead and its labels are off.
     pub(super) fn old_dies(&self) -> Check {
@@ -91,11 +95,10 @@ impl<'a> Here<'a> {
             let end = SecretAction::EndSessions { version };
             return Some(self.act(end, "what was opened with the old value must end"));
         }
-        let proof = self.situation.policy.proof;
-        // The issuer is one place: there are no two endpoints to ask.
-        if tries.is_some_and(|tries| tries.proves_dead(proof.refusals, proof.window, 1)) {
+        if self.old_value_is_dead(old) {
             return None;
         }
+        let proof = self.situation.policy.proof;
         let version = old.version.clone();
         Some(match tries.and_then(|tries| tries.last).map(|last| last + proof.interval) {
             Some(next) if next > self.now => wait(next, "the next try of the old value"),
@@ -103,6 +106,17 @@ impl<'a> Here<'a> {
                 let sample = tries.map_or(0, |tries| tries.samples);
                 self.act(SecretAction::Try { version, sample }, "is the old value refused?")
             }
+        })
+    }
+
+    /// Whether the old value was refused long enough, and lately: what the issuer was told meanwhile shows
+    /// at no look, only at a try.
+    pub(super) fn old_value_is_dead(&self, old: &OldVersion) -> bool {
+        let proof = self.situation.policy.proof;
+        self.tries(&old.version).is_some_and(|tries| {
+            let is_fresh = tries.last_refusal.is_some_and(|at| self.now - at <= FRESH);
+            // The issuer is one place: there are no two endpoints to ask.
+            is_fresh && tries.proves_dead(proof.refusals, proof.window, 1)
         })
     }
 
