@@ -192,6 +192,11 @@ impl<'a> Calls<'a> {
         self.ports.clock.now()
     }
 
+    /// Waits between two tries of one call.
+    pub(crate) async fn sleep(&self, duration: chrono::TimeDelta) {
+        self.ports.clock.sleep(duration).await;
+    }
+
     /// The request id of the last call that changed something or, where none did, of the last one.
     pub(crate) fn request_id(&self) -> Option<String> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).headers.request_id.clone()
@@ -221,7 +226,7 @@ impl<'a> Calls<'a> {
 /// AWS names what only reads so, in IAM, STS and Secrets Manager alike.
 fn is_read(operation: &str) -> bool {
     let name = operation.rsplit(':').next().unwrap_or(operation);
-    ["Get", "List", "Simulate"].iter().any(|verb| name.starts_with(verb))
+    ["Get", "List", "Describe", "Simulate"].iter().any(|verb| name.starts_with(verb))
 }
 
 /// A part of a listing is never taken for the whole.

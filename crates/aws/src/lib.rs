@@ -26,6 +26,7 @@ mod probe;
 mod provider;
 mod reads;
 mod renamed;
+mod secret;
 mod secret_index;
 mod secret_value;
 

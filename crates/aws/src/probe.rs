@@ -55,7 +55,8 @@ pub(crate) async fn probe(
     Ok(attempt(calls, &held, usize::try_from(sample).unwrap_or_default()).await)
 }
 
-async fn attempt(calls: &Calls<'_>, held: &HeldKey, sample: usize) -> ProbeAnswer {
+/// Tries a key once; see [`probe`].
+pub(crate) async fn attempt(calls: &Calls<'_>, held: &HeldKey, sample: usize) -> ProbeAnswer {
     let (region, config) = calls.account.probe_config(sample);
     let endpoint = format!("sts.{region}");
     let key = Credentials::new(&held.id, held.secret.reveal(), None, None, "severance-probe");

@@ -14,12 +14,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use severance_lifecycle::failure::{Failure, FailureClass};
+use severance_lifecycle::secret_view::Held;
 use severance_lifecycle::task::Lane;
 use tokio::sync::watch;
 
 use crate::calls::Calls;
-use crate::config::SecretFinding;
+use crate::config::{FieldPair, SecretFinding};
 use crate::failure;
+use crate::secret::HeldByVersion;
 
 /// How old an index is taken as it is when a key is not in it.
 const FRESH: TimeDelta = TimeDelta::minutes(1);
@@ -34,6 +36,8 @@ const OPEN: TimeDelta = TimeDelta::seconds(60);
 pub(crate) struct SecretIndex {
     finding: SecretFinding,
     known: Mutex<Known>,
+    /// What versions of secrets hold: a version never changes it.
+    versions: Mutex<HeldByVersion>,
     /// Refreshes under way: at most one a lane, each with what closes when it ends.
     running: Mutex<Vec<(Lane, watch::Receiver<()>)>>,
 }
@@ -113,7 +117,12 @@ impl Drop for Running<'_> {
 
 impl SecretIndex {
     pub(crate) fn new(finding: SecretFinding) -> Self {
-        Self { finding, known: Mutex::default(), running: Mutex::default() }
+        Self {
+            finding,
+            known: Mutex::default(),
+            versions: Mutex::default(),
+            running: Mutex::default(),
+        }
     }
 
     /// Whether a secret that we may read holds the key's secret half; searched where it is not known.
@@ -186,6 +195,21 @@ impl SecretIndex {
     /// Where the key's secret half is.
     pub(crate) fn place(&self, key_id: &str) -> Option<Place> {
         self.known().found.places.get(key_id).filter(|place| !place.unusable).cloned()
+    }
+
+    /// The fields that hold an access key.
+    pub(crate) fn fields(&self) -> &[FieldPair] {
+        &self.finding.fields
+    }
+
+    /// What a version of a secret holds, where it was read before.
+    pub(crate) fn held(&self, version: &(String, String)) -> Option<Held> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner).get(version).cloned()
+    }
+
+    /// Keeps what a version holds. The names of what it holds, never a value.
+    pub(crate) fn remember(&self, version: (String, String), held: Held) {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner).insert(version, held);
     }
 
     /// The secret cannot be read, or what it holds is wrong: the key is not probeable by it until the

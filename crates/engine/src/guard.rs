@@ -5,6 +5,7 @@ use severance_lifecycle::credential::{Target, UserRef};
 use severance_lifecycle::event::{Selector, SelectorTarget};
 use severance_lifecycle::finding::Finding;
 use severance_lifecycle::plan::{Identity, Protected};
+use severance_lifecycle::secret::Issuer;
 use severance_lifecycle::task::{Binding, BlockReason, Mode, Task, TaskState};
 
 use crate::ports::LedgerError;
@@ -57,6 +58,7 @@ pub(crate) fn retagged(shared: &Shared, task: &Task, known: Option<&Identity>) -
     let same = |identity: &&Identity| match &task.target {
         Target::AccessKey { user, .. } | Target::User { user } => identity.unique_id == user.id,
         Target::Role { role } => identity.unique_id == role.id,
+        Target::Secret { secret, .. } => identity.arn == secret.arn,
         Target::Unresolved { .. } => false,
     };
     let identity = known.filter(same)?;
@@ -93,6 +95,9 @@ pub(crate) async fn known(
             (account, SelectorTarget::User(name.clone()))
         }
         Target::Role { role } => (&role.account, SelectorTarget::Role(role.name.clone())),
+        Target::Secret { secret, .. } => {
+            (&secret.account, SelectorTarget::Secret(secret.arn.clone()))
+        }
         Target::Unresolved { .. } => return Ok(None),
     };
     let selector = Selector { target: named.1, account: Some(named.0.clone()), region: None };
@@ -106,6 +111,7 @@ fn is_protected(protected: &Protected, target: &Target) -> bool {
     match target {
         Target::AccessKey { user, .. } | Target::User { user } => protected.has_user(user),
         Target::Role { role } => protected.has_role(role),
-        Target::Unresolved { .. } => false,
+        Target::Secret { issuer: Issuer::AccessKey { user }, .. } => protected.has_user(user),
+        Target::Secret { .. } | Target::Unresolved { .. } => false,
     }
 }

@@ -16,6 +16,7 @@ use severance_lifecycle::journal::Happening;
 use severance_lifecycle::observe::Observed;
 use severance_lifecycle::plan::Identity;
 use severance_lifecycle::policy::{Desired, Holds, Policy};
+use severance_lifecycle::secret_action::SecretAction;
 use severance_lifecycle::task::{BlockReason, Lane, Mode, Task, TaskState};
 use tokio_util::sync::CancellationToken;
 
@@ -117,7 +118,9 @@ impl Worker {
     async fn rounds(&mut self) -> Result<Release, Stop> {
         Presence::set_proving(self.task.accepted_at.is_some());
         self.known = match self.task.desired {
-            Desired::Revoked => guard::known(&self.shared, &self.task.target).await?,
+            Desired::Revoked | Desired::Rotated => {
+                guard::known(&self.shared, &self.task.target).await?
+            }
             Desired::Deleted | Desired::Reinstated => None,
         };
         let retagged = guard::retagged(&self.shared, &self.task, self.known.as_ref());
@@ -257,6 +260,7 @@ impl Worker {
             assumable: self.task.assumable.clone(),
             exposed_since: self.task.noticed_at,
             known: self.known.clone(),
+            old_key: self.task.record.rotation.old_key().map(str::to_owned),
             lane: self.task.lane,
         };
         let shared = Arc::clone(&self.shared);
@@ -266,7 +270,7 @@ impl Worker {
     async fn policy(&self) -> Result<Policy, LedgerError> {
         let holds = match self.task.desired {
             Desired::Reinstated => self.shared.ledger.holds(&self.task).await?,
-            Desired::Revoked | Desired::Deleted => Holds::default(),
+            Desired::Revoked | Desired::Rotated | Desired::Deleted => Holds::default(),
         };
         Ok(self.shared.zones().policy(&self.task, holds))
     }
@@ -328,6 +332,8 @@ impl Worker {
         action.changes_provider()
             && action.touches().iter().any(|lock| match lock.splitn(3, '/').collect::<Vec<_>>()[..]
             {
+                // A secret is nobody; the user whose key it holds is named beside it.
+                ["secret", ..] => false,
                 [kind, account, name] => {
                     protected.has(&format!("arn:aws:iam::{account}:{kind}/{name}"))
                 }
@@ -345,23 +351,33 @@ impl Worker {
 
     fn applied(&mut self, action: Action, applied: Applied) {
         let now = self.shared.now();
-        let happened =
-            if let (Action::Probe { key_id, .. }, Some(answer)) = (&action, applied.probe) {
-                self.task.record.probed(key_id, &answer, applied.at);
-                Happening::Probed { key_id: key_id.clone(), answer, request_id: applied.request_id }
-            } else {
-                self.task.state = TaskState::Open;
-                self.accepted = Some(action.site());
-                // What is put again once the credential is dead is no blow any more.
-                if action.disables() && self.task.record.dead_at.is_none() {
-                    self.first_blow |= self.task.accepted_at.is_none();
-                    self.task.accepted_at = Some(now);
-                }
-                if action.disables() || self.task.desired == Desired::Reinstated {
-                    self.task.record.accepted_at = Some(applied.at);
-                }
-                Happening::Applied { action, request_id: applied.request_id }
-            };
+        let happened = if let (Action::Probe { key_id, .. }, Some(answer)) =
+            (&action, applied.probe.clone())
+        {
+            self.task.record.probed(key_id, &answer, applied.at);
+            Happening::Probed { key_id: key_id.clone(), answer, request_id: applied.request_id }
+        } else if let (
+            Action::Secret { what: SecretAction::Try { version, .. }, .. },
+            Some(answer),
+        ) = (&action, applied.probe)
+        {
+            self.task.record.tried(version, &answer, applied.at);
+            let (version, request_id) = (version.clone(), applied.request_id);
+            Happening::Tried { version, answer, request_id }
+        } else {
+            self.task.record.carried_out(&action, applied.at);
+            self.task.state = TaskState::Open;
+            self.accepted = Some(action.site());
+            // What is put again once the credential is dead is no blow any more.
+            if action.disables() && self.task.record.dead_at.is_none() {
+                self.first_blow |= self.task.accepted_at.is_none();
+                self.task.accepted_at = Some(now);
+            }
+            if action.disables() || self.task.desired == Desired::Reinstated {
+                self.task.record.accepted_at = Some(applied.at);
+            }
+            Happening::Applied { action, request_id: applied.request_id }
+        };
         self.telling.task(&self.task, now, happened);
     }
 

@@ -45,6 +45,8 @@ pub enum Happening {
     Failed { action: Option<Action>, failure: Failure },
     /// A probe's answer.
     Probed { key_id: String, answer: ProbeAnswer, request_id: Option<String> },
+    /// What trying a version of a secret at its issuer told.
+    Tried { version: String, answer: ProbeAnswer, request_id: Option<String> },
     /// Waiting; the reason is the decision's.
     Waiting { until: DateTime<Utc>, reason: String },
     /// In `observe`: what would have been done.

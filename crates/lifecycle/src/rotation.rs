@@ -103,6 +103,16 @@ pub struct OldVersion {
     pub held: Held,
 }
 
+impl RotationRecord {
+    /// The access key that is left behind, where it is one.
+    pub fn old_key(&self) -> Option<&str> {
+        match &self.old.as_ref()?.held {
+            Held::AccessKey { key_id } => Some(key_id),
+            _ => None,
+        }
+    }
+}
+
 const SERIES: &str = "version/";
 
 /// The name under which tries of a version are kept beside those of keys.

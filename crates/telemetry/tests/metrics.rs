@@ -47,6 +47,7 @@ fn task(state: TaskState) -> Task {
         assumable: Vec::new(),
         leaving: BTreeSet::default(),
         counts: true,
+        grace: None,
         undoes: None,
         delete_after: None,
         state,

@@ -27,7 +27,7 @@ pub(super) async fn switch_key(
     calls.call("iam:UpdateAccessKey", request.send()).await.map(drop)
 }
 
-pub(super) async fn delete_key(
+pub(crate) async fn delete_key(
     calls: &Calls<'_>,
     user: &UserRef,
     key_id: &str,

@@ -1,6 +1,6 @@
 //! Acting: each action in one attempt, applied twice the same as once.
 
-mod credentials;
+pub(crate) mod credentials;
 mod deny;
 mod managed;
 mod trust;
@@ -13,7 +13,7 @@ use severance_lifecycle::ids::AccountId;
 
 use crate::calls::Calls;
 use crate::failure::gone;
-use crate::probe;
+use crate::{probe, secret};
 
 /// The account that an action is in.
 pub(crate) fn account(action: &Action) -> &AccountId {
@@ -33,6 +33,7 @@ pub(crate) fn account(action: &Action) -> &AccountId {
         | Action::AllowRole { role, .. }
         | Action::RemoveTrust { role, .. }
         | Action::RestoreTrust { role, .. } => &role.account,
+        Action::Secret { secret, .. } => &secret.account,
     }
 }
 
@@ -69,6 +70,7 @@ pub(crate) async fn act(calls: &Calls<'_>, action: &Action) -> Result<Applied, F
         Action::Probe { key_id, sample, .. } => {
             probed = Some(probe::probe(calls, key_id, *sample).await?);
         }
+        Action::Secret { secret, what } => probed = secret::act(calls, secret, what).await?,
     }
     Ok(Applied { request_id: calls.request_id(), at: calls.at(), probe: probed })
 }

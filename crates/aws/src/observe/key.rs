@@ -17,7 +17,7 @@ use crate::renamed;
 /// which it works. A key id belongs to one user for ever, so a key that is listed under the user's name
 /// says by itself that the user is the same. A user that is not there under its name is looked for
 /// under others.
-pub(super) async fn look(
+pub(crate) async fn look(
     calls: &Calls<'_>,
     look: &Look,
     key_id: &str,

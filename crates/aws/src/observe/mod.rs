@@ -2,7 +2,7 @@
 
 mod denies;
 mod intruders;
-mod key;
+pub(crate) mod key;
 mod role;
 mod user;
 
@@ -14,6 +14,7 @@ use severance_lifecycle::observe::{KeyState, Observed, Presence, View};
 use crate::calls::Calls;
 use crate::failure::{cannot, replan};
 use crate::reads::{key_created, key_status};
+use crate::secret;
 use crate::secret_index::Holds;
 
 /// Looks at a target. The provider's clock is that of the look's latest answer; see [`Calls::at`].
@@ -40,6 +41,9 @@ async fn view(calls: &Calls<'_>, look: &Look) -> Result<View, Failure> {
         }
         Target::User { user } => View::User(user::look(calls, look, &current(user)).await?),
         Target::Role { role } => View::Role(role::look(calls, look, role).await?),
+        Target::Secret { secret, issuer } => {
+            View::Secret(secret::look(calls, look, secret, issuer).await?)
+        }
         Target::Unresolved { selector } => {
             let message = format!("nothing to look at: {selector}");
             return Err(cannot("observe", "Unresolved", &message));
@@ -69,7 +73,7 @@ fn presence(found: Option<&str>, meant: &str) -> Presence {
 }
 
 /// A listed key as the domain knows it; `None` for an entry without an id.
-async fn key_state(
+pub(crate) async fn key_state(
     calls: &Calls<'_>,
     key: aws_sdk_iam::types::AccessKeyMetadata,
 ) -> Option<KeyState> {

@@ -206,6 +206,7 @@ impl World {
             assumable: Vec::new(),
             exposed_since: self.aws.clock().now(),
             known: None,
+            old_key: None,
             lane: Lane::Compromise,
         }
     }

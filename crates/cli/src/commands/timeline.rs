@@ -23,6 +23,9 @@ pub(super) fn words(what: &Happening) -> String {
         Happening::Probed { key_id, answer, request_id } => {
             format!("probed {key_id}: {}{}", probe(answer), request(request_id.as_deref()))
         }
+        Happening::Tried { version, answer, request_id } => {
+            format!("tried {version}: {}{}", probe(answer), request(request_id.as_deref()))
+        }
         Happening::Waiting { until, reason } => {
             format!("waiting until {}: {reason}", until.format("%T%.3fZ"))
         }

@@ -25,6 +25,9 @@ pub struct Look {
     pub exposed_since: DateTime<Utc>,
     /// What the user had when the inventory last saw it: policies there are no intruders.
     pub known: Option<Identity>,
+    /// Of a secret that holds an access key: the key that leaves; `None` while the one that is current
+    /// does.
+    pub old_key: Option<String>,
     /// Which lane's budget the calls use.
     pub lane: Lane,
 }
@@ -36,7 +39,7 @@ pub struct Applied {
     pub request_id: Option<String>,
     /// The provider's clock when it answered.
     pub at: DateTime<Utc>,
-    /// For [`Action::Probe`]: what it told.
+    /// For [`Action::Probe`] and a try of a secret's version: what it told.
     pub probe: Option<ProbeAnswer>,
 }
 

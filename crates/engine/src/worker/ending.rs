@@ -37,7 +37,7 @@ impl Worker {
     pub(super) fn waiting(&mut self, wait: TimeDelta, reason: &Reason) -> Release {
         let now = self.shared.now();
         let mut wait = wait.max(SHORTEST_WAIT);
-        if self.task.desired == Desired::Revoked {
+        if matches!(self.task.desired, Desired::Revoked | Desired::Rotated) {
             // What is closed may be opened by somebody while the last sessions are waited for.
             let zones = self.shared.zones();
             wait = wait.min(zones.get(&self.task.binding.zone).recheck_after.max(SHORTEST_WAIT));
@@ -95,7 +95,7 @@ impl Worker {
         self.telling.task(&self.task, now, Happening::Done { verification });
         self.shared.observer.on(&EngineEvent::Done { task: &self.task, verification });
         match self.task.desired {
-            Desired::Revoked => {
+            Desired::Revoked | Desired::Rotated => {
                 self.outcome(verification, ways, now);
                 let delete_after = observed.at + zone.quarantine;
                 self.task.delete_after = Some(delete_after);
@@ -182,7 +182,7 @@ impl Worker {
         self.telling.task(&self.task, now, reopened);
         let drift = Finding::Drift { what: because.to_owned() };
         self.telling.finding(&self.task, now, drift);
-        if self.task.desired == Desired::Revoked {
+        if matches!(self.task.desired, Desired::Revoked | Desired::Rotated) {
             // Its deletion is put off with it: not before it is proven dead again.
             let quarantine = self.shared.zones().get(&self.task.binding.zone).quarantine;
             self.quarantine(now + quarantine, now + quarantine);

@@ -27,6 +27,7 @@ fn lane(trigger: Trigger) -> Lane {
     match trigger {
         Trigger::CompromiseNotice => Lane::Compromise,
         Trigger::ContractEnd => Lane::ContractEnd,
+        Trigger::Rotation => Lane::Rest,
     }
 }
 

@@ -1,0 +1,193 @@
+//! Values: read, and made out of the one before. They live no longer than a call, and are wiped.
+
+use serde_json::{Map, Value};
+use severance_lifecycle::failure::Failure;
+use severance_lifecycle::secret::SecretRef;
+use severance_lifecycle::secret_view::Held;
+use zeroize::Zeroize as _;
+
+use super::client;
+use crate::calls::Calls;
+use crate::config::FieldPair;
+use crate::failure::{cannot, present};
+use crate::secret_value::{HeldKey, Secret, held_key};
+
+/// Reads a version's text; `None` where it is binary, or is not there any more.
+pub(super) async fn read(
+    calls: &Calls<'_>,
+    secret: &SecretRef,
+    version: &str,
+) -> Result<Option<Secret>, Failure> {
+    let (client, _) = client(calls, secret)?;
+    let request = client.get_secret_value().secret_id(&secret.arn).version_id(version).send();
+    let answer = present(calls.call("secretsmanager:GetSecretValue", request).await)?;
+    Ok(answer.and_then(|answer| answer.secret_string).map(Secret::new))
+}
+
+/// The access key that a version holds.
+pub(super) async fn key(
+    calls: &Calls<'_>,
+    secret: &SecretRef,
+    version: &str,
+) -> Result<Option<HeldKey>, Failure> {
+    let text = read(calls, secret, version).await?;
+    Ok(text.and_then(|text| held_key(&text, calls.account.secrets.fields())))
+}
+
+/// Which access key a version holds: from memory where it was read before. Of a secret that is scheduled
+/// for deletion nothing can be read.
+pub(super) async fn held(
+    calls: &Calls<'_>,
+    secret: &SecretRef,
+    version: &str,
+    readable: bool,
+) -> Result<Held, Failure> {
+    remembered(calls, secret, version, readable, |text| {
+        match held_key(text, calls.account.secrets.fields()) {
+            Some(held) => Held::AccessKey { key_id: held.id },
+            None => unfit("value", "it is no JSON object that holds an access key"),
+        }
+    })
+    .await
+}
+
+/// Which login a version holds.
+pub(super) async fn login(
+    calls: &Calls<'_>,
+    secret: &SecretRef,
+    version: &str,
+    readable: bool,
+) -> Result<Held, Failure> {
+    remembered(calls, secret, version, readable, login_in).await
+}
+
+async fn remembered(
+    calls: &Calls<'_>,
+    secret: &SecretRef,
+    version: &str,
+    readable: bool,
+    tell: impl Fn(&Secret) -> Held,
+) -> Result<Held, Failure> {
+    let name = (secret.arn.clone(), version.to_owned());
+    if let Some(held) = calls.account.secrets.held(&name) {
+        return Ok(held);
+    }
+    if !readable {
+        return Ok(Held::Opaque);
+    }
+    let held = match read(calls, secret, version).await? {
+        Some(text) => tell(&text),
+        None => unfit("value", "it is binary, or was removed"),
+    };
+    calls.account.secrets.remember(name, held.clone());
+    Ok(held)
+}
+
+fn unfit(field: &str, why: &str) -> Held {
+    Held::Unfit { field: field.to_owned(), why: why.to_owned() }
+}
+
+fn login_in(text: &Secret) -> Held {
+    const USERNAME: &str = "username";
+    let Ok(mut fields) = serde_json::from_str::<Map<String, Value>>(text.reveal()) else {
+        return unfit("value", "it is no JSON object");
+    };
+    let held = match fields.get(USERNAME) {
+        Some(Value::String(name)) if !name.is_empty() => Held::Login { username: name.clone() },
+        Some(_) => unfit(USERNAME, "it is no text"),
+        None => unfit(USERNAME, "it is missing"),
+    };
+    wipe(&mut fields);
+    held
+}
+
+/// The value with another key in the place of the one that it holds; everything else in it stays.
+pub(super) fn with_key(
+    before: &Secret,
+    pairs: &[FieldPair],
+    id: &str,
+    secret: &str,
+) -> Result<Secret, Failure> {
+    let unfit = |why| cannot("secretsmanager:PutSecretValue", "UnfitValue", why);
+    let Ok(mut fields) = serde_json::from_str::<Map<String, Value>>(before.reveal()) else {
+        return Err(unfit("the current value is no JSON object"));
+    };
+    let pair = pairs.iter().find(|pair| {
+        fields.get(&pair.id).is_some_and(Value::is_string)
+            && fields.get(&pair.secret).is_some_and(Value::is_string)
+    });
+    let Some(pair) = pair else {
+        wipe(&mut fields);
+        return Err(unfit("the current value holds no access key"));
+    };
+    for (name, text) in [(&pair.id, id), (&pair.secret, secret)] {
+        if let Some(Value::String(mut old)) = fields.insert(name.clone(), text.into()) {
+            old.zeroize();
+        }
+    }
+    let text = serde_json::to_string(&fields).map(Secret::new);
+    wipe(&mut fields);
+    text.map_err(|_| unfit("the new value cannot be written"))
+}
+
+fn wipe(fields: &mut Map<String, Value>) {
+    for (_, value) in fields.iter_mut() {
+        wipe_value(value);
+    }
+}
+
+fn wipe_value(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(values) => values.iter_mut().for_each(wipe_value),
+        Value::Object(fields) => wipe(fields),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SecretFinding;
+
+    fn replaced(json: &str) -> Result<String, String> {
+        let pairs = SecretFinding::default().fields;
+        let made = with_key(&Secret::new(json.to_owned()), &pairs, "AKIANEW", "new half");
+        made.map(|made| made.reveal().to_owned()).map_err(|failure| failure.message)
+    }
+
+    #[test]
+    fn only_the_key_changes() {
+        for pair in SecretFinding::default().fields {
+            let json = format!(
+                r#"{{"host":"h","{}":"AKIAOLD","deep":{{"list":[1,"two"]}},"{}":"old half"}}"#,
+                pair.id, pair.secret
+            );
+            let made: Value = serde_json::from_str(&replaced(&json).unwrap()).unwrap();
+            assert_eq!(
+                (&made[&pair.id], &made[&pair.secret]),
+                (&"AKIANEW".into(), &"new half".into())
+            );
+            assert_eq!((&made["host"], &made["deep"]["list"][1]), (&"h".into(), &"two".into()));
+        }
+    }
+
+    #[test]
+    fn what_holds_no_key_is_left_as_it_is() {
+        for json in ["", "[]", r#"{"a":"b"}"#, r#"{"access_key_id":"AKIA"}"#] {
+            let why = replaced(json).unwrap_err();
+            assert!(why.contains("current value"), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_login_is_told_by_its_name_and_what_is_wrong_by_its_field() {
+        let login = |json: &str| login_in(&Secret::new(json.to_owned()));
+        let named = login(r#"{"username":"app","password":"p"}"#);
+        assert_eq!(named, Held::Login { username: "app".into() });
+        for (json, field) in [("p", "value"), ("{}", "username"), (r#"{"username":7}"#, "username")]
+        {
+            assert!(matches!(login(json), Held::Unfit { field: it, .. } if it == field), "{json}");
+        }
+    }
+}
