@@ -24,9 +24,9 @@ pub(crate) fn begin(world: &mut World, place: &Place, version: &str, at: &Moment
 
 /// Runs the function again on the version that an earlier rotation left, unless it still runs.
 pub(crate) fn reattempt(world: &mut World, place: &Place, at: &Moment) {
-    let left = world.secret(place).filter(|secret| secret.run.is_none());
-    let version = left.and_then(|secret| secret.content.pending()).map(str::to_owned);
-    if let Some(version) = version {
+    let Some(secret) = world.secret(place) else { return };
+    let Some(version) = secret.content.pending().map(str::to_owned) else { return };
+    if secret.run.as_ref().is_none_or(|run| run.version != version) {
         start_function(world, place, &version, at);
     }
 }
