@@ -83,9 +83,9 @@ impl Made {
 }
 
 /// Looks again until something is so; what is asynchronous elsewhere takes some looks.
-pub(crate) async fn until(
+pub(crate) async fn until<F: Future<Output = Result<bool, String>>>(
     what: &str,
-    mut is_so: impl AsyncFnMut() -> Result<bool, String>,
+    mut is_so: impl FnMut() -> F,
 ) -> Check {
     for _ in 0..200 {
         if is_so().await? {

@@ -29,7 +29,7 @@ fn region() -> ReplicaRegionType {
 }
 
 async fn in_sync(it: &Made) -> Check {
-    until("the replica's being in sync", async || {
+    until("the replica's being in sync", || async {
         let described = it.describe().await?;
         let status = described.replication_status().first().and_then(|it| it.status());
         Ok(status == Some(&StatusType::InSync))
@@ -84,7 +84,7 @@ async fn primary_region(server: Server) -> Check {
 async fn new_value(server: Server) -> Check {
     let (it, there) = replicated(&server).await?;
     it.put(SECOND, "two", &[]).await?;
-    until("the new value", async || Ok(value(&there, &it.name).await? == "two")).await
+    until("the new value", || async { Ok(value(&there, &it.name).await? == "two") }).await
 }
 
 async fn read_only(server: Server) -> Check {

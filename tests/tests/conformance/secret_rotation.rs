@@ -37,7 +37,7 @@ async fn rotate(server: &Server, it: &Made, function: &str) -> Check {
 }
 
 async fn is_current(it: &Made, version: &str) -> Check {
-    until("the promotion", async || {
+    until("the promotion", || async {
         let labels = it.stages().await?.remove(version).unwrap_or_default();
         Ok(labels.iter().any(|label| label == "AWSCURRENT"))
     })
