@@ -80,10 +80,8 @@ impl Order {
         if self.descending {
             entries.reverse();
         }
-        let follows = |key: &str, after: &str| match self.descending {
-            true => key < after,
-            false => key > after,
-        };
+        let follows =
+            |key: &str, after: &str| if self.descending { key < after } else { key > after };
         entries.retain(|(key, _)| after.as_ref().is_none_or(|after| follows(key, after)));
         Ok(cut(entries.into_iter(), size))
     }

@@ -153,9 +153,10 @@ impl SmCall<'_> {
 /// there is one. Secrets of another region are not seen.
 fn locate(world: &World, caller: &Caller, id: &str) -> (String, String, Option<Place>) {
     let region = &caller.region;
-    let account = match id.starts_with("arn:") {
-        true => id.split(':').nth(4).unwrap_or_default(),
-        false => caller.account.as_str(),
+    let account = if id.starts_with("arn:") {
+        id.split(':').nth(4).unwrap_or_default()
+    } else {
+        caller.account.as_str()
     };
     let named = |name: &str| {
         let place =

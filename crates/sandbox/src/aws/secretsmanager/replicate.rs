@@ -52,14 +52,15 @@ impl SmCall<'_> {
     pub(super) fn replicate(&mut self, place: &Place, wanted: Wanted) -> Result<(), AwsError> {
         for (region, kms_key) in wanted.regions {
             let there = Place { region: region.clone(), ..place.clone() };
-            let status = match self.world.secret(&there).is_some() {
-                true if wanted.overwrite => {
-                    let secrets = &mut self.world.account_mut(&place.account)?.secrets;
-                    secrets.remove(&region, &place.name);
-                    ReplicaStatus::InProgress
-                }
-                true => ReplicaStatus::Failed(taken(&place.name, &region)),
-                false => ReplicaStatus::InProgress,
+            let in_the_way = self.world.secret(&there).is_some();
+            if in_the_way && wanted.overwrite {
+                let secrets = &mut self.world.account_mut(&place.account)?.secrets;
+                secrets.remove(&region, &place.name);
+            }
+            let status = if in_the_way && !wanted.overwrite {
+                ReplicaStatus::Failed(taken(&place.name, &region))
+            } else {
+                ReplicaStatus::InProgress
             };
             let replica = Replica { kms_key, status, under_way: 0, arrived: 0 };
             self.secret_mut(place)?.replicas.insert(region, replica);
