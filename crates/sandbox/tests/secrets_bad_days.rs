@@ -69,7 +69,7 @@ async fn a_resource_policy_shows_at_once_and_holds_late() {
 #[tokio::test]
 async fn a_deleted_secret_is_gone_when_its_window_has_passed() {
     let sandbox = sandbox().await;
-    let client = root(&sandbox).secrets;
+    let client = on_its_clock(&sandbox, "us-east-1").secrets;
     make(&client).await;
     let delete = || client.delete_secret().secret_id(NAME).recovery_window_in_days(7);
     delete().send().await.unwrap();

@@ -19,9 +19,8 @@ const THERE: &str = "eu-west-1";
 async fn replicated() -> (SandboxHandle, Client, Client) {
     let sandbox = with(|config| config.replica_delay = Duration::from_hours(1)).await;
     sandbox.seed(ACCOUNT).unwrap().secret("us-east-1", NAME, "one", &[]).unwrap();
-    let here = root(&sandbox).secrets;
-    let key = long_term(&sandbox.root_key(ACCOUNT).unwrap());
-    let there = clients_in(&sandbox, &key, THERE).secrets;
+    let here = on_its_clock(&sandbox, "us-east-1").secrets;
+    let there = on_its_clock(&sandbox, THERE).secrets;
     let region = ReplicaRegionType::builder().region(THERE).build();
     let add = here.replicate_secret_to_regions().secret_id(NAME).add_replica_regions(region);
     add.send().await.unwrap();

@@ -29,7 +29,7 @@ fn secret(sandbox: &SandboxHandle, value: &str, function: RotationFunction) -> C
         ..SecretSeed::default()
     };
     seed.secret_with(secret).unwrap();
-    root(sandbox).secrets
+    on_its_clock(sandbox, REGION).secrets
 }
 
 /// A user whose key a secret holds.
