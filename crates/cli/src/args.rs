@@ -105,7 +105,17 @@ const SANDBOX_EXAMPLES: &str = "\
 Examples:
   severance sandbox --seed-example
   severance sandbox --kafka-port 19092 --aws-port 14566 --spread-delay 3s --env-file sandbox.env
-  severance sandbox --seed-example --config-file severance.toml";
+  severance sandbox --seed-example --config-file severance.toml
+  severance sandbox --replica-delay 10s --published-rates     slow replicas, and AWS's own rates
+
+Secrets are rotated by functions that the sandbox runs itself. The last part of the function's ARN
+says what becomes of the rotation (succeeding, slow, failing, stale-pending; a number after a dash is
+a delay in milliseconds):
+  aws secretsmanager create-secret --name acme/api --secret-string hunter2
+  aws secretsmanager rotate-secret --secret-id acme/api \\
+      --rotation-lambda-arn arn:aws:lambda:us-east-1:111111111111:function:slow-5000
+
+Faults, delays and seeds are set while it runs, over HTTP under /_sandbox/ (docs/SANDBOX.md).";
 
 const SCHEMA_EXAMPLES: &str = "\
 Examples:
@@ -158,6 +168,12 @@ pub(crate) struct SandboxArgs {
     /// How long a change takes to hold, after the control plane shows it
     #[arg(long, default_value = "3s", value_parser = humantime::parse_duration)]
     pub(crate) spread_delay: std::time::Duration,
+    /// How long a change to a secret takes to arrive in its replicas
+    #[arg(long, default_value = "3s", value_parser = humantime::parse_duration)]
+    pub(crate) replica_delay: std::time::Duration,
+    /// Throttle Secrets Manager at the rates that AWS publishes, per account and region
+    #[arg(long)]
+    pub(crate) published_rates: bool,
     /// How long each call takes
     #[arg(long, default_value = "0s", value_parser = humantime::parse_duration)]
     pub(crate) latency: std::time::Duration,

@@ -270,8 +270,9 @@ async fn an_operation_or_a_parameter_that_is_not_known_is_refused_by_name() {
     let refused = admin.iam.list_saml_providers().send().await.unwrap_err();
     assert!(format!("{refused:?}").contains("ListSAMLProviders"));
     is(&refusal::<(), _>(Err(refused)), ("InvalidAction", 400));
-    let refused = admin.secrets.get_random_password().send().await;
-    is(&refusal(refused), ("InvalidAction", 400));
+    let rotate = admin.secrets.rotate_secret().secret_id("x");
+    let refused = rotate.external_secret_rotation_role_arn("arn:aws:iam::1:role/x").send().await;
+    is(&refusal(refused), ("InvalidParameterException", 400));
     let made = admin.iam.list_service_specific_credentials().user_name("x").all_users(true);
     is(&refusal(made.send().await), ("ValidationError", 400));
 }

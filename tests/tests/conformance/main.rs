@@ -19,6 +19,14 @@ mod enforcement;
 mod other_credentials;
 mod policies;
 mod roles;
+mod secret_deletion;
+mod secret_help;
+mod secret_policies;
+mod secret_replicas;
+mod secret_rotation;
+mod secret_search;
+mod secret_stages;
+mod secret_versions;
 mod secrets;
 mod server;
 mod users;
@@ -68,6 +76,13 @@ fn all() -> Vec<&'static Behaviour> {
         enforcement::BEHAVIOURS,
         roles::BEHAVIOURS,
         secrets::BEHAVIOURS,
+        secret_versions::BEHAVIOURS,
+        secret_stages::BEHAVIOURS,
+        secret_policies::BEHAVIOURS,
+        secret_replicas::BEHAVIOURS,
+        secret_rotation::BEHAVIOURS,
+        secret_deletion::BEHAVIOURS,
+        secret_search::BEHAVIOURS,
     ]
     .into_iter()
     .flatten()

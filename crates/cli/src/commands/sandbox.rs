@@ -28,6 +28,8 @@ pub(crate) async fn run(args: &SandboxArgs, format: Format) -> Outcome {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, args.aws_port)),
             accounts: args.accounts.clone(),
             spread_delay: args.spread_delay,
+            replica_delay: args.replica_delay,
+            published_rates: args.published_rates,
             latency: args.latency,
             seed: args.seed,
             ..SandboxConfig::default()

@@ -14,12 +14,16 @@ pub struct SandboxConfig {
     pub accounts: Vec<String>,
     /// How long a change takes to hold, after the control plane shows it.
     pub spread_delay: Duration,
+    /// How long a change to a secret takes to arrive in its replicas.
+    pub replica_delay: Duration,
     /// The most entries on one page of a listing, whatever the caller asks for.
     pub page_size: usize,
     /// Regions whose credential scope is accepted.
     pub regions: Vec<String>,
     /// Limits on the rate of calls; none by default.
     pub throttles: Vec<ThrottleRule>,
+    /// Whether Secrets Manager's published rates are kept as well.
+    pub published_rates: bool,
     /// How long each call takes before it is looked at.
     pub latency: Duration,
     /// How many calls each of the logs keeps; the oldest are dropped first.
@@ -34,9 +38,11 @@ impl Default for SandboxConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             accounts: vec!["111111111111".to_owned()],
             spread_delay: Duration::ZERO,
+            replica_delay: Duration::ZERO,
             page_size: 100,
             regions: DEFAULT_REGIONS.iter().map(|&region| region.to_owned()).collect(),
             throttles: Vec::new(),
+            published_rates: false,
             latency: Duration::ZERO,
             log_capacity: 200_000,
             seed: 0,

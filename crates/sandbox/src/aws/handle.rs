@@ -127,6 +127,7 @@ impl SandboxHandle {
 
     /// The logs of calls.
     pub fn log(&self) -> &CallLog {
+        drop(self.shared.world()); // what fell due belongs into it
         &self.shared.log
     }
 
@@ -138,6 +139,11 @@ impl SandboxHandle {
     /// How long changes made from now on take to hold.
     pub fn set_spread_delay(&self, delay: Duration) {
         self.shared.world().settings.spread_delay = bounded(delay);
+    }
+
+    /// How long changes to secrets take to arrive in their replicas, from now on.
+    pub fn set_replica_delay(&self, delay: Duration) {
+        self.shared.world().settings.replica_delay = bounded(delay);
     }
 
     /// Makes every change made so far hold at once, as if its delay had passed.
@@ -159,6 +165,11 @@ impl SandboxHandle {
     /// The rate limits, from now on; all buckets start full.
     pub fn set_throttles(&self, rules: Vec<ThrottleRule>) {
         self.shared.throttles.set(rules);
+    }
+
+    /// Whether Secrets Manager's published rates are kept, from now on; all buckets start full.
+    pub fn keep_published_rates(&self, keep: bool) {
+        self.shared.throttles.keep_published(keep);
     }
 
     /// How long each call takes from now on.

@@ -1,4 +1,4 @@
-//! An embedded AWS: IAM, STS and a part of Secrets Manager, that the real SDK talks to.
+//! An embedded AWS: IAM, STS and Secrets Manager, that the real SDK talks to.
 //!
 //! It is strict where emulators are kind: signatures are checked, dead keys are refused, policies
 //! are enforced, changes hold late, calls are throttled and paged, quotas are kept. What it does
@@ -15,6 +15,7 @@ mod caller;
 mod clock;
 mod config;
 pub mod control;
+mod due;
 mod error;
 mod faults;
 mod handle;
@@ -24,10 +25,13 @@ mod log;
 mod paging;
 mod params;
 mod policy;
+mod published_rates;
 mod render;
 mod request;
+mod rotation;
 mod secretsmanager;
 mod seed;
+mod seed_secrets;
 mod server;
 mod service_call;
 mod sigv4;
@@ -43,6 +47,8 @@ pub use faults::{Fault, FaultRule, FaultStatus, Faults};
 pub use handle::{KeyState, Sandbox, SandboxError, SandboxHandle};
 pub use log::{CallLog, CallRecord};
 pub use request::Service;
+pub use rotation::{RotationFunction, RotationKind};
 pub use seed::{KeyPair, SeedError, Seeder};
+pub use seed_secrets::SecretSeed;
 pub use throttle::ThrottleRule;
 pub use try_credential::{Attempt, Verdict};

@@ -9,9 +9,7 @@ use super::error::AwsError;
 use super::iam::trust;
 use super::ids;
 use super::policy::{Document, Kind};
-use super::secretsmanager::new_secret;
 use super::server::Shared;
-use super::state::secret::SecretValue;
 use super::state::user::{Certificate, Login, ServiceCredential, SshKey};
 use super::state::{
     Grants, Group, Holder, KeyOwner, KeyStatus, Moment, Role, Spread, Tags, User, World,
@@ -49,7 +47,7 @@ impl std::fmt::Debug for KeyPair {
 /// Makes things in one account. All of it holds at once.
 pub struct Seeder<'s> {
     shared: &'s Shared,
-    account: String,
+    pub(crate) account: String,
 }
 
 impl<'s> Seeder<'s> {
@@ -197,7 +195,7 @@ impl<'s> Seeder<'s> {
             if world.account(&self.account)?.roles.contains(name) {
                 return Err(AwsError::exists("Role", name));
             }
-            let trust = trust::tie(world, trust_policy)?;
+            let trust = trust::tie(world, trust_policy, Kind::Trust)?;
             let id = ids::unique_id(&mut world.rng, "AROA");
             world.account_mut(&self.account)?.roles.insert(Role {
                 id: id.clone(),
@@ -301,38 +299,6 @@ impl<'s> Seeder<'s> {
         })
     }
 
-    /// A secret with a text value; returns its ARN.
-    ///
-    /// # Errors
-    /// When the name is taken in that region.
-    pub fn secret(
-        &self,
-        region: &str,
-        name: &str,
-        value: &str,
-        tags: &[(&str, &str)],
-    ) -> Result<String, SeedError> {
-        self.change(|world, at| {
-            let place = (region.to_owned(), name.to_owned());
-            if world.account(&self.account)?.secrets.contains_key(&place) {
-                return Err(AwsError::exists("Secret", name));
-            }
-            let value = SecretValue::Text(value.to_owned());
-            let mut secret = new_secret(
-                &mut world.rng,
-                &self.account,
-                (region, name),
-                at.now,
-                Some(value),
-                None,
-            );
-            secret.tags = tags_of(tags);
-            let arn = secret.arn.clone();
-            world.account_mut(&self.account)?.secrets.insert(place, secret);
-            Ok(arn)
-        })
-    }
-
     fn inline(
         &self,
         holder: Holder,
@@ -378,7 +344,7 @@ impl<'s> Seeder<'s> {
         })
     }
 
-    fn change<T>(
+    pub(crate) fn change<T>(
         &self,
         change: impl FnOnce(&mut World, &Moment) -> Result<T, AwsError>,
     ) -> Result<T, SeedError> {
@@ -401,7 +367,7 @@ fn pair(world: &World, id: &str) -> KeyPair {
     KeyPair { access_key_id: id.to_owned(), secret_access_key: secret }
 }
 
-fn tags_of(tags: &[(&str, &str)]) -> Tags {
+pub(crate) fn tags_of(tags: &[(&str, &str)]) -> Tags {
     tags.iter()
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
         .collect::<BTreeMap<_, _>>()

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 
 use super::clock::SandboxClock;
 use super::config::SandboxConfig;
+use super::due::advance;
 use super::error::AwsError;
 use super::faults::{Fault, Faults, Plan, Struck};
 use super::log::{CallLog, CallRecord};
@@ -48,6 +49,7 @@ impl Shared {
         let clock = SandboxClock::default();
         let throttles = Throttles::default();
         throttles.set(config.throttles.clone());
+        throttles.keep_published(config.published_rates);
         Self {
             world: Mutex::new(World::new(config, clock.now())),
             clock,
@@ -58,8 +60,14 @@ impl Shared {
         }
     }
 
+    /// The world as it is now: what fell due since the last look has happened, and is in the log.
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        advance(&mut world, self.clock.now());
+        for record in world.happened.drain(..) {
+            self.log.push(record);
+        }
+        world
     }
 
     pub(crate) fn latency(&self) -> Duration {

@@ -74,7 +74,8 @@ fn attempt(
     trace.account.clone_from(&caller.account);
     trace.caller = caller.arn();
     let (service, operation) = (request.service, request.operation.as_str());
-    if !throttles.admit(&caller.account, &caller.key_id, service, operation, monotonic()) {
+    let whose = (caller.account.as_str(), caller.region.as_str());
+    if !throttles.admit(whose, &caller.key_id, service, operation, monotonic()) {
         return Err(throttled(service));
     }
     match (&request.input, service) {

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::published_rates;
 use super::request::Service;
 
 /// A limit on the rate of calls.
@@ -21,6 +22,12 @@ pub struct ThrottleRule {
     /// Only this operation's calls.
     #[serde(default)]
     pub operation: Option<String>,
+    /// Only the calls of these operations, which share their bucket; all when empty.
+    #[serde(default)]
+    pub operations: Vec<String>,
+    /// One bucket for each region, as the services have it that are regional.
+    #[serde(default)]
+    pub per_region: bool,
     /// One bucket for each operation, as AWS mostly has it, instead of one for them all.
     #[serde(default)]
     pub per_operation: bool,
@@ -40,6 +47,8 @@ impl ThrottleRule {
             account: None,
             service: None,
             operation: None,
+            operations: Vec::new(),
+            per_region: false,
             per_operation: false,
             rate,
             burst,
@@ -48,7 +57,9 @@ impl ThrottleRule {
     }
 
     fn covers(&self, account: &str, key: &str, service: Service, operation: &str) -> bool {
-        self.account.as_deref().is_none_or(|it| it == account)
+        let named = self.operations.is_empty() || self.operations.iter().any(|it| it == operation);
+        named
+            && self.account.as_deref().is_none_or(|it| it == account)
             && self.service.is_none_or(|it| it == service)
             && self.operation.as_deref().is_none_or(|it| it == operation)
             && !self.exempt_keys.iter().any(|it| it == key)
@@ -62,6 +73,7 @@ pub(crate) struct Throttles(Mutex<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     rules: Vec<ThrottleRule>,
+    published: Vec<ThrottleRule>,
     buckets: HashMap<(usize, String, String), Bucket>,
 }
 
@@ -73,27 +85,41 @@ struct Bucket {
 
 impl Throttles {
     pub(crate) fn set(&self, rules: Vec<ThrottleRule>) {
-        *self.lock() = Inner { rules, buckets: HashMap::new() };
+        let mut inner = self.lock();
+        inner.rules = rules;
+        inner.buckets.clear();
+    }
+
+    /// Keeps Secrets Manager's published rates beside the other rules, or no longer does.
+    pub(crate) fn keep_published(&self, keep: bool) {
+        let mut inner = self.lock();
+        inner.published = if keep { published_rates::rules() } else { Vec::new() };
+        inner.buckets.clear();
+    }
+
+    pub(crate) fn keeps_published(&self) -> bool {
+        !self.lock().published.is_empty()
     }
 
     /// Takes a token from every bucket that counts this call, or from none and says no.
     pub(crate) fn admit(
         &self,
-        account: &str,
+        (account, region): (&str, &str),
         key: &str,
         service: Service,
         operation: &str,
         now: Instant,
     ) -> bool {
         let mut inner = self.lock();
-        let Inner { rules, buckets } = &mut *inner;
+        let Inner { rules, published, buckets } = &mut *inner;
         let mut wanted = Vec::new();
-        for (place, rule) in rules.iter().enumerate() {
+        for (place, rule) in rules.iter().chain(published.iter()).enumerate() {
             if !rule.covers(account, key, service, operation) {
                 continue;
             }
             let name = if rule.per_operation { operation } else { "" };
-            let place = (place, account.to_owned(), name.to_owned());
+            let region = if rule.per_region { region } else { "" };
+            let place = (place, format!("{account}/{region}"), name.to_owned());
             let burst = rule.burst.max(1.0);
             let bucket = buckets
                 .entry(place.clone())
@@ -131,7 +157,8 @@ mod tests {
         let throttles = Throttles::default();
         throttles.set(vec![ThrottleRule::per_account(10.0, 2.0)]);
         let start = monotonic();
-        let admit = |account, at| throttles.admit(account, "AKIA", Service::Iam, "GetUser", at);
+        let admit =
+            |account, at| throttles.admit((account, "r"), "AKIA", Service::Iam, "GetUser", at);
         assert!(admit("1", start));
         assert!(admit("1", start));
         assert!(!admit("1", start));
@@ -146,7 +173,7 @@ mod tests {
         let rule = ThrottleRule { per_operation: true, ..ThrottleRule::per_account(1.0, 1.0) };
         throttles.set(vec![ThrottleRule { exempt_keys: vec!["FREE".to_owned()], ..rule }]);
         let now = monotonic();
-        let admit = |key, operation| throttles.admit("1", key, Service::Iam, operation, now);
+        let admit = |key, operation| throttles.admit(("1", "r"), key, Service::Iam, operation, now);
         assert!(admit("K", "GetUser"));
         assert!(admit("K", "ListUsers"));
         assert!(!admit("K", "GetUser"));

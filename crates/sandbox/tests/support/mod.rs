@@ -43,6 +43,23 @@ pub(crate) fn clients_in(
     credentials: &Credentials,
     region: &str,
 ) -> Clients {
+    retrying(sandbox, credentials, region, RetryConfig::disabled())
+}
+
+/// The root user's clients, which learn the sandbox's time from its answers, as the SDK does
+/// where it may try again.
+pub(crate) fn on_its_clock(sandbox: &SandboxHandle, region: &str) -> Clients {
+    let retry = RetryConfig::standard().with_max_attempts(2);
+    let retry = retry.with_initial_backoff(std::time::Duration::from_millis(1));
+    retrying(sandbox, &long_term(&sandbox.root_key(ACCOUNT).unwrap()), region, retry)
+}
+
+fn retrying(
+    sandbox: &SandboxHandle,
+    credentials: &Credentials,
+    region: &str,
+    retry: RetryConfig,
+) -> Clients {
     let region = region.to_owned();
     let config = aws_config::SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -51,7 +68,7 @@ pub(crate) fn clients_in(
         .credentials_provider(aws_sdk_iam::config::SharedCredentialsProvider::new(
             credentials.clone(),
         ))
-        .retry_config(RetryConfig::disabled())
+        .retry_config(retry)
         .build();
     Clients {
         iam: aws_sdk_iam::Client::new(&config),

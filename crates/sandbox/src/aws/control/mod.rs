@@ -5,7 +5,7 @@
 //! | `GET /_sandbox/health` | `{"status":"ok"}` once it serves |
 //! | `GET /_sandbox/accounts` | the accounts, each with its root access key |
 //! | `POST /_sandbox/accounts` | `{"account":"222222222222"}` adds one |
-//! | `GET`, `PATCH /_sandbox/settings` | spread delay, page size, latency, regions, clock offset, throttles |
+//! | `GET`, `PATCH /_sandbox/settings` | spread delay, replica delay, page size, latency, regions, clock offset, throttles, published rates |
 //! | `POST /_sandbox/settle` | makes every change made so far hold at once |
 //! | `GET`, `POST`, `DELETE /_sandbox/faults` | lists, adds, clears faults ([`super::FaultRule`]) |
 //! | `DELETE /_sandbox/faults/{id}` | takes one fault away |
@@ -16,7 +16,10 @@
 //! | `POST /_sandbox/keys` | `{"ids":[…]}`: the same for many |
 //! | `POST /_sandbox/try` | tries a credential ([`super::Attempt`]) |
 //! | `POST /_sandbox/seed` | makes users with keys, in bulk ([`SeedRequest`]) |
+//! | `POST /_sandbox/secrets` | makes a secret with all that one can have ([`SecretRequest`]) |
+//! | `POST /_sandbox/rotation` | says what a secret's rotation function does ([`RotationRequest`]) |
 
+mod secrets;
 mod seeding;
 mod settings;
 
@@ -36,6 +39,7 @@ use super::seed::Seeder;
 use super::server::Shared;
 use super::try_credential::{Attempt, Verdict, attempt};
 
+pub use secrets::{RotationRequest, SecretRequest};
 pub use seeding::{SeedRequest, SeedResponse, SeededUser, UserSeed};
 pub use settings::{Settings, SettingsPatch};
 
@@ -57,6 +61,8 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
         .route("/keys/{id}", get(key_state))
         .route("/try", post(try_one))
         .route("/seed", post(seeding::seed))
+        .route("/secrets", post(secrets::make))
+        .route("/rotation", post(secrets::set_rotation))
         .fallback(async || refusal(StatusCode::NOT_FOUND, "the sandbox has no such control"))
 }
 
@@ -140,10 +146,12 @@ impl LogQuery {
 }
 
 async fn calls(State(shared): Controls, Query(query): Query<LogQuery>) -> Json<Vec<CallRecord>> {
+    drop(shared.world()); // what fell due belongs into the log
     Json(shared.log.page(false, query.after, query.limit))
 }
 
 async fn changes(State(shared): Controls, Query(query): Query<LogQuery>) -> Json<Vec<CallRecord>> {
+    drop(shared.world());
     Json(shared.log.page(true, query.after, query.limit))
 }
 

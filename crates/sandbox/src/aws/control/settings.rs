@@ -17,6 +17,10 @@ use crate::aws::throttle::ThrottleRule;
 pub struct Settings {
     /// How long a change takes to hold.
     pub spread_delay_ms: i64,
+    /// How long a change to a secret takes to arrive in its replicas.
+    pub replica_delay_ms: i64,
+    /// Whether Secrets Manager's published rates are kept.
+    pub published_rates: bool,
     /// The largest page of a listing.
     pub page_size: usize,
     /// How long each call takes before it is looked at.
@@ -34,6 +38,12 @@ pub struct SettingsPatch {
     /// How long a change takes to hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spread_delay_ms: Option<u64>,
+    /// How long a change to a secret takes to arrive in its replicas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica_delay_ms: Option<u64>,
+    /// Whether Secrets Manager's published rates are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published_rates: Option<bool>,
     /// The largest page of a listing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page_size: Option<usize>,
@@ -65,6 +75,9 @@ pub(super) async fn change(
         if let Some(delay) = patch.spread_delay_ms {
             settings.spread_delay = bounded(Duration::from_millis(delay));
         }
+        if let Some(delay) = patch.replica_delay_ms {
+            settings.replica_delay = bounded(Duration::from_millis(delay));
+        }
         if let Some(size) = patch.page_size {
             settings.page_size = size.max(1);
         }
@@ -81,6 +94,9 @@ pub(super) async fn change(
     if let Some(rules) = patch.throttles {
         shared.throttles.set(rules);
     }
+    if let Some(keep) = patch.published_rates {
+        shared.throttles.keep_published(keep);
+    }
     Json(read(&shared))
 }
 
@@ -88,6 +104,8 @@ fn read(shared: &Shared) -> Settings {
     let settings = shared.world().settings.clone();
     Settings {
         spread_delay_ms: settings.spread_delay.num_milliseconds(),
+        replica_delay_ms: settings.replica_delay.num_milliseconds(),
+        published_rates: shared.throttles.keeps_published(),
         page_size: settings.page_size,
         latency_ms: u64::try_from(shared.latency().as_millis()).unwrap_or(u64::MAX),
         regions: settings.regions,

@@ -7,7 +7,7 @@ use crate::aws::call::{Call, Operation, Target};
 use crate::aws::error::AwsError;
 use crate::aws::ids;
 use crate::aws::paging::page;
-use crate::aws::policy::Document;
+use crate::aws::policy::{Document, Kind};
 use crate::aws::state::{Grants, Holder, Role, Spread, World};
 use crate::aws::xml::Xml;
 
@@ -53,7 +53,8 @@ fn create(call: &mut Call<'_>) -> Result<Xml, AwsError> {
     if call.account()?.roles.contains(&name) {
         return Err(AwsError::exists("Role", &name));
     }
-    let trust = trust::tie(call.world, call.params.required("AssumeRolePolicyDocument")?)?;
+    let trust =
+        trust::tie(call.world, call.params.required("AssumeRolePolicyDocument")?, Kind::Trust)?;
     let boundary = super::boundaries::wanted(call)?;
     let role = Role {
         id: ids::unique_id(&mut call.world.rng, "AROA"),
@@ -94,7 +95,7 @@ fn create_service_linked(call: &mut Call<'_>) -> Result<Xml, AwsError> {
     let text = format!(
         r#"{{"Version":"2012-10-17","Statement":[{{"Action":["sts:AssumeRole"],"Effect":"Allow","Principal":{{"Service":["{service}"]}}}}]}}"#
     );
-    let trust = trust::tie(call.world, &text)?;
+    let trust = trust::tie(call.world, &text, Kind::Trust)?;
     let role = Role {
         id: ids::unique_id(&mut call.world.rng, "AROA"),
         name,
@@ -157,7 +158,7 @@ fn update(call: &mut Call<'_>) -> Result<Xml, AwsError> {
 fn update_trust(call: &mut Call<'_>) -> Result<Xml, AwsError> {
     let name = call.params.required("RoleName")?;
     refuse_service_linked(call.account()?.role(name)?)?;
-    let trust = trust::tie(call.world, call.params.required("PolicyDocument")?)?;
+    let trust = trust::tie(call.world, call.params.required("PolicyDocument")?, Kind::Trust)?;
     let size = Document::counted_size(&trust.document.text);
     if size > TRUST_QUOTA {
         let message = format!("Cannot exceed quota for ACLSizePerRole: {TRUST_QUOTA}");

@@ -1,4 +1,5 @@
-//! Trust policies: users and roles in them are tied to unique ids when the policy is put.
+//! Trust and resource policies: users and roles in them are tied to unique ids when the policy is
+//! put.
 //!
 //! AWS: IAM User Guide, "AWS JSON policy elements: Principal": IAM turns a principal's ARN into
 //! its unique id on saving, and shows the id where the principal has been deleted since. A policy
@@ -12,11 +13,11 @@ use crate::aws::policy::{Document, Kind};
 use crate::aws::state::World;
 use crate::aws::state::role::Trust;
 
-/// Reads a trust policy and ties its users and roles to their ids.
-pub(crate) fn tie(world: &World, text: &str) -> Result<Trust, AwsError> {
-    Document::parse(text, Kind::Trust)?;
+/// Reads a trust or resource policy and ties its users and roles to their ids.
+pub(crate) fn tie(world: &World, text: &str, kind: Kind) -> Result<Trust, AwsError> {
+    Document::parse(text, kind)?;
     let text = rewrite(text, |name| canonical(world, name));
-    let mut document = Document::parse(&text, Kind::Trust)?;
+    let mut document = Document::parse(&text, kind)?;
     let mut bindings = Vec::new();
     for principal in document.statements.iter_mut().flat_map(|it| &mut it.principals) {
         match principal {
@@ -35,7 +36,7 @@ pub(crate) fn tie(world: &World, text: &str) -> Result<Trust, AwsError> {
     Ok(Trust { document, bindings })
 }
 
-/// The trust policy as IAM shows it now: whoever was deleted appears by id.
+/// The policy as AWS shows it now: whoever was deleted appears by id.
 pub(crate) fn shown(world: &World, trust: &Trust) -> String {
     let stale: Vec<_> =
         trust.bindings.iter().filter(|(_, id)| arn_of(world, id).is_none()).collect();

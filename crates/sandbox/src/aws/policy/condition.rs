@@ -128,6 +128,30 @@ impl Condition {
         Ok(Self { test, negated, if_exists, quantifier, key, values })
     }
 
+    /// Whether it holds for chosen callers only, whoever else there is.
+    pub(super) fn narrows_who(&self) -> bool {
+        const KEYS: [&str; 9] = [
+            "aws:principalaccount",
+            "aws:principalarn",
+            "aws:principalorgid",
+            "aws:principalorgpaths",
+            "aws:sourceaccount",
+            "aws:sourcearn",
+            "aws:sourcevpc",
+            "aws:sourcevpce",
+            "aws:userid",
+        ];
+        let tests = matches!(self.test, Test::Equals | Test::EqualsIgnoringCase | Test::Like);
+        let open = self.values.iter().any(|value| value.contains('*') || value.contains('?'));
+        let every = self.quantifier == Quantifier::AllValues;
+        KEYS.contains(&self.key.as_str())
+            && tests
+            && !self.negated
+            && !self.if_exists
+            && !open
+            && !every
+    }
+
     pub(crate) fn holds(&self, context: &Context) -> bool {
         let found = context.get(&self.key);
         if self.test == Test::Null {

@@ -13,6 +13,8 @@ pub(crate) enum Kind {
     Identity,
     /// A role's trust policy: it names principals and no resources.
     Trust,
+    /// On a secret: it names principals and resources.
+    Resource,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +72,15 @@ impl Document {
             .collect::<Result<Vec<_>, _>>()?;
         refuse_repeated_sids(&statements)?;
         Ok(Self { text: text.to_owned(), statements })
+    }
+
+    /// Whether a statement allows every principal, and no condition narrows whom.
+    pub(crate) fn is_public(&self) -> bool {
+        self.statements.iter().any(|statement| {
+            statement.effect == Effect::Allow
+                && statement.principals.contains(&Principal::Anyone)
+                && !statement.conditions.iter().any(Condition::narrows_who)
+        })
     }
 
     /// The document's length as IAM's quotas count it: characters that are not white space.
@@ -150,8 +161,8 @@ fn parse_principals(object: &Map<String, Value>, kind: Kind) -> Result<Vec<Princ
         (Some(_), Kind::Identity) => {
             Err(malformed("Policy document should not specify a principal."))
         }
-        (None, Kind::Trust) => Err(malformed("Missing required field Principal")),
-        (Some(value), Kind::Trust) => Principal::parse_all(value),
+        (None, Kind::Trust | Kind::Resource) => Err(malformed("Missing required field Principal")),
+        (Some(value), Kind::Trust | Kind::Resource) => Principal::parse_all(value),
     }
 }
 
@@ -159,8 +170,10 @@ fn parse_resources(object: &Map<String, Value>, kind: Kind) -> Result<Patterns, 
     match (Patterns::parse(object, "Resource", "NotResource")?, kind) {
         (Some(_), Kind::Trust) => Err(malformed("Has prohibited field Resource")),
         (None, Kind::Trust) => Ok(Patterns::anything()),
-        (None, Kind::Identity) => Err(malformed("Policy statement must contain resources.")),
-        (Some(resources), Kind::Identity) => {
+        (None, Kind::Identity | Kind::Resource) => {
+            Err(malformed("Policy statement must contain resources."))
+        }
+        (Some(resources), Kind::Identity | Kind::Resource) => {
             let bad = resources.patterns.iter().find(|it| *it != "*" && !it.starts_with("arn:"));
             match bad {
                 Some(bad) => {

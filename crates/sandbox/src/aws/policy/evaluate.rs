@@ -42,7 +42,7 @@ pub(crate) fn judge<'a>(
 }
 
 impl Statement {
-    fn speaks_of(&self, question: &Question<'_>) -> bool {
+    pub(super) fn speaks_of(&self, question: &Question<'_>) -> bool {
         self.actions.speak_of_action(question.action)
             && self.resources.speak_of_resource(question)
             && self.conditions.iter().all(|condition| condition.holds(question.context))
@@ -50,7 +50,7 @@ impl Statement {
 }
 
 impl Patterns {
-    pub(super) fn speak_of_action(&self, action: &str) -> bool {
+    fn speak_of_action(&self, action: &str) -> bool {
         let hit = self.patterns.iter().any(|it| pattern::matches_ignoring_case(it, action));
         hit != self.negated
     }

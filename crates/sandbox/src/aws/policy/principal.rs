@@ -1,9 +1,9 @@
-//! Principals of a trust policy: who may take the role.
+//! Principals of a trust policy or a resource policy: whom it speaks of.
 
 use serde_json::Value;
 
-use super::condition::Context;
 use super::document::{Document, Effect, malformed, strings};
+use super::evaluate::Question;
 use super::pattern;
 use crate::aws::error::AwsError;
 
@@ -92,7 +92,7 @@ pub(crate) struct Asker {
     pub(crate) id: String,
 }
 
-/// What a trust policy says to an asker.
+/// What a trust or resource policy says to an asker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admission {
     /// A statement denies it.
@@ -105,18 +105,11 @@ pub(crate) enum Admission {
     Unmentioned,
 }
 
-/// Asks a trust policy whether `asker` may do `action`.
-pub(crate) fn admits(
-    document: &Document,
-    asker: &Asker,
-    action: &str,
-    context: &Context,
-) -> Admission {
+/// Asks a trust or resource policy whether `asker` may do what is asked.
+pub(crate) fn admits(document: &Document, asker: &Asker, question: &Question<'_>) -> Admission {
     let mut admission = Admission::Unmentioned;
     for statement in &document.statements {
-        let speaks = statement.actions.speak_of_action(action)
-            && statement.conditions.iter().all(|condition| condition.holds(context));
-        if !speaks {
+        if !statement.speaks_of(question) {
             continue;
         }
         let by_name = statement.principals.iter().any(|it| names(it, asker));
@@ -145,6 +138,7 @@ fn names(principal: &Principal, asker: &Asker) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::condition::Context;
     use super::super::document::Kind;
     use super::*;
 
@@ -156,12 +150,18 @@ mod tests {
         }
     }
 
+    fn ask_document(document: &Document) -> Admission {
+        let context = Context::default();
+        let question = Question { action: "sts:AssumeRole", resource: "role", context: &context };
+        admits(document, &asker(), &question)
+    }
+
     fn ask(principal: &str) -> Admission {
         let text = format!(
             r#"{{"Statement":{{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{principal}}}}}"#
         );
         let document = Document::parse(&text, Kind::Trust).unwrap();
-        admits(&document, &asker(), "sts:AssumeRole", &Context::default())
+        ask_document(&document)
     }
 
     #[test]
@@ -183,8 +183,7 @@ mod tests {
             {"Effect":"Allow","Action":"sts:AssumeRole","Principal":"*"},
             {"Effect":"Deny","Action":"sts:*","Principal":{"AWS":"111111111111"}}]}"#;
         let document = Document::parse(text, Kind::Trust).unwrap();
-        let admission = admits(&document, &asker(), "sts:AssumeRole", &Context::default());
-        assert_eq!(admission, Admission::Denied);
+        assert_eq!(ask_document(&document), Admission::Denied);
     }
 
     #[test]

@@ -1,69 +1,56 @@
 //! Making a secret.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use chrono::{DateTime, Utc};
+use chrono::TimeDelta;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
-use super::SmCall;
-use super::input::{Input, invalid};
+use super::input::invalid;
+use super::replicate::{replicas_wanted, replication_status};
+use super::{SmCall, refusals, tag};
 use crate::aws::error::AwsError;
 use crate::aws::ids;
+use crate::aws::state::agenda::Place;
 use crate::aws::state::secret::SecretValue;
-use crate::aws::state::{Secret, SecretVersion, Tags};
-
-/// AWS: Secrets Manager User Guide, "Secrets Manager quotas".
-const LARGEST_VALUE: usize = 65_536;
+use crate::aws::state::{Moment, Secret};
 
 pub(super) fn create(call: &mut SmCall<'_>) -> Result<Value, AwsError> {
     let name = call.input.required("Name")?;
     check_name(name)?;
     let (region, account) = (call.caller.region.clone(), call.caller.account.clone());
-    call.permit(&format!("arn:aws:secretsmanager:{region}:{account}:secret:{name}"))?;
-    let value = value_of(call.input)?;
+    call.permit_on(&format!("arn:aws:secretsmanager:{region}:{account}:secret:{name}"))?;
+    let (value, token) = (call.input.value()?, call.input.token()?);
     let tags = call.input.tags()?;
-    let token = call.input.text("ClientRequestToken")?;
-    let place = (region.clone(), name.to_owned());
-    if let Some(present) = call.world.account(&account)?.secrets.get(&place) {
-        return repeated(present, token, value.as_ref());
+    tag::check(&tags)?;
+    let (description, kms_key) = (call.input.description()?, call.input.kms_key()?);
+    let wanted = replicas_wanted(call, &region)?;
+    let place = Place { account, region, name: name.to_owned() };
+    if let Some(present) = call.world.secret(&place) {
+        let reply = repeated(present, token, value.as_ref());
+        call.unchanged();
+        return reply;
     }
-    let now = call.at.now;
-    let mut secret = new_secret(&mut call.world.rng, &account, (&region, name), now, value, token);
-    secret.tags = tags;
-    secret.description = call.input.text("Description")?.map(str::to_owned);
-    secret.kms_key = call.input.text("KmsKeyId")?.map(str::to_owned);
-    let reply = answer(&secret);
-    call.world.account_mut(&account)?.secrets.insert(place, secret);
-    Ok(reply)
+    let arn = arn_for(&mut call.world.rng, &place);
+    let mut secret = Secret::new(arn, (&place.region, name), call.at.now);
+    secret.content.tags = tags;
+    secret.content.description = description.map(str::to_owned);
+    secret.content.kms_key = kms_key.filter(|key| !key.is_empty()).map(str::to_owned);
+    if let Some(value) = value {
+        let id = token.map_or_else(|| ids::uuid(&mut call.world.rng), str::to_owned);
+        // A new secret can be read at once.
+        let at = Moment { delay: TimeDelta::zero(), ..call.at };
+        secret.content.store(&id, Some(value), &["AWSCURRENT".to_owned()], &at);
+    }
+    call.world.account_mut(&place.account)?.secrets.insert(secret);
+    call.replicate(&place, wanted)?;
+    call.touched = Some(place.clone());
+    Ok(answer(call.secret(&place)?))
 }
 
-/// A secret whose first version, where it has a value, is `AWSCURRENT`.
-pub(crate) fn new_secret(
-    rng: &mut StdRng,
-    account: &str,
-    (region, name): (&str, &str),
-    now: DateTime<Utc>,
-    value: Option<SecretValue>,
-    version: Option<&str>,
-) -> Secret {
+/// A new ARN for a secret of this name: AWS ends it with six letters and digits of its own.
+pub(crate) fn arn_for(rng: &mut StdRng, place: &Place) -> String {
+    let Place { account, region, name } = place;
     let end = ids::suffix(rng, 6);
-    let version = version.map_or_else(|| ids::uuid(rng), str::to_owned);
-    let versions = value.map(|value| {
-        let stages = BTreeSet::from(["AWSCURRENT".to_owned()]);
-        (version, SecretVersion { value, created: now, stages })
-    });
-    Secret {
-        arn: format!("arn:aws:secretsmanager:{region}:{account}:secret:{name}-{end}"),
-        name: name.to_owned(),
-        description: None,
-        kms_key: None,
-        created: now,
-        changed: now,
-        accessed: None,
-        tags: Tags::new(),
-        versions: versions.into_iter().collect::<BTreeMap<_, _>>(),
-    }
+    format!("arn:aws:secretsmanager:{region}:{account}:secret:{name}-{end}")
 }
 
 /// A call made again with the same token and value is the same call.
@@ -72,8 +59,14 @@ fn repeated(
     token: Option<&str>,
     value: Option<&SecretValue>,
 ) -> Result<Value, AwsError> {
-    let version = token.and_then(|token| present.versions.get(token));
-    if version.is_some_and(|version| Some(&version.value) == value) {
+    if present.deleted.is_some() {
+        return Err(refusals::out_of_state(
+            "You can't create this secret because a secret with this name is already scheduled \
+             for deletion.",
+        ));
+    }
+    let version = token.and_then(|token| present.content.versions.get(token));
+    if version.is_some_and(|version| version.value.as_ref() == value) {
         return Ok(answer(present));
     }
     let message =
@@ -82,30 +75,23 @@ fn repeated(
 }
 
 fn answer(secret: &Secret) -> Value {
-    let version = secret.staged("AWSCURRENT").map(|(id, _)| id);
-    json!({ "ARN": secret.arn, "Name": secret.name, "VersionId": version })
-}
-
-fn value_of(input: Input<'_>) -> Result<Option<SecretValue>, AwsError> {
-    let value = match (input.text("SecretString")?, input.text("SecretBinary")?) {
-        (Some(_), Some(_)) => {
-            return Err(invalid(
-                "You can't specify both a binary secret value and a string secret value in the same secret.",
-            ));
-        }
-        (Some(text), None) => (text.len(), SecretValue::Text(text.to_owned())),
-        (None, Some(binary)) => (binary.len() / 4 * 3, SecretValue::Binary(binary.to_owned())),
-        (None, None) => return Ok(None),
-    };
-    if value.0 > LARGEST_VALUE {
-        return Err(invalid(format!("The secret value must have at most {LARGEST_VALUE} bytes")));
+    let version = secret.content.labelled("AWSCURRENT");
+    let mut reply = json!({ "ARN": secret.arn, "Name": secret.name });
+    if let Some(version) = version {
+        reply["VersionId"] = json!(version);
     }
-    Ok(Some(value.1))
+    if !secret.replicas.is_empty() {
+        reply["ReplicationStatus"] = replication_status(secret);
+    }
+    reply
 }
 
 fn check_name(name: &str) -> Result<(), AwsError> {
-    let allowed = |it: char| it.is_ascii_alphanumeric() || "/_+=.@-".contains(it);
-    if name.is_empty() || name.len() > 512 || !name.chars().all(allowed) {
+    let allowed = |it: char| it.is_ascii_alphanumeric() || "/_+=.@-!".contains(it);
+    if name.len() > 512 {
+        return Err(invalid("Name must have at most 512 characters"));
+    }
+    if !name.chars().all(allowed) {
         return Err(AwsError::new(
             400,
             "ValidationException",

@@ -1,43 +1,26 @@
-//! Finding secrets.
-
-use std::ops::Bound;
+//! `ListSecrets`.
 
 use serde_json::{Value, json};
 
 use super::SmCall;
-use super::input::{Input, invalid};
-use super::read::entry;
+use super::describe::entry;
+use super::input::invalid;
+use super::search::Filters;
 use crate::aws::error::AwsError;
-use crate::aws::paging::{cut, decode};
-use crate::aws::state::Secret;
+use crate::aws::paging::{Page, cut};
+use crate::aws::state::{Secret, Secrets};
 
 pub(super) fn list(call: &mut SmCall<'_>) -> Result<Value, AwsError> {
-    call.permit("*")?;
-    let filters = call.input.list("Filters");
-    let filters = filters.iter().map(Filter::read).collect::<Result<Vec<_>, _>>()?;
-    let asked = match call.input.number("MaxResults") {
-        Some(asked @ 1..=100) => usize::try_from(asked).unwrap_or(100),
-        None => 100,
-        Some(_) => return Err(invalid("MaxResults must be between 1 and 100")),
-    };
-    let after = call.input.text("NextToken")?.map(|token| {
-        let bad =
-            |_| AwsError::new(400, "InvalidNextTokenException", "The NextToken value is invalid.");
-        decode(token).map_err(bad)
-    });
-    let after = after.transpose()?;
-    let region = call.caller.region.clone();
-    let from = match after {
-        Some(name) => Bound::Excluded((region.clone(), name)),
-        None => Bound::Included((region.clone(), String::new())),
-    };
+    call.permit_on("*")?;
+    let filters = Filters::read(call.input)?;
+    let doomed = call.input.flag("IncludePlannedDeletion")?.unwrap_or(false);
+    let size = call.input.page_size(100)?.min(call.world.settings.page_size);
+    let order = Order::read(call)?;
+    let after = call.input.after()?;
     let secrets = &call.world.account(&call.caller.account)?.secrets;
-    let entries = secrets
-        .range((from, Bound::Unbounded))
-        .take_while(|((it, _), _)| *it == region)
-        .filter(|(_, secret)| filters.iter().all(|filter| filter.admits(secret)))
-        .map(|((_, name), secret)| (name.clone(), secret));
-    let page = cut(entries, asked.min(call.world.settings.page_size));
+    let region = &call.caller.region;
+    let shown = |secret: &&Secret| (doomed || secret.deleted.is_none()) && filters.admit(secret);
+    let page = order.page(secrets, region, shown, after, size)?;
     let list: Vec<Value> = page.items.iter().map(|it| Value::Object(entry(it))).collect();
     let mut reply = json!({ "SecretList": list });
     if let Some(token) = page.token() {
@@ -46,59 +29,80 @@ pub(super) fn list(call: &mut SmCall<'_>) -> Result<Value, AwsError> {
     Ok(reply)
 }
 
-/// One filter: any of its values suffices, and a value beginning with `!` must not match.
-struct Filter<'a> {
-    key: FilterKey,
-    values: Vec<&'a str>,
+/// In which order secrets are listed.
+struct Order {
+    by: SortBy,
+    descending: bool,
 }
 
-#[derive(Clone, Copy)]
-enum FilterKey {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SortBy {
+    Created,
+    Accessed,
+    Changed,
     Name,
-    Description,
-    TagKey,
-    TagValue,
-    All,
 }
 
-impl<'a> Filter<'a> {
-    fn read(value: &'a Value) -> Result<Self, AwsError> {
-        let input = Input::new(value);
-        let key = match input.required("Key")? {
-            "name" => FilterKey::Name,
-            "description" => FilterKey::Description,
-            "tag-key" => FilterKey::TagKey,
-            "tag-value" => FilterKey::TagValue,
-            "all" => FilterKey::All,
-            other => {
-                return Err(invalid(format!("the sandbox does not know the filter key {other}")));
-            }
+impl Order {
+    fn read(call: &SmCall<'_>) -> Result<Self, AwsError> {
+        let by = match call.input.text("SortBy")? {
+            None | Some("created-date") => SortBy::Created,
+            Some("last-accessed-date") => SortBy::Accessed,
+            Some("last-changed-date") => SortBy::Changed,
+            Some("name") => SortBy::Name,
+            Some(other) => return Err(invalid(format!("Invalid SortBy: {other}"))),
         };
-        let values = input.list("Values").iter().filter_map(Value::as_str).collect();
-        Ok(Self { key, values })
+        let descending = match call.input.text("SortOrder")? {
+            None | Some("asc") => false,
+            Some("desc") => true,
+            Some(other) => return Err(invalid(format!("Invalid SortOrder: {other}"))),
+        };
+        Ok(Self { by, descending })
     }
 
-    fn admits(&self, secret: &Secret) -> bool {
-        self.values.iter().any(|value| match value.strip_prefix('!') {
-            Some(value) => !self.found(secret, value),
-            None => self.found(secret, value),
-        })
-    }
-
-    /// Names and tags are matched by prefix, with case; descriptions without.
-    fn found(&self, secret: &Secret, value: &str) -> bool {
-        let lower = value.to_lowercase();
-        let description = secret.description.as_deref().unwrap_or_default().to_lowercase();
-        let by_name = || secret.name.starts_with(value);
-        let by_description = || description.split_whitespace().any(|word| word.starts_with(&lower));
-        let by_key = || secret.tags.keys().any(|it| it.starts_with(value));
-        let by_value = || secret.tags.values().any(|it| it.starts_with(value));
-        match self.key {
-            FilterKey::Name => by_name(),
-            FilterKey::Description => by_description(),
-            FilterKey::TagKey => by_key(),
-            FilterKey::TagValue => by_value(),
-            FilterKey::All => by_name() || by_description() || by_key() || by_value(),
+    fn page<'a>(
+        &self,
+        secrets: &'a Secrets,
+        region: &'a str,
+        shown: impl Fn(&&Secret) -> bool,
+        after: Option<String>,
+        size: usize,
+    ) -> Result<Page<&'a Secret>, AwsError> {
+        if self.by == SortBy::Created && !self.descending {
+            // The usual order is kept at hand: pages of very many secrets are cut out of it.
+            let after = after.map(|key| age_of(&key)).transpose()?;
+            let entries = secrets.by_age(region, after).filter(shown);
+            return Ok(cut(entries.map(|secret| (self.key(secret), secret)), size));
         }
+        let entries = secrets.by_age(region, None).filter(shown);
+        let mut entries: Vec<_> = entries.map(|secret| (self.key(secret), secret)).collect();
+        entries.sort_by(|left, right| left.0.cmp(&right.0));
+        if self.descending {
+            entries.reverse();
+        }
+        let follows =
+            |key: &str, after: &str| if self.descending { key < after } else { key > after };
+        entries.retain(|(key, _)| after.as_ref().is_none_or(|after| follows(key, after)));
+        Ok(cut(entries.into_iter(), size))
     }
+
+    fn key(&self, secret: &Secret) -> String {
+        let time = match self.by {
+            SortBy::Name => return secret.name.clone(),
+            SortBy::Created => Some(secret.created),
+            SortBy::Accessed => secret.accessed,
+            SortBy::Changed => Some(secret.content.changed),
+        };
+        let micros = time.map_or(0, |time| time.timestamp_micros());
+        format!("{micros:020}/{}", secret.name)
+    }
+}
+
+/// The age and the name in a key.
+fn age_of(key: &str) -> Result<(i64, String), AwsError> {
+    let parts = key.split_once('/').and_then(|(age, name)| Some((age.parse().ok()?, name)));
+    let (age, name) = parts.ok_or_else(|| {
+        AwsError::new(400, "InvalidNextTokenException", "The NextToken value is invalid.")
+    })?;
+    Ok((age, name.to_owned()))
 }

@@ -1,24 +1,41 @@
-//! Secrets Manager, JSON 1.1: what finding and reading a secret needs.
+//! Secrets Manager, JSON 1.1.
 //!
-//! An operation is one line of [`OPERATIONS`] and one function; each gets an [`SmCall`] that has
-//! been authenticated, and asks [`SmCall::permit`] once it knows which secret it is about.
+//! An operation is one line of [`operations::OPERATIONS`] and one function; each gets an [`SmCall`]
+//! that has been authenticated, and is authorised when it asks for the secret that it is about.
 
+mod batch;
 mod create;
+mod delete;
+mod describe;
 mod input;
 mod list;
-mod read;
+mod operations;
+mod password;
+mod permit;
+mod policy;
+mod refusals;
+mod replicas;
+mod replicate;
+mod rotate;
+mod search;
+mod stage;
 mod tag;
+mod value;
+mod versions;
+mod write;
 
 use serde_json::Value;
 
 use super::caller::Caller;
 use super::error::AwsError;
-use super::request::Service;
-use super::service_call::{Trace, permit};
+use super::service_call::Trace;
+use super::state::agenda::Place;
 use super::state::{Moment, Secret, World};
 use input::Input;
+use operations::OPERATIONS;
 
-pub(crate) use create::new_secret;
+pub(crate) use create::arn_for;
+pub(crate) use replicas::{arrive, send_to_replicas};
 
 /// One call, while it runs.
 pub(crate) struct SmCall<'a> {
@@ -28,57 +45,9 @@ pub(crate) struct SmCall<'a> {
     input: Input<'a>,
     operation: &'static str,
     trace: &'a mut Trace,
+    /// The secret that it is about; its replicas follow where the call changes it.
+    touched: Option<Place>,
 }
-
-struct Operation {
-    name: &'static str,
-    mutates: bool,
-    /// The input fields that it understands; any other is refused rather than ignored.
-    fields: &'static [&'static str],
-    run: fn(&mut SmCall<'_>) -> Result<Value, AwsError>,
-}
-
-const OPERATIONS: &[Operation] = &[
-    Operation {
-        name: "CreateSecret",
-        mutates: true,
-        fields: &[
-            "Name",
-            "ClientRequestToken",
-            "Description",
-            "KmsKeyId",
-            "SecretBinary",
-            "SecretString",
-            "Tags",
-        ],
-        run: create::create,
-    },
-    Operation {
-        name: "ListSecrets",
-        mutates: false,
-        fields: &["MaxResults", "NextToken", "Filters", "SortOrder", "IncludePlannedDeletion"],
-        run: list::list,
-    },
-    Operation {
-        name: "DescribeSecret",
-        mutates: false,
-        fields: &["SecretId"],
-        run: read::describe,
-    },
-    Operation {
-        name: "GetSecretValue",
-        mutates: false,
-        fields: &["SecretId", "VersionId", "VersionStage"],
-        run: read::value,
-    },
-    Operation { name: "TagResource", mutates: true, fields: &["SecretId", "Tags"], run: tag::tag },
-    Operation {
-        name: "UntagResource",
-        mutates: true,
-        fields: &["SecretId", "TagKeys"],
-        run: tag::untag,
-    },
-];
 
 /// Carries out an authenticated call.
 pub(crate) fn handle(
@@ -101,37 +70,107 @@ pub(crate) fn handle(
         return Err(AwsError::new(400, "InvalidParameterException", message));
     }
     trace.mutates = found.mutates;
-    let mut call = SmCall { world, caller, at, input, operation: found.name, trace };
-    (found.run)(&mut call)
+    let operation = found.name;
+    let mut call = SmCall { world, caller, at, input, operation, trace, touched: None };
+    let reply = (found.run)(&mut call)?;
+    if let Some(place) = call.touched.take().filter(|_| call.trace.mutates) {
+        send_to_replicas(call.world, &place, &at);
+    }
+    Ok(reply)
 }
 
 impl SmCall<'_> {
-    /// Refuses the call unless the caller may carry it out on `resource`.
-    fn permit(&mut self, resource: &str) -> Result<(), AwsError> {
-        resource.clone_into(&mut self.trace.resource);
-        let action = format!("secretsmanager:{}", self.operation);
-        permit(self.world, self.caller, &self.at, Service::SecretsManager, &action, resource)
+    /// The secret of `SecretId`, whatever its state, permitted.
+    fn any(&mut self) -> Result<Place, AwsError> {
+        let id = self.input.required("SecretId")?.to_owned();
+        let place = self.find(&id, self.operation)?;
+        self.touched = Some(place.clone());
+        Ok(place)
     }
 
-    /// The secret of `SecretId` (an ARN, whole or without its random end, or a name), permitted.
-    fn secret(&mut self) -> Result<&mut Secret, AwsError> {
-        let id = self.input.required("SecretId")?.to_owned();
-        let (region, account) = (self.caller.region.clone(), self.caller.account.clone());
-        let secrets = &self.world.account(&account)?.secrets;
-        let found = candidates(&id).find_map(|name| {
-            let secret = secrets.get(&(region.clone(), name.to_owned()))?;
-            (!id.starts_with("arn:") || secret.arn.starts_with(&id)).then_some(secret)
-        });
-        let found = found.map(|secret| (secret.arn.clone(), secret.name.clone()));
-        let arn = match &found {
-            Some((arn, _)) => arn.clone(),
-            None if id.starts_with("arn:") => id,
-            None => format!("arn:aws:secretsmanager:{region}:{account}:secret:{id}"),
-        };
-        self.permit(&arn)?;
-        let (_, name) = found.ok_or_else(missing)?;
-        let secrets = &mut self.world.account_mut(&account)?.secrets;
-        secrets.get_mut(&(region, name)).ok_or_else(missing)
+    /// The secret of `SecretId`, permitted, and not scheduled for deletion.
+    fn live(&mut self) -> Result<Place, AwsError> {
+        let place = self.any()?;
+        if self.secret(&place)?.deleted.is_some() {
+            return Err(refusals::scheduled_for_deletion());
+        }
+        Ok(place)
+    }
+
+    /// The secret of `SecretId`, permitted, not scheduled for deletion, and not a replica.
+    fn primary(&mut self) -> Result<Place, AwsError> {
+        let place = self.live()?;
+        if self.secret(&place)?.replica_of.is_some() {
+            return Err(refusals::replica());
+        }
+        Ok(place)
+    }
+
+    /// As [`SmCall::primary`], and its value is not another service's to write.
+    fn writable(&mut self) -> Result<Place, AwsError> {
+        let place = self.primary()?;
+        match &self.secret(&place)?.owning_service {
+            Some(service) => Err(refusals::managed_by(service)),
+            None => Ok(place),
+        }
+    }
+
+    /// The secret that `id` names (an ARN, whole or without its random end, or a name), where the
+    /// caller may do `operation` to it.
+    fn find(&mut self, id: &str, operation: &str) -> Result<Place, AwsError> {
+        let (account, arn, place) = locate(self.world, self.caller, id);
+        arn.clone_into(&mut self.trace.resource);
+        let secret = place.as_ref().and_then(|place| self.world.secret(place));
+        let asked = permit::Asked { operation, input: self.input, account: &account, arn: &arn };
+        permit::permit(self.world, self.caller, &self.at, secret, &asked)?;
+        place.ok_or_else(refusals::missing)
+    }
+
+    /// Refuses the call unless the caller may carry it out on `resource`, which is no secret yet.
+    fn permit_on(&mut self, resource: &str) -> Result<(), AwsError> {
+        resource.clone_into(&mut self.trace.resource);
+        let account = self.caller.account.clone();
+        let (operation, input) = (self.operation, self.input);
+        let asked = permit::Asked { operation, input, account: &account, arn: resource };
+        permit::permit(self.world, self.caller, &self.at, None, &asked)
+    }
+
+    fn secret(&self, place: &Place) -> Result<&Secret, AwsError> {
+        self.world.secret(place).ok_or_else(refusals::missing)
+    }
+
+    fn secret_mut(&mut self, place: &Place) -> Result<&mut Secret, AwsError> {
+        self.world.secret_mut(place).ok_or_else(refusals::missing)
+    }
+
+    /// The call turned out to change nothing.
+    fn unchanged(&mut self) {
+        self.trace.mutates = false;
+    }
+}
+
+/// The account that `id` means, the ARN that policies are asked about, and where the secret is, if
+/// there is one. Secrets of another region are not seen.
+fn locate(world: &World, caller: &Caller, id: &str) -> (String, String, Option<Place>) {
+    let region = &caller.region;
+    let account = if id.starts_with("arn:") {
+        id.split(':').nth(4).unwrap_or_default()
+    } else {
+        caller.account.as_str()
+    };
+    let named = |name: &str| {
+        let place =
+            Place { account: account.to_owned(), region: region.clone(), name: name.to_owned() };
+        let arn = &world.secret(&place)?.arn;
+        (!id.starts_with("arn:") || arn.starts_with(id)).then(|| (arn.clone(), place))
+    };
+    match candidates(id).find_map(named) {
+        Some((arn, place)) => (account.to_owned(), arn, Some(place)),
+        None if id.starts_with("arn:") => (account.to_owned(), id.to_owned(), None),
+        None => {
+            let arn = format!("arn:aws:secretsmanager:{region}:{account}:secret:{id}");
+            (account.to_owned(), arn, None)
+        }
     }
 }
 
@@ -148,9 +187,4 @@ fn candidates(id: &str) -> impl Iterator<Item = &str> {
     });
     let stem = stem.filter(|_| id.starts_with("arn:"));
     stem.into_iter().chain(std::iter::once(name))
-}
-
-fn missing() -> AwsError {
-    let message = "Secrets Manager can't find the specified secret.";
-    AwsError::new(400, "ResourceNotFoundException", message)
 }

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::grants::{Grants, Holder};
 use super::named::Named;
 use super::spread::Moment;
-use super::{Group, ManagedPolicy, Role, Secret, User};
+use super::{Group, ManagedPolicy, Role, Secrets, User};
 use crate::aws::error::AwsError;
 
 /// Devices that one user may have. AWS: "IAM and AWS STS quotas".
@@ -32,8 +32,7 @@ pub(crate) struct Account {
     /// Virtual MFA devices by serial number.
     pub(crate) mfa_devices: BTreeMap<String, MfaDevice>,
     pub(crate) instance_profiles: BTreeMap<String, InstanceProfile>,
-    /// By region and name.
-    pub(crate) secrets: BTreeMap<(String, String), Secret>,
+    pub(crate) secrets: Secrets,
 }
 
 #[derive(Debug, Default)]

@@ -30,7 +30,7 @@ pub(crate) struct Role {
     pub(crate) last_used: Option<(DateTime<Utc>, String)>,
 }
 
-/// A trust policy, its users and roles tied to their unique ids.
+/// A trust policy (or a secret's resource policy), its users and roles tied to their unique ids.
 #[derive(Debug)]
 pub(crate) struct Trust {
     pub(crate) document: Document,

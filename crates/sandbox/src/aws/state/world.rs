@@ -6,14 +6,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::Account;
+use super::agenda::{Agenda, Place};
 use super::key::{AccessKey, KeyOwner, KeyStatus};
 use super::managed_policy::{ManagedPolicy, aws_managed};
 use super::session::Session;
 use super::spread::{Moment, Spread};
+use super::{Account, Secret};
 use crate::aws::config::SandboxConfig;
 use crate::aws::error::AwsError;
 use crate::aws::ids;
+use crate::aws::log::CallRecord;
 
 /// Expired sessions are dropped once this many have been issued since the last time.
 const SESSIONS_BETWEEN_SWEEPS: usize = 4_096;
@@ -25,6 +27,10 @@ pub(crate) struct World {
     pub(crate) aws_policies: BTreeMap<String, ManagedPolicy>,
     pub(crate) rng: StdRng,
     pub(crate) settings: Settings,
+    /// What it does by itself, and when.
+    pub(crate) agenda: Agenda,
+    /// What it did by itself, until the log takes it.
+    pub(crate) happened: Vec<CallRecord>,
     settled_until: DateTime<Utc>,
     issued_since_sweep: usize,
 }
@@ -35,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) spread_delay: TimeDelta,
     pub(crate) page_size: usize,
     pub(crate) regions: Vec<String>,
+    /// How long a change to a secret takes to arrive in its replicas.
+    pub(crate) replica_delay: TimeDelta,
 }
 
 impl World {
@@ -43,6 +51,7 @@ impl World {
             spread_delay: bounded(config.spread_delay),
             page_size: config.page_size.max(1),
             regions: config.regions.clone(),
+            replica_delay: bounded(config.replica_delay),
         };
         let mut world = Self {
             accounts: BTreeMap::new(),
@@ -51,6 +60,8 @@ impl World {
             aws_policies: aws_managed(now),
             rng: StdRng::seed_from_u64(config.seed),
             settings,
+            agenda: Agenda::default(),
+            happened: Vec::new(),
             settled_until: DateTime::<Utc>::MIN_UTC,
             issued_since_sweep: 0,
         };
@@ -73,6 +84,7 @@ impl World {
     /// Makes every change made up to `now` hold.
     pub(crate) fn settle(&mut self, now: DateTime<Utc>) {
         self.settled_until = self.settled_until.max(now);
+        self.agenda.settle(now);
         for key in self.keys.values_mut() {
             key.stopped_at = key.stopped_at.map(|at| at.min(now));
         }
@@ -86,6 +98,16 @@ impl World {
     /// An account that is known to exist.
     pub(crate) fn account_mut(&mut self, id: &str) -> Result<&mut Account, AwsError> {
         self.accounts.get_mut(id).ok_or_else(|| no_account(id))
+    }
+
+    /// The secret in a place, where there is one.
+    pub(crate) fn secret(&self, place: &Place) -> Option<&Secret> {
+        self.accounts.get(&place.account)?.secrets.get(&place.region, &place.name)
+    }
+
+    /// The secret in a place, where there is one.
+    pub(crate) fn secret_mut(&mut self, place: &Place) -> Option<&mut Secret> {
+        self.accounts.get_mut(&place.account)?.secrets.get_mut(&place.region, &place.name)
     }
 
     /// A managed policy of `account`, or of AWS.

@@ -91,16 +91,16 @@ fn admitted<'c>(call: &'c Call<'_>, arn: &str, context: &Context) -> Result<&'c 
         arn: call.caller.arn(),
         id: call.caller.principal_id().to_owned(),
     };
+    let question = Question { action: ACTION, resource: arn, context };
     let trust = role.trust.holding(&call.at).as_ref();
-    let admission = trust
-        .map_or(Admission::Unmentioned, |trust| admits(&trust.document, &asker, ACTION, context));
+    let admission =
+        trust.map_or(Admission::Unmentioned, |trust| admits(&trust.document, &asker, &question));
     let by_name_at_home = admission == Admission::ByName && role.account == call.caller.account;
     match admission {
         Admission::Denied => return Err(refused(Decision::ExplicitDeny)),
         Admission::Unmentioned => return Err(refused(Decision::ImplicitDeny)),
         Admission::ByName | Admission::ByAccount => {}
     }
-    let question = Question { action: ACTION, resource: arn, context };
     let bounds = bounds_of(call.world, call.caller, &call.at);
     match bounds.decide_with(&question, by_name_at_home) {
         Decision::Allowed => Ok(role),
