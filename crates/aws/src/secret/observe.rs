@@ -53,7 +53,8 @@ pub(crate) async fn look(
         view.has_function = described.rotation_enabled.unwrap_or(false);
         view.versions = versions(calls, secret, issuer, &described, readable).await?;
         view.replicas = replicas(calls, secret, &described).await?;
-        view.denied = policy::is_put(calls, secret, &look.case).await?;
+        // Nor can its policy be read while it is scheduled for deletion.
+        view.denied = readable && policy::is_put(calls, secret, &look.case).await?;
     }
     if let Issuer::AccessKey { user } = issuer {
         view.keys = Some(user_keys(calls, look, secret, user, &view).await?);

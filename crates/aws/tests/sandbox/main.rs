@@ -6,5 +6,6 @@ mod keys;
 mod lookups;
 mod probes;
 mod roles;
+mod secrets;
 mod support;
 mod users;
