@@ -27,9 +27,6 @@ use client::Client;
 use error::{Doing, Failure, Outcome};
 use output::Format;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match no_core_dumps().and_then(|()| runtime()).and_then(|runtime| runtime.block_on(run(&cli))) {

@@ -1,9 +1,11 @@
 //! One account's rate: configured at most, lowered where the provider throttles, and found again.
 //!
-//! The limits of IAM are not published, so the limit is searched for. `ceiling` is the rate at which
-//! the account last throttled. A throttle far from a known ceiling halves the rate; one near it takes
-//! off a few percent. Without throttles the rate closes in on the ceiling and then creeps past it,
-//! so that it stays within a few percent of a limit and finds out when that was raised.
+//! The limits of IAM are not published, so the limit is searched for. The first throttle takes the rate
+//! far down, since nothing is known yet but that it was too high, and from there it doubles until the
+//! next one: a search from below costs a second of time, one from above hundreds of refused calls.
+//! `ceiling` is the rate at which the account last throttled. A throttle far from it halves the rate; one
+//! near it takes off a few percent. Without throttles the rate closes in on the ceiling and then creeps
+//! past it, so that it stays within a few percent of a limit and finds out when that was raised.
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +38,8 @@ struct Limiter {
 const UNITS: u32 = 64;
 /// Calls are never fewer than the configured rate divided by this.
 const MOST_LOWERED: f64 = 1_000.0;
+/// What is left of the rate after the first throttle.
+const FIRST: f64 = 1.0 / 32.0;
 /// Throttles of one moment are one answer, not many.
 const SETTLING: Duration = Duration::from_millis(200);
 
@@ -56,7 +60,9 @@ pub(super) struct AccountGate {
 struct Adapted {
     most: f64,
     rate: f64,
+    /// `None` where the account never throttled, or did once and the limit is searched for.
     ceiling: Option<f64>,
+    searching: bool,
     lowered_at: Duration,
     raised_at: Duration,
 }
@@ -73,6 +79,7 @@ impl AccountGate {
                 most,
                 rate: most,
                 ceiling: None,
+                searching: false,
                 lowered_at: now,
                 raised_at: now,
             }),
@@ -157,33 +164,50 @@ impl AccountGate {
 
 impl Adapted {
     fn lower(&mut self, now: Duration) {
-        let first = self.ceiling.is_none();
-        if !first && now.saturating_sub(self.lowered_at) < SETTLING {
+        let known = self.searching || self.ceiling.is_some();
+        if known && now.saturating_sub(self.lowered_at) < SETTLING {
             return;
         }
-        let near = self.ceiling.is_some_and(|ceiling| self.rate > 0.9 * ceiling);
-        self.ceiling = Some(self.rate);
-        self.rate *= if near { 0.96 } else { 0.5 };
-        self.rate = self.rate.max(self.most / MOST_LOWERED);
+        let factor = match self.ceiling {
+            None if self.searching => 0.5,
+            None => FIRST,
+            Some(ceiling) if self.rate > 0.9 * ceiling => 0.96,
+            Some(ceiling) if self.rate > 0.5 * ceiling => 0.8,
+            Some(_) => 0.5,
+        };
+        self.ceiling = known.then_some(self.rate);
+        self.searching = !known;
+        self.rate = (self.rate * factor).max(self.most / MOST_LOWERED);
         self.lowered_at = now;
         self.raised_at = now;
     }
 
-    /// A quarter of a second at a time: a tenth of the way to the ceiling, and a creep.
+    /// A quarter of a second at a time: doubled while the limit is searched for; then a tenth of the way
+    /// to the ceiling, and a creep.
     fn recover(&mut self, now: Duration) {
         const EVERY: Duration = Duration::from_millis(250);
-        let Some(ceiling) = self.ceiling else { return };
         // After a long pause nothing of what was found out needs to hold any more.
         if now.saturating_sub(self.raised_at) > Duration::from_mins(10) {
-            self.ceiling = None;
-            self.rate = self.most;
+            self.forget();
             return;
         }
         while now.saturating_sub(self.raised_at) >= EVERY && self.rate < self.most {
             self.raised_at += EVERY;
-            let gap = (ceiling - self.rate).max(0.0);
-            self.rate = (self.rate + gap * 0.1 + self.rate * 0.002).min(self.most);
+            let more = match self.ceiling {
+                None => self.rate,
+                Some(ceiling) => (ceiling - self.rate).max(0.0) * 0.1 + self.rate * 0.002,
+            };
+            self.rate = (self.rate + more).min(self.most);
         }
+        if self.searching && self.rate >= self.most {
+            self.forget();
+        }
+    }
+
+    fn forget(&mut self) {
+        self.ceiling = None;
+        self.searching = false;
+        self.rate = self.most;
     }
 }
 

@@ -87,9 +87,20 @@ async fn a_call_that_costs_more_than_the_burst_passes_all_the_same() {
     assert!(passed > 10, "{passed} passed");
 }
 
-/// A provider that allows so many calls a second, and refuses the rest.
+#[tokio::test(start_paused = true)]
+async fn one_throttle_by_itself_is_forgotten_in_seconds() {
+    let clock = Virtual::clock();
+    let gate = gate(&clock, 2_000, 100, 0.25);
+    gate.throttled();
+    assert!(gate.rate() < 100.0, "nothing is known but that it was too much");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(gate.rate() >= 2_000.0, "{} after two seconds without another", gate.rate());
+}
+
+/// A provider that allows so many calls a second and so many at once, and refuses the rest.
 struct Bucket {
     limit: f64,
+    burst: f64,
     state: Mutex<(f64, Instant)>,
     accepted: AtomicU64,
     refused: AtomicU64,
@@ -100,7 +111,7 @@ impl Bucket {
         let now = virtual_now();
         let mut state = self.state.lock().unwrap();
         let (tokens, at) = *state;
-        let tokens = (tokens + (now - at).as_secs_f64() * self.limit).min(self.limit);
+        let tokens = (tokens + (now - at).as_secs_f64() * self.limit).min(self.burst);
         let accepted = tokens >= 1.0;
         *state = (if accepted { tokens - 1.0 } else { tokens }, now);
         let count = if accepted { &self.accepted } else { &self.refused };
@@ -111,11 +122,22 @@ impl Bucket {
 
 #[tokio::test(start_paused = true)]
 async fn an_unknown_limit_is_used_to_95_percent_with_at_most_5_percent_refused() {
+    for (limit, burst, seconds) in [(100.0, 100.0, 120), (100.0, 20.0, 20), (900.0, 50.0, 20)] {
+        let (used, refused) = search(limit, burst, seconds).await;
+        let words = format!("{limit}/s: used {used:.3} of the limit, {refused:.3} refused");
+        assert!(used >= 0.95 && refused <= 0.05, "{words}");
+    }
+}
+
+/// Calls without end for so many seconds. Answers the share of the limit that was used, and the share of
+/// calls that were refused.
+async fn search(limit: f64, burst: f64, seconds: u32) -> (f64, f64) {
     let clock = Virtual::clock();
     let gate = gate(&clock, 2_000, 100, 0.25);
     let provider = Arc::new(Bucket {
-        limit: 100.0,
-        state: Mutex::new((100.0, virtual_now())),
+        limit,
+        burst,
+        state: Mutex::new((burst, virtual_now())),
         accepted: AtomicU64::new(0),
         refused: AtomicU64::new(0),
     });
@@ -135,13 +157,10 @@ async fn an_unknown_limit_is_used_to_95_percent_with_at_most_5_percent_refused()
         })
     });
     let callers: Vec<_> = callers.collect();
-    let seconds = 120_u32;
     tokio::time::sleep(Duration::from_secs(seconds.into())).await;
     callers.iter().for_each(tokio::task::JoinHandle::abort);
     let count = |n: &AtomicU64| f64::from(u32::try_from(n.load(SeqCst)).unwrap());
     let (accepted, refused) = (count(&provider.accepted), count(&provider.refused));
-    let used = accepted / (100.0 * f64::from(seconds));
-    let share = refused / (accepted + refused);
-    assert!(used >= 0.95, "used {used:.3} of the limit, {share:.3} refused");
-    assert!(share <= 0.05, "{share:.3} refused, used {used:.3} of the limit");
+    let admitted = burst + limit * f64::from(seconds);
+    (accepted / admitted, refused / (accepted + refused))
 }
