@@ -56,7 +56,7 @@ async fn a_large_batch_of_all_sorts_is_answered_record_by_record() {
     assert_eq!((counts.accepted, counts.duplicates, counts.cases_open), (601, 601, 601));
     assert_eq!((counts.conflicts, counts.dead_lettered), (1, 1));
     let journal = rig.ledger.case(&case(599)).await.unwrap().journal;
-    assert!(matches!(journal[0].what, Happening::Accepted), "{journal:?}");
+    assert!(matches!(journal[0].entry.what, Happening::Accepted), "{journal:?}");
 }
 
 #[tokio::test]
