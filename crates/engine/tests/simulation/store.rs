@@ -11,6 +11,7 @@ use severance_lifecycle::case::{Case, CaseState, Closing, Tally, closing};
 use severance_lifecycle::contract::{ContractState, Verdict, judge};
 use severance_lifecycle::credential::Target;
 use severance_lifecycle::event::{ContractChange, Event, Payload, SelectorTarget, Trigger};
+use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::{CaseId, ContractName, TaskId};
 use severance_lifecycle::outcome;
 use severance_lifecycle::plan::Identity;
@@ -63,6 +64,11 @@ pub struct Store {
     pub inventory: BTreeMap<String, (Identity, i64)>,
     pub listed: BTreeMap<severance_lifecycle::ids::AccountId, Time>,
     pub published: Vec<Message>,
+    pub alarms: Vec<(Time, Finding)>,
+    /// How often each case was claimed for planning.
+    pub claims: BTreeMap<CaseId, u64>,
+    /// When a person let each case go.
+    pub released: BTreeMap<CaseId, Time>,
     pub accepted: u64,
     pub dead_letters: u64,
     pub closed: BTreeMap<CaseId, u64>,
@@ -180,6 +186,7 @@ impl Store {
     }
 
     fn lease_case(&mut self, id: &CaseId, request: &ClaimRequest, process: Process) -> ClaimedCase {
+        *self.claims.entry(id.clone()).or_default() += 1;
         let undo = self.undo(id);
         let unresolved = self.tasks.values().filter(|row| row.task.case == *id);
         let unresolved = unresolved
@@ -248,6 +255,7 @@ impl Store {
         let Some(row) = self.cases.get_mut(id) else { return };
         let CaseState::Held { credentials, .. } = row.case.state else { return };
         row.case.released = row.case.released.max(credentials);
+        self.released.insert(id.clone(), now);
         row.case.state = CaseState::Open;
         for task in self.tasks.values_mut().filter(|task| task.task.case == *id && task.parked) {
             task.parked = false;
@@ -445,12 +453,18 @@ impl Store {
     /// Compromise work that could be claimed now and was not: what lower lanes must wait for.
     pub fn unclaimed_urgent(&self, now: Time) -> Option<String> {
         let locks = self.held_locks(now);
-        let case = self
-            .cases
-            .values()
-            .find(|row| case_lane(&row.case) == Lane::Compromise && Self::case_is_due(row, now));
+        // Whoever let it go wakes the engine, which takes it a moment.
+        let just_released = |case: &CaseId| {
+            self.released.get(case).is_some_and(|at| now - *at < TimeDelta::seconds(1))
+        };
+        let case = self.cases.values().find(|row| {
+            case_lane(&row.case) == Lane::Compromise
+                && Self::case_is_due(row, now)
+                && !just_released(&row.case.id)
+        });
         let task = self.tasks.values().find(|row| {
             row.task.lane == Lane::Compromise
+                && !just_released(&row.task.case)
                 && Self::task_is_due(row, now)
                 && !locks.contains(&row.task.target.lock())
         });
@@ -497,6 +511,7 @@ impl Store {
                 .cases
                 .values()
                 .all(|row| row.due.is_none() || row.case.state != CaseState::Accepted)
+            && !self.cases.values().any(|row| matches!(row.case.state, CaseState::Held { .. }))
             && self.tasks.values().all(|row| match row.task.state {
                 TaskState::Open | TaskState::Blocked { reason: BlockReason::Refused { .. } } => {
                     false
