@@ -1,13 +1,14 @@
 //! Planning a claimed case: what its event names becomes tasks.
 
 pub(crate) mod ahead;
+mod holding;
 mod undoing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use severance_lifecycle::case::{Case, CaseState, Closing};
+use severance_lifecycle::case::{CaseState, Closing};
 use severance_lifecycle::credential::Target;
 use severance_lifecycle::event::{ContractChange, ContractEnd, Payload, Selector, SelectorTarget};
 use severance_lifecycle::failure::{Failure, FailureClass};
@@ -111,12 +112,8 @@ async fn drawn_up(
     }
     let zones = shared.zones();
     let protected = shared.protected();
-    let planner = Planner {
-        zones: &zones,
-        tag_keys: &shared.config.tag_keys,
-        protected: &protected,
-        blast_radius: shared.config.blast_radius,
-    };
+    let planner =
+        Planner { zones: &zones, tag_keys: &shared.config.tag_keys, protected: &protected };
     let plan = planner.plan(&claimed.case, &matches, now);
     Ok(commit(shared, claimed, plan, &failures, memory))
 }
@@ -169,7 +166,7 @@ fn commit(
     let now = shared.now();
     let first = claimed.unresolved.is_none();
     let mut telling = Telling::default();
-    let (tasks, credentials) = (planned.tasks.len(), planned.credentials);
+    let (tasks, credentials) = (planned.tasks.len(), planned.credentials());
     if first || !planned.tasks.iter().all(is_unresolved) {
         telling.case(&case.id, now, Happening::Planned { tasks, credentials });
     }
@@ -180,6 +177,7 @@ fn commit(
     }
     let times = Times::of(shared, claimed, &planned.tasks, failures, memory);
     let mut resolved = answered(claimed, &planned.tasks);
+    let held = holding::hold(shared, claimed, &resolved, &planned.tasks, &mut telling);
     let mut new = Vec::with_capacity(planned.tasks.len());
     for task in planned.tasks {
         let next_at = times.of_task(&task, failures);
@@ -210,13 +208,10 @@ fn commit(
         }
         new.push(NewTask { task, next_at });
     }
-    let held = planned.held.then_some(credentials);
-    let state = hold(shared, case, held, memory, &mut telling).unwrap_or_else(|| {
-        match (first, new.is_empty()) {
-            (false, _) => case.state.clone(),
-            (true, true) => CaseState::Closed { how: Closing::NothingToDo },
-            (true, false) => CaseState::Open,
-        }
+    let state = held.unwrap_or_else(|| match (first, new.is_empty()) {
+        (false, _) => case.state.clone(),
+        (true, true) => CaseState::Closed { how: Closing::NothingToDo },
+        (true, false) => CaseState::Open,
     });
     PlanCommit {
         state,
@@ -226,22 +221,6 @@ fn commit(
         journal: telling.journal,
         messages: telling.messages,
     }
-}
-
-/// Holds a case that comes to more credentials than the limit, once: whoever released it saw it.
-fn hold(
-    shared: &Shared,
-    case: &Case,
-    held: Option<usize>,
-    memory: &mut Memory,
-    telling: &mut Telling,
-) -> Option<CaseState> {
-    let credentials = held.filter(|_| !memory.held)?;
-    memory.held = true;
-    let (now, limit) = (shared.now(), shared.config.blast_radius);
-    telling.case(&case.id, now, Happening::Held { credentials, limit });
-    telling.escalation(&outcome::escalation_of_hold(case, credentials, limit, now));
-    Some(CaseState::Held { credentials, limit })
 }
 
 /// When what a plan leaves is due.

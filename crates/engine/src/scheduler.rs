@@ -98,7 +98,8 @@ impl Scheduler {
 
     async fn woken(&mut self, next_at: DateTime<Utc>) -> Woken {
         let shared = Arc::clone(&self.shared);
-        let wait = (next_at - shared.now()).max(TimeDelta::zero());
+        // No pass is ever due later than by the poll: a clock that was set back must not put it off.
+        let wait = (next_at - shared.now()).clamp(TimeDelta::zero(), shared.config.poll);
         tokio::select! {
             biased;
             () = self.draining.cancelled() => Woken::Drain,

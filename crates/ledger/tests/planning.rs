@@ -8,7 +8,9 @@ use common::{
     Rig, about, at, blocked, change, done, due, end, notice, plan, step_again, step_to, task,
     unresolved, user,
 };
-use severance_engine::ports::{CaseFilter, Ledger, LedgerError, Queries, TaskFilter, Topic};
+use severance_engine::ports::{
+    CaseFilter, ClaimedCase, Ledger, LedgerError, Queries, TaskFilter, Topic,
+};
 use severance_lifecycle::case::{CaseState, Closing};
 use severance_lifecycle::credential::Target;
 use severance_lifecycle::event::ContractChange;
@@ -146,6 +148,71 @@ async fn a_held_case_waits_for_a_person() {
     let journal = rig.ledger.case(&case).await.unwrap().journal;
     let by = "ann".to_owned();
     assert!(journal.iter().any(|line| line.entry.what == Happening::Released { by: by.clone() }));
+}
+
+/// A case with ann planned and in hand, and a name that was not found, looked up again at 100.
+async fn growing(rig: &Rig) -> (CaseId, ClaimedCase) {
+    let case = rig.open_case(notice("1"), 0).await;
+    let claimed = rig.claim_cases(0).await.remove(0);
+    let mut ann = task(&claimed.case, "ann");
+    ann.credentials = 3;
+    let nobody = due(unresolved(&claimed.case, "nobody"), 100);
+    let mut first = plan(CaseState::Open, vec![due(ann, 0), nobody]);
+    first.again_at = Some(at(100));
+    rig.ledger.commit_plan(&claimed.lease, first).await.unwrap();
+    (case, rig.claim_cases(100).await.remove(0))
+}
+
+#[tokio::test]
+async fn a_case_that_is_planned_again_knows_what_its_tasks_come_to() {
+    let rig = Rig::new().await;
+    let (_, again) = growing(&rig).await;
+    let nobody = unresolved(&again.case, "nobody");
+    let ann = task(&again.case, "ann");
+    let known = [(ann.id, 3), (nobody.id, nobody.credentials)];
+    assert_eq!(again.known, known.into_iter().collect());
+}
+
+#[tokio::test]
+async fn a_case_that_grew_too_large_goes_on_with_what_it_had_and_holds_what_was_added() {
+    let rig = Rig::new().await;
+    let (case, again) = growing(&rig).await;
+    let nobody = unresolved(&again.case, "nobody");
+    let held = CaseState::Held { credentials: 200, limit: 100 };
+    let mut grown = plan(held.clone(), vec![due(task(&again.case, "bob"), 100)]);
+    grown.resolved = vec![nobody.id];
+    rig.ledger.commit_plan(&again.lease, grown).await.unwrap();
+    assert_eq!(state(&rig, &case).await, held);
+    let ann = rig.claim(100).await;
+    assert_eq!(ann.len(), 1, "bob waits");
+    assert_eq!(ann[0].task.target, Target::User { user: user("ann") });
+    assert!(!rig.finish(ann.into_iter().next().unwrap(), 101).await, "bob is still to be done");
+    assert_eq!(state(&rig, &case).await, held, "a person is still to look");
+    assert!(rig.claim(500).await.is_empty());
+
+    let rig = rig.crash().await;
+    rig.ledger.release(&case, "ann", at(500)).await.unwrap();
+    let bob = rig.claim(500).await.remove(0);
+    assert!(rig.finish(bob, 501).await);
+}
+
+#[tokio::test]
+async fn a_release_is_remembered_with_its_size_and_leaves_running_timers_alone() {
+    let rig = Rig::new().await;
+    let (case, again) = growing(&rig).await;
+    let ann = rig.claim(100).await.remove(0);
+    let waits = step_again(ann.task.clone(), TaskState::Open, 100, 900);
+    rig.ledger.step(&ann.lease, at(100), waits).await.unwrap();
+    let held = CaseState::Held { credentials: 200, limit: 100 };
+    let grown = plan(held, vec![due(task(&again.case, "bob"), 100)]);
+    rig.ledger.commit_plan(&again.lease, grown).await.unwrap();
+    rig.ledger.release(&case, "ann", at(500)).await.unwrap();
+    let released = rig.ledger.case(&case).await.unwrap().summary.case;
+    assert_eq!((released.state, released.released), (CaseState::Open, 200));
+    let bob = rig.claim(500).await;
+    assert_eq!(bob.len(), 1, "ann waits for her own time");
+    let again = rig.claim_cases(500).await.remove(0);
+    assert_eq!(again.case.released, 200, "whoever plans it again knows");
 }
 
 #[tokio::test]

@@ -32,6 +32,9 @@ pub struct Case {
     pub start_at: DateTime<Utc>,
     /// Where it stands.
     pub state: CaseState,
+    /// How many credentials a person let go when it was held: it is held again only beyond that.
+    #[serde(default)]
+    pub released: usize,
     /// When it closed.
     pub closed_at: Option<DateTime<Utc>>,
 }
@@ -42,9 +45,10 @@ pub struct Case {
 pub enum CaseState {
     /// Accepted; what it names is looked up at `start_at`.
     Accepted,
-    /// Planned, and held until a person releases it.
+    /// Planned, and held until a person releases it. What it already did before a later plan made it
+    /// too large goes on; what that plan added waits.
     Held {
-        /// How many credentials are in it.
+        /// How many credentials are in it, over all its plans.
         credentials: usize,
         /// The limit that it is over.
         limit: usize,
@@ -145,6 +149,7 @@ impl Case {
             received_at,
             start_at,
             state: CaseState::Accepted,
+            released: 0,
             closed_at: None,
         }
     }

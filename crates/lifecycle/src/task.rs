@@ -51,6 +51,9 @@ pub struct Task {
     /// Principals that leave with this case beside the zone's own (the contract's users, by ARN and by
     /// unique id), for roles that trust them.
     pub leaving: BTreeSet<String>,
+    /// How many credentials it comes to, for the blast radius.
+    #[serde(default = "one")]
+    pub credentials: usize,
     /// Whether the case waits for this task before it closes. Deletions after quarantine are not
     /// waited for.
     pub counts: bool,
@@ -71,6 +74,10 @@ pub struct Task {
     pub accepted_at: Option<DateTime<Utc>>,
     /// When it was verified, once it is done, by our clock.
     pub verified_at: Option<DateTime<Utc>>,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// Where a task queues. The order is the order of service: urgent first.

@@ -152,8 +152,34 @@ proptest! {
         let end = drive(Desired::Revoked, &target, view, record, &policy, &[]);
         let done: Vec<_> = end.tried.iter().map(|(action, _)| action.site()).collect();
         prop_assert!(!done.contains(&site), "what was refused is not tried again");
+        let password = matches!(
+            changing[refused % changing.len()].0, Action::DeleteLoginProfile { .. }
+        );
         for (action, _) in changing.iter().filter(|(action, _)| action.site() != site) {
-            prop_assert!(done.contains(&action.site()), "{action} was left out");
+            // No way in by itself, but what stands before a password that stays.
+            let guards = password && matches!(action, Action::DeactivateMfa { .. });
+            prop_assert!(guards != done.contains(&action.site()), "{action}");
+        }
+    }
+
+    #[test]
+    fn mfa_devices_go_last_and_never_while_there_is_a_password(
+        (target, view) in support::user_situation(), policy in policy(), fates in fates(),
+    ) {
+        let end = drive(Desired::Revoked, &target, view.clone(), Record::default(), &policy, &fates);
+        let View::User(before) = &view else { unreachable!("it is a user") };
+        let place = |is_it: &dyn Fn(&Action) -> bool| end.tried.iter().rposition(|(a, _)| is_it(a));
+        let last_other = place(&|a| {
+            matches!(a, Action::DeleteLoginProfile { .. } | Action::DeactivateKey { .. } | Action::Deactivate { .. })
+        });
+        let first_mfa =
+            end.tried.iter().position(|(a, _)| matches!(a, Action::DeactivateMfa { .. }));
+        if let (Some(mfa), Some(other)) = (first_mfa, last_other) {
+            prop_assert!(other < mfa, "{:?}", end.tried);
+        }
+        if let View::User(after) = &end.view {
+            let kept = after.mfa_devices.len() == before.mfa_devices.len();
+            prop_assert!(!after.login_profile || kept, "a password was left without its MFA");
         }
     }
 
@@ -367,6 +393,37 @@ fn a_reverted_change_is_done_again() {
     let here = Situation { target: &target, observed: &observed, record: &record, policy: &policy };
     let decision = decide(Desired::Revoked, &here, observed.at);
     assert!(matches!(decision, Decision::Act(Action::DeactivateKey { .. }, _)), "{decision:?}");
+}
+
+/// Sessions that a key mints while its deactivation spreads escape a cutoff that is stamped at once.
+#[test]
+fn a_key_that_was_taken_along_is_watched_like_the_one_that_was_named() {
+    let policy = Policy { take_intruders: true, ..proptest_policy() };
+    let target = Target::AccessKey { key_id: "AKIA1".into(), user: support::user() };
+    let key = severance_lifecycle::observe::KeyState {
+        id: "AKIA1".into(),
+        status: severance_lifecycle::observe::KeyStatus::Active,
+        created: start(),
+        probeable: true,
+    };
+    let view = severance_lifecycle::observe::KeyView {
+        user: Presence::Same,
+        key: Some(key),
+        denies: Vec::new(),
+        roles: Vec::new(),
+        intruders: Vec::new(),
+    };
+    let first =
+        drive(Desired::Revoked, &target, View::AccessKey(view), Record::default(), &policy, &[]);
+    let View::AccessKey(mut view) = first.view else { unreachable!("it was a key") };
+    let key_id = "AKIAINTRUDER".to_owned();
+    view.intruders.push(severance_lifecycle::observe::Intruder::AccessKey { key_id });
+    let end = drive(Desired::Revoked, &target, View::AccessKey(view), first.record, &policy, &[]);
+    assert!(matches!(end.decision, Decision::Done(_)), "{:?}", end.decision);
+    let off = end.tried.iter().find(|(action, _)| matches!(action, Action::DeactivateKey { .. }));
+    let (_, off) = off.expect("it is taken");
+    let watched = end.record.dead_at.expect("done") - *off;
+    assert!(watched >= policy.proof.window, "cut for good {watched} after");
 }
 
 fn proptest_policy() -> Policy {

@@ -8,10 +8,10 @@ use severance_lifecycle::case::{Case, CaseState};
 use severance_lifecycle::credential::{RoleRef, Target};
 use severance_lifecycle::event::{Selector, SelectorTarget, Severity, Trigger};
 use severance_lifecycle::finding::Finding;
-use severance_lifecycle::ids::EventKey;
+use severance_lifecycle::ids::{EventKey, TaskId};
 use severance_lifecycle::observe::AssumableRole;
 use severance_lifecycle::plan::{
-    Identity, IdentityDetail, Planned, Planner, Protected, SelectorMatch, TagKeys,
+    BlastRadius, Identity, IdentityDetail, Planned, Planner, Protected, SelectorMatch, TagKeys,
 };
 use severance_lifecycle::policy::Holds;
 use severance_lifecycle::task::{BlockReason, Lane, Mode, TaskState};
@@ -35,6 +35,7 @@ fn case(trigger: Trigger) -> Case {
         received_at: now(),
         start_at: now(),
         state: CaseState::Accepted,
+        released: 0,
         closed_at: None,
     }
 }
@@ -76,16 +77,16 @@ fn found(target: SelectorTarget, identities: Vec<Identity>) -> SelectorMatch {
     SelectorMatch { selector: select(target), identities, refused: None }
 }
 
-fn plan_with(protected: &Protected, limit: usize, case: &Case, found: &[SelectorMatch]) -> Planned {
+fn plan_with(protected: &Protected, case: &Case, found: &[SelectorMatch]) -> Planned {
     let enforced = ZoneSettings { mode: Mode::Enforce, ..ZoneSettings::default() };
     let zones = Zones { named: BTreeMap::from([("acme".into(), enforced)]), ..Zones::default() };
     let tag_keys = TagKeys::default();
-    let planner = Planner { zones: &zones, tag_keys: &tag_keys, protected, blast_radius: limit };
+    let planner = Planner { zones: &zones, tag_keys: &tag_keys, protected };
     planner.plan(case, found, now())
 }
 
 fn plan(case: &Case, found: &[SelectorMatch]) -> Planned {
-    plan_with(&Protected::default(), 100, case, found)
+    plan_with(&Protected::default(), case, found)
 }
 
 #[test]
@@ -94,7 +95,7 @@ fn the_same_identity_by_two_selectors_is_one_task() {
     let by_zone = found(SelectorTarget::Zone("acme".into()), vec![user("a", "acme", 3)]);
     let planned = plan(&case(Trigger::CompromiseNotice), &[by_name, by_zone]);
     assert_eq!(planned.tasks.len(), 1);
-    assert_eq!(planned.credentials, 3);
+    assert_eq!(planned.credentials(), 3);
 }
 
 #[test]
@@ -110,7 +111,7 @@ fn a_whole_user_covers_its_single_keys() {
             found(SelectorTarget::User("a".into()), vec![user("a", "acme", 3)]),
         ],
     );
-    assert_eq!(both.tasks.len(), 1);
+    assert_eq!((both.tasks.len(), both.credentials()), (1, 3));
     assert!(matches!(both.tasks[0].target, Target::User { .. }));
 }
 
@@ -123,7 +124,7 @@ fn our_own_and_break_glass_identities_are_never_touched() {
         break_glass: BTreeSet::from([glass.arn.clone()]),
     };
     let matched = found(SelectorTarget::Zone("acme".into()), vec![own, glass]);
-    let planned = plan_with(&protected, 100, &case(Trigger::CompromiseNotice), &[matched]);
+    let planned = plan_with(&protected, &case(Trigger::CompromiseNotice), &[matched]);
     assert_eq!(planned.tasks.len(), 2);
     for task in planned.tasks {
         assert_eq!(task.state, TaskState::Blocked { reason: BlockReason::Protected });
@@ -222,15 +223,68 @@ fn a_selector_that_is_known_in_part_stays_beside_what_it_named() {
     assert_eq!((open, planned.tasks.iter().filter(unresolved).count()), (1, 1));
 }
 
+/// How many credentials hold a case that has `known` tasks and is planned again with `found`.
+fn exceeded(
+    case: &Case,
+    limit: usize,
+    known: &[&Planned],
+    answered: &[TaskId],
+    found: &[SelectorMatch],
+) -> Option<usize> {
+    let tasks = known.iter().flat_map(|planned| &planned.tasks);
+    let known = tasks.map(|task| (task.id.clone(), task.credentials)).collect();
+    let plan = plan(case, found);
+    BlastRadius { limit, known: &known, answered }.exceeded(case, &plan.tasks)
+}
+
+fn users(name: &str, credentials: usize) -> Vec<SelectorMatch> {
+    vec![found(SelectorTarget::User(name.into()), vec![user(name, "acme", credentials)])]
+}
+
 #[test]
 fn more_credentials_than_the_limit_are_held() {
-    let matched = |credentials| {
-        vec![found(SelectorTarget::User("a".into()), vec![user("a", "acme", credentials)])]
-    };
-    let none = Protected::default();
     let notice = case(Trigger::CompromiseNotice);
-    assert!(!plan_with(&none, 5, &notice, &matched(5)).held);
-    assert!(plan_with(&none, 5, &notice, &matched(6)).held);
+    assert_eq!(exceeded(&notice, 5, &[], &[], &users("a", 5)), None);
+    assert_eq!(exceeded(&notice, 5, &[], &[], &users("a", 6)), Some(6));
+}
+
+#[test]
+fn a_case_that_grows_in_steps_is_held_like_one_that_was_large_at_once() {
+    let notice = case(Trigger::CompromiseNotice);
+    let (first, second) = (plan(&notice, &users("a", 3)), plan(&notice, &users("b", 2)));
+    assert_eq!(exceeded(&notice, 5, &[&first], &[], &users("b", 2)), None);
+    assert_eq!(exceeded(&notice, 5, &[&first, &second], &[], &users("c", 1)), Some(6));
+}
+
+#[test]
+fn what_a_case_has_already_is_counted_once_and_holds_nothing_anew() {
+    let notice = case(Trigger::CompromiseNotice);
+    let first = plan(&notice, &users("a", 6));
+    assert_eq!(exceeded(&notice, 5, &[&first], &[], &users("a", 6)), None, "nothing is added");
+    let more = [users("a", 6), users("b", 1)].concat();
+    assert_eq!(exceeded(&notice, 5, &[&first], &[], &more), Some(7));
+}
+
+#[test]
+fn a_failed_lookup_counts_until_it_has_an_answer() {
+    let notice = case(Trigger::CompromiseNotice);
+    let mut failing = found(SelectorTarget::User("a".into()), vec![]);
+    let (operation, code, message) = ("iam:GetUser".into(), "Throttling".into(), String::new());
+    failing.refused = Some(BlockReason::Refused { operation, code, message });
+    let first = plan(&notice, &[failing]);
+    assert_eq!(first.credentials(), 1, "it may name something");
+    let gone = [first.tasks[0].id.clone()];
+    assert_eq!(exceeded(&notice, 5, &[&first], &[], &users("b", 5)), Some(6));
+    assert_eq!(exceeded(&notice, 5, &[&first], &gone, &users("a", 5)), None);
+}
+
+#[test]
+fn a_released_case_is_held_again_only_beyond_what_was_released() {
+    let mut notice = case(Trigger::CompromiseNotice);
+    let first = plan(&notice, &users("a", 6));
+    notice.released = 8;
+    assert_eq!(exceeded(&notice, 5, &[&first], &[], &users("b", 2)), None);
+    assert_eq!(exceeded(&notice, 5, &[&first], &[], &users("b", 3)), Some(9));
 }
 
 #[test]

@@ -46,6 +46,7 @@ fn task(state: TaskState) -> Task {
         deadline: at(900),
         assumable: Vec::new(),
         leaving: BTreeSet::default(),
+        credentials: 1,
         counts: true,
         grace: None,
         undoes: None,

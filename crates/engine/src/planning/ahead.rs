@@ -26,8 +26,6 @@ pub(super) struct Memory {
     pub(super) blocked: BTreeSet<TaskId>,
     /// That it waits for a listing was written down.
     pub(super) waiting: bool,
-    /// It was held, and whoever released it saw what it names.
-    pub(super) held: bool,
     /// Plans in a row that left only what is asked for slowly.
     pub(super) slow: u32,
 }
@@ -42,7 +40,6 @@ impl Ahead {
             findings: BTreeSet::new(),
             blocked: BTreeSet::new(),
             waiting: false,
-            held: false,
             slow: 0,
         };
         all.entry(case.clone()).or_insert_with(fresh).clone()

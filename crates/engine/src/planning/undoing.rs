@@ -7,6 +7,7 @@ use severance_lifecycle::policy::Desired;
 use severance_lifecycle::record::Record;
 use severance_lifecycle::task::{Lane, Task, TaskState};
 
+use super::holding;
 use crate::ports::{ClaimedCase, NewTask, PlanCommit};
 use crate::shared::Shared;
 use crate::telling::Telling;
@@ -15,23 +16,25 @@ use crate::telling::Telling;
 pub(super) fn plan(shared: &Shared, claimed: &ClaimedCase) -> PlanCommit {
     let now = shared.now();
     let case = &claimed.case;
-    let tasks: Vec<NewTask> = claimed
+    let tasks: Vec<Task> = claimed
         .undo
         .iter()
         .filter(|task| task.desired == Desired::Revoked && !task.record.changes.is_empty())
-        .map(|task| NewTask { task: undoing(shared, claimed, task), next_at: now })
+        .map(|task| undoing(shared, claimed, task))
         .collect();
     let mut telling = Telling::default();
-    let planned = Happening::Planned { tasks: tasks.len(), credentials: tasks.len() };
-    telling.case(&case.id, now, planned);
-    let state = if tasks.is_empty() {
+    let credentials = tasks.iter().map(|task| task.credentials).sum();
+    telling.case(&case.id, now, Happening::Planned { tasks: tasks.len(), credentials });
+    // Giving access back on this scale is for a person to look at too.
+    let held = holding::hold(shared, claimed, &[], &tasks, &mut telling);
+    let state = held.unwrap_or(if tasks.is_empty() {
         CaseState::Closed { how: Closing::NothingToDo }
     } else {
         CaseState::Open
-    };
+    });
     PlanCommit {
         state,
-        tasks,
+        tasks: tasks.into_iter().map(|task| NewTask { task, next_at: now }).collect(),
         resolved: Vec::new(),
         journal: telling.journal,
         messages: telling.messages,

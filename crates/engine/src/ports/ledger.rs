@@ -146,6 +146,9 @@ pub struct ClaimedCase {
     /// tasks. Only they are looked up again, so that nothing new slips into an old case. `None` at
     /// first.
     pub unresolved: Option<Vec<Selector>>,
+    /// When it is planned again: the tasks that the case waits for, with how many credentials each comes
+    /// to. Empty at first.
+    pub known: BTreeMap<TaskId, usize>,
 }
 
 /// A plan to store.
@@ -221,8 +224,8 @@ pub trait Ledger: Inbox {
 
     /// Claims tasks that are due, in order of lane, then those whose first blow has not landed
     /// (`record.accepted_at` is none), then deadline. Never two of one
-    /// [`lock`](severance_lifecycle::credential::Target::lock), never one whose case is held or
-    /// superseded. An expired lease is free.
+    /// [`lock`](severance_lifecycle::credential::Target::lock), never one that a plan added which held
+    /// its case, until that is released, and never one that is superseded. An expired lease is free.
     ///
     /// # Errors
     /// [`LedgerError`]

@@ -55,7 +55,8 @@ pub trait Queries: Send + Sync + 'static {
         now: DateTime<Utc>,
     ) -> Result<usize, LedgerError>;
 
-    /// Lets a held case go.
+    /// Lets a held case go: all that was planned of it, and as many credentials as it then came to
+    /// (`Case::released`). A later plan that brings it beyond those holds it again.
     ///
     /// # Errors
     /// [`LedgerError::NotFound`], [`LedgerError::Conflict`]

@@ -33,9 +33,11 @@ pub enum Bug {
     MissingAtOneLook,
     /// Lower lanes do not wait.
     LowerLaneFirst,
+    /// Each plan of a case is counted alone.
+    GrowthNotCounted,
 }
 
-pub const ALL: [Bug; 11] = [
+pub const ALL: [Bug; 12] = [
     Bug::OffsetStoredEarly,
     Bug::SecondCutoffSkipped,
     Bug::LostLeaseIgnored,
@@ -47,6 +49,7 @@ pub const ALL: [Bug; 11] = [
     Bug::DuplicateNotDropped,
     Bug::MissingAtOneLook,
     Bug::LowerLaneFirst,
+    Bug::GrowthNotCounted,
 ];
 
 /// The lifecycle with a bug in it.

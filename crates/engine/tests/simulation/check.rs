@@ -5,18 +5,20 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use severance_engine::ports::Topic;
-use severance_lifecycle::action::{Action, Change};
-use severance_lifecycle::case::{CaseState, Closing};
+use severance_lifecycle::action::{Action, Change, DenyScope};
+use severance_lifecycle::case::{Case, CaseState, Closing};
 use severance_lifecycle::credential::Target;
 use severance_lifecycle::ids::AccountId;
 use severance_lifecycle::outcome;
 use severance_lifecycle::policy::Desired;
 use severance_lifecycle::task::{BlockReason, Lane, Task, TaskState, Verification};
+use severance_lifecycle::trust;
 
 use crate::ledger::{leased_by, proven};
 use crate::provider::worker_now;
 use crate::scenario::{PARTNER, QUARANTINE_DAYS, must_finish};
 use crate::sim::{Process, Sim};
+use crate::store::Store;
 use crate::world::{Time, World};
 
 /// A lower lane's call never starts while an accepted notice is runnable.
@@ -79,8 +81,10 @@ fn in_scope(sim: &Sim, action: &Action) {
         Action::DeactivateKey { user, key_id } | Action::DeleteKey { user, key_id } => {
             scope.users.contains(&user.id) || scope.keys.get(key_id) == Some(&user.id)
         }
-        Action::DeleteLoginProfile { user }
-        | Action::Deactivate { user, .. }
+        Action::DeleteLoginProfile { user } => {
+            scope.users.contains(&user.id) || scope.taken.contains(&user.id)
+        }
+        Action::Deactivate { user, .. }
         | Action::Delete { user, .. }
         | Action::DeactivateMfa { user, .. } => scope.users.contains(&user.id),
         Action::DenyUser { user, .. } | Action::AllowUser { user, .. } => {
@@ -140,11 +144,35 @@ fn after_quarantine(sim: &Sim, action: &Action) {
     }
 }
 
+/// A case was planned: it is held where all of it is more than the limit and than what a person let go.
+pub fn sized(sim: &Sim, store: &Store, before: &Case) {
+    let now = &store.cases[&before.id].case;
+    let tasks = store.tasks.values().map(|row| &row.task);
+    let credentials: usize =
+        tasks.filter(|t| t.case == before.id && t.counts).map(|t| t.credentials).sum();
+    let over = credentials > sim.blast_radius.max(before.released);
+    match (&now.state, &before.state) {
+        (CaseState::Open, _) if over => {
+            let limit = sim.blast_radius;
+            sim.violated(format!("{} has {credentials} credentials, the limit is {limit}", now.id));
+        }
+        (CaseState::Held { .. }, _) if !over => {
+            sim.violated(format!("{} is held with {credentials} credentials", now.id));
+        }
+        (CaseState::Held { .. }, CaseState::Accepted) => sim.note("a case held for its size"),
+        (CaseState::Held { .. }, _) => sim.note("a case held since it grew"),
+        _ => {}
+    }
+}
+
 /// A task turned to another state, at this commit.
 pub fn turned(sim: &Sim, task: &Task) {
     let verified = outcome::stages(task).time_to_revoke().is_some();
     if verified != matches!(task.state, TaskState::Done { .. }) {
         sim.violated(format!("a time to revoke of what is not done: {}", task.target.label()));
+    }
+    if let TaskState::Blocked { reason: BlockReason::ServiceRole { .. } } = task.state {
+        sim.note("a service's role asked about");
     }
     if let TaskState::Done { verification } = task.state
         && proven(task)
@@ -202,9 +230,15 @@ fn alive(world: &World, task: &Task, now: Time) -> Vec<String> {
     match &task.target {
         Target::AccessKey { key_id, user } => {
             // A user made again under that name is another's.
-            let same = world.users.values().any(|u| u.id == user.id);
-            if same {
+            if let Some(here) = world.users.values().find(|u| u.id == user.id) {
                 key_is_dead(key_id);
+                if task.binding.zone.as_str() == "strict" {
+                    let planted = here.keys.iter().filter(|key| key.created > task.noticed_at);
+                    planted.for_each(|key| key_is_dead(&key.id));
+                    if here.login.is_some_and(|at| at > task.noticed_at) {
+                        found.push(format!("an intruder's password on {}", here.name));
+                    }
+                }
             }
         }
         Target::User { user } => {
@@ -226,6 +260,10 @@ fn alive(world: &World, task: &Task, now: Time) -> Vec<String> {
                 found.extend(
                     closed.map(|s| format!("a session of {} issued {}", here.name, s.issued)),
                 );
+                let closed = here.denies.holds(now).values().any(|s| *s == DenyScope::Everything);
+                if here.lets_in(PARTNER, now) && !closed {
+                    found.push(format!("the partner may assume {}", here.name));
+                }
             }
         }
         Target::Unresolved { .. } => {}
@@ -280,9 +318,11 @@ pub fn at_the_end(sim: &Sim) {
         }
     }
     observed_zone_is_untouched(sim, &world);
+    edits_stay(sim, &world);
+    who_came_late_is_dead(sim, &world);
 }
 
-fn every_event_has_its_case(sim: &Sim, store: &crate::store::Store) {
+fn every_event_has_its_case(sim: &Sim, store: &Store) {
     let expected = must_finish(sim);
     for id in &expected {
         if !store.cases.contains_key(id) {
@@ -305,7 +345,7 @@ fn every_event_has_its_case(sim: &Sim, store: &crate::store::Store) {
     }
 }
 
-fn told(store: &crate::store::Store, task: &Task, event_type: &str) -> bool {
+fn told(store: &Store, task: &Task, event_type: &str) -> bool {
     store.published.iter().any(|message| {
         let typed = message.headers.iter().any(|(name, value)| {
             name == "ce_type" && value.as_deref() == Some(event_type.as_bytes())
@@ -317,13 +357,13 @@ fn told(store: &crate::store::Store, task: &Task, event_type: &str) -> bool {
 }
 
 /// Whether a higher revision of the task's contract took its place.
-fn superseded(store: &crate::store::Store, task: &Task) -> bool {
+fn superseded(store: &Store, task: &Task) -> bool {
     let contract = store.cases.get(&task.case).and_then(|row| row.case.contract.as_ref());
     contract.and_then(|name| store.contracts.get(name)).is_some_and(|state| state.case != task.case)
 }
 
 /// What a reinstatement that is done was to put back is back, as far as nobody else holds it.
-fn restored(sim: &Sim, world: &World, store: &crate::store::Store, task: &Task) {
+fn restored(sim: &Sim, world: &World, store: &Store, task: &Task) {
     let held = store.holds(task).other;
     for change in &task.record.changes {
         let still = match change {
@@ -356,6 +396,26 @@ fn observed_zone_is_untouched(sim: &Sim, world: &World) {
         let off = user.keys.iter().any(|key| !key.status.read().is_active());
         if off || !user.denies.read().is_empty() {
             sim.violated(format!("{} is in a zone that is only observed", user.name));
+        }
+    }
+}
+
+/// Whom others let into a role by an edit of theirs is in still: nobody's write is undone by ours.
+fn edits_stay(sim: &Sim, world: &World) {
+    for (role, principal) in &world.added {
+        let here = world.roles.values().find(|it| it.id == *role);
+        let is_in = here.is_none_or(|it| trust::principals(it.trust.read()).contains(principal));
+        if !is_in {
+            sim.violated(format!("somebody let {principal} in, and that is lost"));
+        }
+    }
+}
+
+/// A user that was made after a notice named it is found, whatever the size of its case.
+fn who_came_late_is_dead(sim: &Sim, world: &World) {
+    for user in world.users.values().filter(|user| user.name == "g1") {
+        if user.login.is_some() || user.keys.iter().any(|key| key.status.read().is_active()) {
+            sim.violated("g1 was named, and nobody looked for it".to_owned());
         }
     }
 }

@@ -55,6 +55,26 @@ pub const COMMITS: [&str; 8] = [
     "inventory",
 ];
 
+/// What others do and how cases turn: each must have come about.
+pub const TURNS: [&str; 16] = [
+    "a case held for its size",
+    "a case held since it grew",
+    "a held case released",
+    "a process died and was started again",
+    "a service's role asked about",
+    "a user made again",
+    "an intruder's key and password",
+    "an intruder's key taken",
+    "clock set",
+    "denies taken off by others",
+    "keys switched on by others",
+    "revocation proven",
+    "sessions of a service's role cut",
+    "stale read",
+    "trust put back by others",
+    "trust written over by others",
+];
+
 pub type Cell = (&'static str, CrashPoint, Fault);
 
 /// The cells, so that a run can aim at one.
@@ -99,6 +119,8 @@ impl Coverage {
                 }
             }
         }
+        let turns = TURNS.into_iter().filter(|turn| !self.actors.contains_key(turn));
+        missed.extend(turns.map(str::to_owned));
         missed
     }
 
@@ -126,8 +148,9 @@ impl Coverage {
             let _ = writeln!(out, "{commit:<22}{:>14}{:>14}", n("before"), n("after"));
         }
         let _ = writeln!(out, "\nothers and turns of events:");
-        for (actor, n) in &self.actors {
-            let _ = writeln!(out, "  {actor:<28}{n:>10}");
+        for turn in TURNS {
+            let n = self.actors.get(turn).copied().unwrap_or(0);
+            let _ = writeln!(out, "  {turn:<40}{n:>10}");
         }
         out
     }

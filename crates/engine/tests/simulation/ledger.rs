@@ -76,20 +76,42 @@ impl Inbox for SimLedger {
         .await
     }
 
-    async fn alarm(&self, _: &Finding, _: Time) -> Result<(), LedgerError> {
-        Ok(())
+    async fn alarm(&self, finding: &Finding, at: Time) -> Result<(), LedgerError> {
+        self.commit("alarm", |store| {
+            store.alarms.push((at, finding.clone()));
+            Ok(())
+        })
+        .await
     }
 }
 
 #[async_trait]
 impl Ledger for SimLedger {
     async fn claim_cases(&self, request: &ClaimRequest) -> Result<Vec<ClaimedCase>, LedgerError> {
-        self.commit("claim-cases", |store| Ok(store.claim_cases(request, self.process))).await
+        let forgets = self.sim.has(Bug::GrowthNotCounted);
+        self.commit("claim-cases", |store| {
+            let mut claimed = store.claim_cases(request, self.process);
+            if forgets {
+                claimed.iter_mut().for_each(|case| case.known.clear());
+            }
+            Ok(claimed)
+        })
+        .await
     }
 
     async fn commit_plan(&self, lease: &CaseLease, plan: PlanCommit) -> Result<(), LedgerError> {
         let now = self.now();
-        self.commit("commit-plan", |store| store.commit_plan(lease, plan, now)).await
+        let sim = Arc::clone(&self.sim);
+        self.commit("commit-plan", |store| {
+            let before = store.cases.get(&lease.case).map(|row| row.case.clone());
+            let adds = plan.tasks.iter().any(|new| !store.tasks.contains_key(&new.task.id));
+            store.commit_plan(lease, plan, now)?;
+            if let Some(before) = before.filter(|_| adds) {
+                check::sized(&sim, store, &before);
+            }
+            Ok(())
+        })
+        .await
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, LedgerError> {

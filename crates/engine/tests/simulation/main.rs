@@ -15,11 +15,13 @@
 )]
 
 mod bug;
+mod calm;
 mod chance;
 mod check;
 mod clock;
 mod coverage;
 mod ledger;
+mod others;
 mod provider;
 mod run;
 mod scenario;

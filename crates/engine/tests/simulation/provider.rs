@@ -1,6 +1,7 @@
 //! The provider's port over the model world, with faults and crashes around every action.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -27,6 +28,7 @@ use crate::check;
 use crate::clock::{epoch, pause};
 use crate::coverage::{CrashPoint, Fault};
 use crate::ledger::matches;
+use crate::others;
 use crate::sim::{Process, Sim};
 use crate::world::{Denies, Role, User, World};
 
@@ -96,6 +98,11 @@ impl SimProvider {
         let policy_lag = self.lag(8_000);
         match action {
             Action::DeactivateKey { user, key_id } => {
+                let named = self.sim.scope.lock().unwrap().compromised.contains(key_id);
+                let of_one = self.sim.scope.lock().unwrap().taken.contains(&user.id);
+                if of_one && !named {
+                    self.sim.note("an intruder's key taken");
+                }
                 set_key(&mut world, user, key_id, KeyStatus::Inactive, key_lag, now)
                     .ok_or_else(gone)
             }
@@ -137,6 +144,9 @@ impl SimProvider {
             }
             Action::DenyRole { role, deny } => {
                 let role = world.role_mut(role).ok_or_else(gone)?;
+                if role.is_of_a_service() {
+                    self.sim.note("sessions of a service's role cut");
+                }
                 put(&mut role.denies, deny, policy_lag, now);
                 Ok(())
             }
@@ -157,18 +167,36 @@ impl SimProvider {
             Action::RemoveTrust { role, removed } => {
                 let role = world.role_mut(role).ok_or_else(gone)?;
                 let malformed = || failure(FailureClass::Cannot, action.name(), "MalformedPolicy");
-                let document = trust::without(role.trust.read(), removed).ok_or_else(malformed)?;
+                let before = role.trust.read().clone();
+                let document = trust::without(&before, removed).ok_or_else(malformed)?;
                 role.trust.set(document, now, policy_lag);
-                Ok(())
+                let id = role.id.clone();
+                self.second_look(&mut world, action, &id, &before)
             }
             Action::RestoreTrust { role, removed } => {
                 let role = world.role_mut(role).ok_or_else(gone)?;
-                let document = trust::with(role.trust.read(), removed);
-                role.trust.set(document, now, policy_lag);
-                Ok(())
+                let before = role.trust.read().clone();
+                role.trust.set(trust::with(&before, removed), now, policy_lag);
+                let id = role.id.clone();
+                self.second_look(&mut world, action, &id, &before)
             }
             Action::Probe { .. } => Ok(()),
         }
+    }
+
+    /// What is there afterwards is compared with what was written: somebody may have written meanwhile.
+    fn second_look(
+        &self,
+        world: &mut World,
+        action: &Action,
+        role: &str,
+        before: &serde_json::Value,
+    ) -> Result<(), Failure> {
+        if self.sim.clock.provider() > self.sim.faults_until || !self.sim.chance.happens(1_000) {
+            return Ok(());
+        }
+        others::writes_over(&self.sim, world, role, before);
+        Err(failure(FailureClass::Replan, action.name(), "Edited"))
     }
 
     fn probe(&self, key_id: &str, sample: u32) -> ProbeAnswer {
@@ -343,6 +371,10 @@ impl Provider for SimProvider {
         let account = check::account(action);
         let permit = self.admit(&account, lane).await;
         let _busy = check::action_begins(&self.sim, self.process, action);
+        if action.changes_provider() {
+            let at = self.sim.clock.provider();
+            self.sim.changes.lock().unwrap().push((at, action.name()));
+        }
         let (crash, fault) = self.sim.fate(self.process, action.name());
         self.sim.trace(&format!("{} calls {action}: {crash:?} {fault:?}", self.process));
         pause(self.sim.chance.between(1, 20)).await;
@@ -382,6 +414,7 @@ impl Provider for SimProvider {
 
     async fn locate_key(&self, key_id: &str, lane: Lane) -> Result<KeyLocation, Failure> {
         self.read(&accounts()[0], lane, "sts:GetAccessKeyInfo").await?;
+        pause(self.sim.slow_lookup.load(SeqCst)).await;
         if key_id.starts_with("ASIA") {
             return Ok(KeyLocation::Session { account: None });
         }
@@ -415,7 +448,9 @@ impl Provider for SimProvider {
                         role: role.role().unwrap(),
                         max_session_seconds: *max_session_seconds,
                         service_linked: *service_linked,
-                        service_assumed: false,
+                        service_assumed: !trust::read(trust, &trust::Partner::default())
+                            .services
+                            .is_empty(),
                     })
                 }
                 IdentityDetail::User { .. } => None,
@@ -434,6 +469,14 @@ impl Provider for SimProvider {
             let urgent = severance_engine::Presence::current().is_some();
             let lane = if urgent { Lane::Compromise } else { Lane::Rest };
             self.read(account, lane, "iam:GetAccountAuthorizationDetails").await?;
+            if self.sim.unlistable.lock().unwrap().contains(account) {
+                let passing = FailureClass::RetrySoon;
+                return Err(failure(
+                    passing,
+                    "iam:GetAccountAuthorizationDetails",
+                    "ServiceFailure",
+                ));
+            }
             let page = {
                 let world = self.sim.world.lock().unwrap();
                 let users_of = world.users.values().filter(|_| users).map(User::identity);

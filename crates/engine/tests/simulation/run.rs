@@ -22,8 +22,8 @@ use crate::clock::{epoch, pause};
 use crate::coverage::{COMMITS, Coverage, cells};
 use crate::ledger::SimLedger;
 use crate::provider::SimProvider;
-use crate::scenario;
 use crate::sim::{Process, Sim};
+use crate::{others, scenario};
 
 /// What became of a run.
 pub struct Outcome {
@@ -71,9 +71,11 @@ pub fn run(seed: u64, bug: Option<Bug>) -> Outcome {
         let published = publications.len();
         let world = [
             tokio::spawn(scenario::publish(Arc::clone(&sim), publications)),
-            tokio::spawn(scenario::attack(Arc::clone(&sim))),
-            tokio::spawn(scenario::others(Arc::clone(&sim))),
-            tokio::spawn(scenario::clock_setter(Arc::clone(&sim))),
+            tokio::spawn(others::attack(Arc::clone(&sim))),
+            tokio::spawn(others::others(Arc::clone(&sim))),
+            tokio::spawn(others::clock_setter(Arc::clone(&sim))),
+            tokio::spawn(others::late_comer(Arc::clone(&sim))),
+            tokio::spawn(others::person(Arc::clone(&sim))),
         ];
         let second = sim.chance.happens(3_000);
         let first = process_for_ever(Arc::clone(&sim), 0, true);
@@ -123,34 +125,57 @@ async fn process_for_ever(sim: Arc<Sim>, slot: u64, consumes: bool) {
 }
 
 async fn process_once(sim: Arc<Sim>, process: Process, consumes: bool) {
-    let urgency = Urgency::new();
-    let clock = Arc::new(ClockOf(Arc::clone(&sim)));
-    let gate = Gate::new(AdmissionConfig::default(), Arc::clone(&urgency), clock.clone());
-    let ledger = Arc::new(SimLedger { sim: Arc::clone(&sim), process });
-    let inbox = AnnouncingInbox::new(Arc::clone(&ledger), Arc::clone(&urgency));
-    let config = EngineConfig {
+    let (engine, inbox) = process_of(&sim, process, config(&sim));
+    tokio::select! {
+        biased;
+        _ = engine.run(CancellationToken::new()) => {}
+        () = consume(&sim, &inbox, process), if consumes => {}
+        () = woken(&sim, &engine) => {}
+    }
+}
+
+/// What a person does wakes the engine, as the local API does.
+async fn woken(sim: &Sim, engine: &Engine) {
+    loop {
+        sim.released.notified().await;
+        engine.wake();
+    }
+}
+
+pub fn config(sim: &Sim) -> EngineConfig {
+    EngineConfig {
         tasks: 8,
         plans: 4,
         poll: TimeDelta::hours(2),
         inventory_every: TimeDelta::hours(12),
+        blast_radius: sim.blast_radius,
         ..EngineConfig::default()
-    };
+    }
+}
+
+/// A process's engine, and the way in for its events.
+pub fn process_of(
+    sim: &Arc<Sim>,
+    process: Process,
+    config: EngineConfig,
+) -> (Engine, AnnouncingInbox<SimLedger>) {
+    let urgency = Urgency::new();
+    let clock = Arc::new(ClockOf(Arc::clone(sim)));
+    let gate = Gate::new(AdmissionConfig::default(), Arc::clone(&urgency), clock.clone());
+    let ledger = Arc::new(SimLedger { sim: Arc::clone(sim), process });
+    let inbox = AnnouncingInbox::new(Arc::clone(&ledger), Arc::clone(&urgency));
     let parts = Parts {
         ledger: ledger as Arc<dyn Ledger>,
-        provider: Arc::new(SimProvider { sim: Arc::clone(&sim), gate, process }),
-        publisher: Arc::new(SimPublisher { sim: Arc::clone(&sim), process }),
+        provider: Arc::new(SimProvider { sim: Arc::clone(sim), gate, process }),
+        publisher: Arc::new(SimPublisher { sim: Arc::clone(sim), process }),
         clock,
         entropy: Arc::new(Chance::new(sim.seed ^ (process + 1))),
         observer: Arc::new(()),
         urgency,
     };
     let decider = Arc::new(Faulty(sim.bug));
-    let engine = Engine::with_decider(config, scenario::zones(), parts, decider);
-    tokio::select! {
-        biased;
-        _ = engine.run(CancellationToken::new()) => {}
-        () = consume(&sim, &inbox, process), if consumes => {}
-    }
+    let zones = scenario::zones(sim.cuts_shared);
+    (Engine::with_decider(config, zones, parts, decider), inbox)
 }
 
 struct ClockOf(Arc<Sim>);
@@ -167,7 +192,7 @@ impl Clock for ClockOf {
 }
 
 /// The intake: a batch goes to the ledger, and only then is its offset stored.
-async fn consume(sim: &Sim, inbox: &dyn Inbox, process: Process) {
+pub async fn consume(sim: &Sim, inbox: &dyn Inbox, process: Process) {
     let early = sim.has(Bug::OffsetStoredEarly);
     let mut position = sim.topic.lock().unwrap().offset;
     loop {

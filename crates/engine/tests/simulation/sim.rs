@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
+use std::sync::atomic::AtomicI64;
 
 use chrono::TimeDelta;
-use severance_lifecycle::ids::CaseId;
+use severance_lifecycle::ids::{AccountId, CaseId};
 use tokio::sync::Notify;
 
 use crate::bug::Bug;
@@ -28,6 +29,8 @@ pub struct Scope {
     pub roles: BTreeSet<String>,
     /// Keys and users that a notice names: not to be undone.
     pub compromised: BTreeSet<String>,
+    /// Ids of users in whose zone what an intruder left is taken too.
+    pub taken: BTreeSet<String>,
     /// Ids of what a reinstated contract holds.
     pub reinstated: BTreeSet<String>,
     /// The cases of contract ends.
@@ -57,6 +60,18 @@ pub struct Sim {
     pub answers: Mutex<BTreeMap<String, Probe>>,
     pub topic: Mutex<Topic>,
     pub arrived: Notify,
+    /// A person let a held case go.
+    pub released: Notify,
+    /// More credentials than this hold a case.
+    pub blast_radius: usize,
+    /// Whether sessions of shared roles are cut at a contract's end.
+    pub cuts_shared: bool,
+    /// Accounts that cannot be listed.
+    pub unlistable: Mutex<BTreeSet<AccountId>>,
+    /// How long the lookup of a key takes beside its usual time, in ms.
+    pub slow_lookup: AtomicI64,
+    /// Calls that changed something, and when.
+    pub changes: Mutex<Vec<(Time, &'static str)>>,
     dead: Mutex<BTreeSet<Process>>,
     died: Notify,
     aim: Mutex<Option<Cell>>,
@@ -85,11 +100,14 @@ impl Sim {
         aim: Option<Cell>,
         commit: (&'static str, &'static str),
     ) -> Self {
+        let chance = Chance::new(seed);
         Self {
             seed,
             bug,
             clock: SimClock::new(),
-            chance: Chance::new(seed),
+            blast_radius: if chance.happens(3_000) { 4 } else { 100 },
+            cuts_shared: chance.happens(3_000),
+            chance,
             world: Mutex::default(),
             store: Mutex::default(),
             scope: Mutex::default(),
@@ -101,6 +119,10 @@ impl Sim {
             answers: Mutex::default(),
             topic: Mutex::default(),
             arrived: Notify::new(),
+            released: Notify::new(),
+            unlistable: Mutex::default(),
+            slow_lookup: AtomicI64::new(0),
+            changes: Mutex::default(),
             dead: Mutex::default(),
             died: Notify::new(),
             aim: Mutex::new(aim),
@@ -113,6 +135,13 @@ impl Sim {
             clock_set_at: Mutex::default(),
             traced: std::env::var_os("SEVERANCE_SIM_TRACE").is_some(),
         }
+    }
+
+    /// A run in which nothing fails by chance.
+    pub fn calm(blast_radius: usize) -> Self {
+        let sim = Self::new(1, None, None, ("", ""));
+        let faults_until = crate::clock::epoch() - TimeDelta::seconds(1);
+        Self { faults_until, blast_radius, commit_aim: Mutex::default(), ..sim }
     }
 
     pub fn violated(&self, what: String) {

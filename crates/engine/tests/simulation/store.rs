@@ -11,6 +11,7 @@ use severance_lifecycle::case::{Case, CaseState, Closing, Tally, closing};
 use severance_lifecycle::contract::{ContractState, Verdict, judge};
 use severance_lifecycle::credential::Target;
 use severance_lifecycle::event::{ContractChange, Event, Payload, SelectorTarget, Trigger};
+use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::{CaseId, ContractName, TaskId};
 use severance_lifecycle::outcome;
 use severance_lifecycle::plan::Identity;
@@ -42,6 +43,8 @@ pub struct TaskRow {
     pub next_at: Option<Time>,
     pub lease: Option<Lease>,
     pub attempts: u32,
+    /// A plan added it that made the case too large: it waits for a person.
+    pub parked: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -61,6 +64,11 @@ pub struct Store {
     pub inventory: BTreeMap<String, (Identity, i64)>,
     pub listed: BTreeMap<severance_lifecycle::ids::AccountId, Time>,
     pub published: Vec<Message>,
+    pub alarms: Vec<(Time, Finding)>,
+    /// How often each case was claimed for planning.
+    pub claims: BTreeMap<CaseId, u64>,
+    /// When a person let each case go.
+    pub released: BTreeMap<CaseId, Time>,
     pub accepted: u64,
     pub dead_letters: u64,
     pub closed: BTreeMap<CaseId, u64>,
@@ -178,6 +186,7 @@ impl Store {
     }
 
     fn lease_case(&mut self, id: &CaseId, request: &ClaimRequest, process: Process) -> ClaimedCase {
+        *self.claims.entry(id.clone()).or_default() += 1;
         let undo = self.undo(id);
         let unresolved = self.tasks.values().filter(|row| row.task.case == *id);
         let unresolved = unresolved
@@ -186,10 +195,14 @@ impl Store {
                 _ => None,
             })
             .collect();
+        let counting =
+            self.tasks.values().map(|row| &row.task).filter(|t| t.case == *id && t.counts);
+        let known = counting.map(|task| (task.id.clone(), task.credentials)).collect();
         let row = self.cases.get_mut(id).unwrap();
         let (token, until) = (request.token, request.until);
         row.lease = Some(Lease { token, until, process });
         ClaimedCase {
+            known,
             lease: CaseLease { case: id.clone(), token, until },
             case: row.case.clone(),
             event: row.event.clone(),
@@ -222,17 +235,36 @@ impl Store {
         if !held || matches!(row.case.state, CaseState::Closed { .. }) {
             return Err(lost(&lease.case));
         }
+        let parked = matches!(plan.state, CaseState::Held { .. });
+        let again_at = plan.again_at.filter(|_| !parked);
         row.lease = None;
         row.case.state = plan.state;
-        row.due = plan.again_at;
-        row.attempts = if plan.again_at.is_some() { row.attempts + 1 } else { 0 };
+        row.due = again_at;
+        row.attempts = if again_at.is_some() { row.attempts + 1 } else { 0 };
         for id in &plan.resolved {
             self.tasks.remove(id);
         }
-        self.add(plan.tasks);
+        self.add(plan.tasks, parked);
         self.send(plan.messages, now);
         self.close_or_reopen(&lease.case, now);
         Ok(())
+    }
+
+    /// A person lets a held case go.
+    pub fn release(&mut self, id: &CaseId, now: Time) {
+        let Some(row) = self.cases.get_mut(id) else { return };
+        let CaseState::Held { credentials, .. } = row.case.state else { return };
+        row.case.released = row.case.released.max(credentials);
+        self.released.insert(id.clone(), now);
+        row.case.state = CaseState::Open;
+        for task in self.tasks.values_mut().filter(|task| task.task.case == *id && task.parked) {
+            task.parked = false;
+            task.next_at = Some(now);
+        }
+        let unresolved = |row: &&TaskRow| matches!(row.task.target, Target::Unresolved { .. });
+        let looks_up = self.tasks.values().filter(unresolved).any(|row| row.task.case == *id);
+        row.due = looks_up.then_some(now);
+        self.close_or_reopen(id, now);
     }
 
     pub fn renew_case(&mut self, lease: &CaseLease, until: Time) -> Result<(), LedgerError> {
@@ -244,10 +276,10 @@ impl Store {
         Ok(())
     }
 
-    fn add(&mut self, tasks: Vec<NewTask>) {
+    fn add(&mut self, tasks: Vec<NewTask>, parked: bool) {
         for new in tasks {
             let next_at = Some(new.next_at);
-            let row = TaskRow { task: new.task, next_at, lease: None, attempts: 0 };
+            let row = TaskRow { task: new.task, next_at, lease: None, attempts: 0, parked };
             self.tasks.entry(row.task.id.clone()).or_insert(row);
         }
     }
@@ -257,11 +289,11 @@ impl Store {
         leased.map(|row| row.task.target.lock()).collect()
     }
 
-    fn task_is_due(&self, row: &TaskRow, now: Time) -> bool {
+    fn task_is_due(row: &TaskRow, now: Time) -> bool {
         row.next_at.is_some_and(|at| at <= now)
             && free(row.lease.as_ref(), now)
             && row.task.state != TaskState::Superseded
-            && !matches!(self.cases[&row.task.case].case.state, CaseState::Held { .. })
+            && !row.parked
     }
 
     pub fn claim(&mut self, request: &ClaimRequest, process: Process) -> Vec<Claimed> {
@@ -270,7 +302,7 @@ impl Store {
             .tasks
             .values()
             .filter(|row| row.task.lane <= request.least_urgent)
-            .filter(|row| self.task_is_due(row, request.now))
+            .filter(|row| Self::task_is_due(row, request.now))
             .map(|row| {
                 let task = &row.task;
                 let landed = task.record.accepted_at.is_some();
@@ -322,7 +354,7 @@ impl Store {
                 row.next_at = Some(new.next_at);
             }
         }
-        self.add(step.follow_ups);
+        self.add(step.follow_ups, false);
         self.send(step.messages, now);
         self.close_or_reopen(&case, now)
     }
@@ -386,14 +418,15 @@ impl Store {
                 soon(row.lease.as_ref().map_or(due, |lease| lease.until.max(due)));
             }
         }
-        for row in self.tasks.values().filter(|row| row.task.state != TaskState::Superseded) {
+        let live = |row: &&TaskRow| row.task.state != TaskState::Superseded && !row.parked;
+        for row in self.tasks.values().filter(live) {
             if let Some(due) = row.next_at {
                 soon(row.lease.as_ref().map_or(due, |lease| lease.until.max(due)));
             }
         }
         let cases = self.cases.values().filter(|row| Self::case_is_due(row, now));
         let lanes = cases.map(|row| case_lane(&row.case));
-        let tasks = self.tasks.values().filter(|row| self.task_is_due(row, now));
+        let tasks = self.tasks.values().filter(|row| Self::task_is_due(row, now));
         let lanes: Vec<Lane> = lanes.chain(tasks.map(|row| row.task.lane)).collect();
         agenda.due = lanes.len();
         agenda.urgent_due = lanes.iter().filter(|lane| **lane == Lane::Compromise).count();
@@ -406,7 +439,7 @@ impl Store {
             self.tasks.values().any(|row| {
                 row.task.lane == Lane::Compromise
                     && row.task.target.lock() == lock
-                    && self.task_is_due(row, now)
+                    && Self::task_is_due(row, now)
             })
         };
         let held = self.tasks.values().filter(|row| {
@@ -420,13 +453,19 @@ impl Store {
     /// Compromise work that could be claimed now and was not: what lower lanes must wait for.
     pub fn unclaimed_urgent(&self, now: Time) -> Option<String> {
         let locks = self.held_locks(now);
-        let case = self
-            .cases
-            .values()
-            .find(|row| case_lane(&row.case) == Lane::Compromise && Self::case_is_due(row, now));
+        // Whoever let it go wakes the engine, which takes it a moment.
+        let just_released = |case: &CaseId| {
+            self.released.get(case).is_some_and(|at| now - *at < TimeDelta::seconds(1))
+        };
+        let case = self.cases.values().find(|row| {
+            case_lane(&row.case) == Lane::Compromise
+                && Self::case_is_due(row, now)
+                && !just_released(&row.case.id)
+        });
         let task = self.tasks.values().find(|row| {
             row.task.lane == Lane::Compromise
-                && self.task_is_due(row, now)
+                && !just_released(&row.task.case)
+                && Self::task_is_due(row, now)
                 && !locks.contains(&row.task.target.lock())
         });
         case.map(|row| format!("case {}", row.case.id))
@@ -472,6 +511,7 @@ impl Store {
                 .cases
                 .values()
                 .all(|row| row.due.is_none() || row.case.state != CaseState::Accepted)
+            && !self.cases.values().any(|row| matches!(row.case.state, CaseState::Held { .. }))
             && self.tasks.values().all(|row| match row.task.state {
                 TaskState::Open | TaskState::Blocked { reason: BlockReason::Refused { .. } } => {
                     false

@@ -106,6 +106,8 @@ pub struct World {
     /// When somebody else last changed an identity, by lock.
     pub touched: BTreeMap<String, Time>,
     pub serial: u64,
+    /// Whom others let in by an edit: role id and principal.
+    pub added: Vec<(String, String)>,
 }
 
 impl User {
@@ -157,6 +159,11 @@ impl Role {
                 service_linked: false,
             },
         }
+    }
+
+    /// Whether a service assumes it.
+    pub fn is_of_a_service(&self) -> bool {
+        !trust::read(self.trust.read(), &trust::Partner::default()).services.is_empty()
     }
 
     pub fn lets_in(&self, principal: &str, now: Time) -> bool {
@@ -273,4 +280,11 @@ pub fn trusting(principals: &[String]) -> Value {
     json!({"Version": "2012-10-17", "Statement": [
         {"Sid": "in", "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": principals}}
     ]})
+}
+
+/// The same, with a service that may assume the role too.
+pub fn trusting_service(principals: &[String], service: &str) -> Value {
+    let mut document = trusting(principals);
+    document["Statement"][0]["Principal"]["Service"] = service.into();
+    document
 }

@@ -73,7 +73,7 @@ async fn check_blocked(connection: &mut SqliteConnection, task: &TaskId) -> Resu
     }
 }
 
-/// Lets a held case go: its tasks are due now.
+/// Lets a held case go: what waited for that is due now, and the case may be as large as it is.
 pub(super) async fn release(
     connection: &mut SqliteConnection,
     id: &CaseId,
@@ -81,10 +81,11 @@ pub(super) async fn release(
     now: DateTime<Utc>,
 ) -> Result<(), Fault> {
     let mut row = cases::load(connection, id).await?;
-    if !matches!(row.case.state, CaseState::Held { .. }) {
+    let CaseState::Held { credentials, .. } = row.case.state else {
         let why = format!("it is {}, not held", row.case.state.as_str());
         return Err(Fault::conflict(format!("case {id}"), why));
-    }
+    };
+    row.case.released = row.case.released.max(credentials);
     row.case.state = CaseState::Open;
     cases::save(connection, &row.case).await?;
     let what = Happening::Released { by: by.to_owned() };

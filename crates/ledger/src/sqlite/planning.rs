@@ -1,18 +1,20 @@
 //! Claiming cases for planning, and storing plans.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use severance_engine::ports::{CaseLease, ClaimRequest, ClaimedCase, NewTask, PlanCommit};
 use severance_lifecycle::case::{Case, CaseState, closing};
 use severance_lifecycle::credential::{Target, TargetKind};
 use severance_lifecycle::event::{ContractChange, Event, Payload, Selector};
-use severance_lifecycle::ids::CaseId;
+use severance_lifecycle::ids::{CaseId, TaskId};
 use severance_lifecycle::task::{Lane, Task};
 use sqlx::SqliteConnection;
 
 use super::cases::CaseRow;
 use super::tasks::Parking;
 use super::{cases, journal, outbox, tasks};
-use crate::codec::{from_json, micros, to_json};
+use crate::codec::{count, from_json, micros, to_json};
 use crate::fault::Fault;
 
 /// Leases cases of one lane that are due.
@@ -79,13 +81,16 @@ async fn read(
         let reinstates = matches!(&event.payload,
             Payload::ContractEnd(end) if end.change == ContractChange::Reinstated);
         let undo = if reinstates { undo(connection, &case).await? } else { Vec::new() };
-        let unresolved = match case.state {
-            CaseState::Open => Some(unresolved(connection, &case.id).await?),
-            _ => None,
+        let (unresolved, known) = match case.state {
+            CaseState::Open => (
+                Some(unresolved(connection, &case.id).await?),
+                credentials(connection, &case.id).await?,
+            ),
+            _ => (None, BTreeMap::new()),
         };
         let lease = CaseLease { case: case.id.clone(), token: request.token, until: request.until };
         let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
-        claimed.push(ClaimedCase { lease, case, event, attempts, undo, unresolved });
+        claimed.push(ClaimedCase { lease, case, event, attempts, undo, unresolved, known });
     }
     Ok(())
 }
@@ -133,6 +138,21 @@ async fn unresolved(
         }
     }
     Ok(selectors)
+}
+
+/// How many credentials each task comes to that the case waits for.
+async fn credentials(
+    connection: &mut SqliteConnection,
+    case: &CaseId,
+) -> Result<BTreeMap<TaskId, usize>, Fault> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT id, COALESCE(json_extract(body, '$.credentials'), 1)
+         FROM tasks INDEXED BY tasks_case WHERE case_id = ? AND counts = 1",
+    )
+    .bind(case.as_str())
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|(id, n)| (TaskId(id), count(n))).collect())
 }
 
 /// Stores a plan.

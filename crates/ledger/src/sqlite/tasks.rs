@@ -170,7 +170,8 @@ pub(super) async fn end_all(
     Ok(())
 }
 
-/// Lets the tasks of a case that was held go: all that are not final are due at `now`.
+/// Lets the tasks go that waited for their case to be released: they are due at `now`. What the case had
+/// in hand before keeps its timers.
 pub(super) async fn unpark(
     connection: &mut SqliteConnection,
     case: &CaseId,
@@ -179,7 +180,7 @@ pub(super) async fn unpark(
     sqlx::query(
         "UPDATE tasks INDEXED BY tasks_case
          SET parked = 0, next_at = ?2, ready = 1
-         WHERE case_id = ?1 AND finished = 0 AND kind <> 'unresolved' AND lease_until IS NULL",
+         WHERE case_id = ?1 AND finished = 0 AND parked = 1 AND kind <> 'unresolved'",
     )
     .bind(case.as_str())
     .bind(micros(now))

@@ -232,6 +232,7 @@ pub fn about(case: &Case, target: Target, desired: Desired) -> Task {
         deadline: case.noticed_at + TimeDelta::hours(1),
         assumable: Vec::new(),
         leaving: std::collections::BTreeSet::new(),
+        credentials: 1,
         counts: true,
         undoes: None,
         delete_after: None,

@@ -34,13 +34,15 @@ pub(super) fn look_key(record: &mut Record, view: &KeyView, policy: &Policy, now
         && !missing
         && view.intruders.iter().any(|it| matches!(it, Intruder::AccessKey { .. }));
     since(&mut record.missing_since, missing, now);
-    since(&mut record.disabled_since, !active, now);
+    since(&mut record.disabled_since, !active && !taken_active, now);
     forget_rows(record, key);
     let dead = if missing {
         proof::gone(record, policy, now)
     } else {
         let dead = view.key.iter().all(|key| proof::key_is_dead(key, record, policy, now));
-        !active && !taken_active && dead
+        // The one that is taken along cannot be tried: its deactivation is given time to spread.
+        let off = record.disabled_since.is_some_and(|at| now - at >= policy.proof.window);
+        !active && !taken_active && dead && (off || !policy.take_intruders)
     };
     since(&mut record.dead_at, dead, now);
     let sealed = record.dead_at.is_some_and(|dead_at| {

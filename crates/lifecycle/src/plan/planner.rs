@@ -1,5 +1,5 @@
-//! The planner: which tasks a case has, which of them must not be touched, and whether the case is
-//! held. Pure; what the selectors matched was looked up before.
+//! The planner: which tasks a case has, and which of them must not be touched. Pure; what the selectors
+//! matched was looked up before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,8 +50,6 @@ pub struct Planner<'a> {
     pub tag_keys: &'a TagKeys,
     /// Who is never touched.
     pub protected: &'a Protected,
-    /// More credentials than this hold a case until a person releases it.
-    pub blast_radius: usize,
 }
 
 /// A plan.
@@ -59,12 +57,15 @@ pub struct Planner<'a> {
 pub struct Planned {
     /// The tasks, each target once.
     pub tasks: Vec<Task>,
-    /// How many credentials they come to.
-    pub credentials: usize,
-    /// Whether that is over the limit.
-    pub held: bool,
     /// What a person should know.
     pub findings: Vec<Finding>,
+}
+
+impl Planned {
+    /// How many credentials the tasks come to.
+    pub fn credentials(&self) -> usize {
+        self.tasks.iter().map(|task| task.credentials).sum()
+    }
 }
 
 impl Protected {
@@ -138,13 +139,12 @@ impl Planner<'_> {
         for found in matches {
             let nothing = found.identities.is_empty().then_some(BlockReason::NotFound);
             if let Some(reason) = found.refused.clone().or(nothing) {
-                if matches!(reason, BlockReason::Refused { .. }) && found.identities.is_empty() {
-                    // It may name something yet: the limit is not passed by failing lookups.
-                    planned.credentials += 1;
-                }
+                // It may name something yet: the limit is not passed by failing lookups.
+                let failed = matches!(reason, BlockReason::Refused { .. });
                 let target = Target::Unresolved { selector: found.selector.clone() };
                 let binding = unresolved_binding(case, &found.selector);
-                let task = self.task(case, target, binding, Vec::new(), Some(reason), now);
+                let mut task = self.task(case, target, binding, Vec::new(), Some(reason), now);
+                task.credentials = usize::from(failed && found.identities.is_empty());
                 tasks.insert(task.id.clone(), task);
             }
             for (identity, roles) in &found.identities {
@@ -152,10 +152,10 @@ impl Planner<'_> {
                     planned.findings.push(mismatch);
                     continue;
                 }
-                let task = self.identity_task(case, found, (identity, roles), &mut planned, now);
-                if tasks.insert(task.id.clone(), task).is_none() {
-                    planned.credentials += credentials(&found.selector, identity);
-                }
+                let mut task =
+                    self.identity_task(case, found, (identity, roles), &mut planned, now);
+                task.credentials = credentials(&found.selector, identity);
+                tasks.insert(task.id.clone(), task);
             }
         }
         // A whole user covers its single keys: one task would otherwise wait for the other.
@@ -174,7 +174,6 @@ impl Planner<'_> {
                 task.leaving.clone_from(&leaving);
             }
         }
-        planned.held = planned.credentials > self.blast_radius;
         planned
     }
 
@@ -280,6 +279,7 @@ impl Planner<'_> {
             deadline: case.noticed_at + zone.objective(case.trigger),
             assumable,
             leaving: BTreeSet::new(),
+            credentials: 1,
             counts: true,
             grace: None,
             undoes: None,

@@ -1,0 +1,237 @@
+//! Turns of their own, in a world in which nothing fails by chance: a run comes by them, and says nothing of
+//! each.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+use chrono::TimeDelta;
+use serde_json::json;
+use severance_engine::ports::Topic;
+use severance_engine::{Engine, EngineConfig};
+use severance_lifecycle::case::CaseState;
+use severance_lifecycle::finding::Finding;
+use severance_lifecycle::task::{Task, TaskState};
+use severance_lifecycle::zone::Zones;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::pause;
+use crate::provider::accounts;
+use crate::run::{config, consume, process_of};
+use crate::scenario::{Publication, case_of, contract, notice, person_of_three, tags, user, zones};
+use crate::sim::{Process, Sim};
+
+const MINUTE: i64 = 60_000;
+const ACME: [(&str, &str); 1] = [("severance:zone", "acme")];
+
+/// A worker; dropped, it is killed.
+struct Worker {
+    engine: Engine,
+    hand: JoinHandle<()>,
+}
+
+impl Worker {
+    fn start(sim: &Arc<Sim>, process: Process, config: EngineConfig) -> Self {
+        let (engine, inbox) = process_of(sim, process, config);
+        let (sim, running) = (Arc::clone(sim), engine.clone());
+        let hand = tokio::spawn(async move {
+            tokio::select! {
+                _ = running.run(CancellationToken::new()) => {}
+                () = consume(&sim, &inbox, process) => {}
+            }
+        });
+        Self { engine, hand }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.hand.abort();
+    }
+}
+
+fn publish(sim: &Sim, publication: Publication) {
+    sim.topic.lock().unwrap().records.push(publication.record);
+    sim.arrived.notify_one();
+}
+
+/// Makes a user whose first key is in scope, and answers that key's id.
+fn user_with_key(sim: &Sim, name: &str) -> String {
+    let mut world = sim.world.lock().unwrap();
+    let id = user(sim, &mut world, 0, name, &ACME);
+    let key = world.users[&(accounts()[0].clone(), name.to_owned())].keys[0].id.clone();
+    sim.scope.lock().unwrap().keys.insert(key.clone(), id);
+    key
+}
+
+fn person(sim: &Sim, name: &str) {
+    let id = person_of_three(&mut sim.world.lock().unwrap(), name);
+    sim.scope.lock().unwrap().users.insert(id);
+}
+
+fn key_notice(id: &str, key: &str) -> Publication {
+    notice(id, MINUTE, "high", &json!([{"access_key_id": key}]))
+}
+
+/// The tasks that their case waits for.
+fn tasks(sim: &Sim) -> Vec<Task> {
+    let store = sim.store.lock().unwrap();
+    store.tasks.values().map(|row| row.task.clone()).filter(|task| task.counts).collect()
+}
+
+fn state(sim: &Sim, id: &str) -> CaseState {
+    sim.store.lock().unwrap().cases[&case_of(id)].case.state.clone()
+}
+
+fn is_done(task: &Task) -> bool {
+    matches!(task.state, TaskState::Done { .. })
+}
+
+fn times_called(sim: &Sim, action: &str) -> usize {
+    sim.changes.lock().unwrap().iter().filter(|(_, name)| *name == action).count()
+}
+
+fn nothing_broke(sim: &Sim) {
+    let violations = sim.violations.lock().unwrap();
+    assert!(violations.is_empty(), "{violations:#?}");
+}
+
+/// Virtual time passes until this is so.
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    for _ in 0..100_000 {
+        if is_so() {
+            return;
+        }
+        pause(20).await;
+    }
+    panic!("never: {what}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_takes_longer_than_its_lease_is_stored_by_whoever_began_it() {
+    let sim = Arc::new(Sim::calm(100));
+    let _worker = Worker::start(&sim, 0, config(&sim));
+    until("both accounts are listed", || sim.store.lock().unwrap().listed.len() == 2).await;
+    // The inventory has not seen this user: whose the key is has to be asked.
+    let key = user_with_key(&sim, "u0");
+    let lease = EngineConfig::default().lease.num_milliseconds();
+    sim.slow_lookup.store(lease * 7, SeqCst);
+    publish(&sim, key_notice("leak", &key));
+    pause(lease * 6).await;
+    assert_eq!(state(&sim, "leak"), CaseState::Accepted, "it is being planned");
+    until("the key is proven dead", || tasks(&sim).iter().any(is_done)).await;
+    assert_eq!(sim.store.lock().unwrap().claims[&case_of("leak")], 1, "one plan, one lease");
+    assert_eq!(times_called(&sim, "deactivate-key"), 1);
+    nothing_broke(&sim);
+}
+
+#[tokio::test(start_paused = true)]
+async fn observe_is_a_brake_on_tasks_that_are_open() {
+    let sim = Arc::new(Sim::calm(100));
+    let key = user_with_key(&sim, "u0");
+    let worker = Worker::start(&sim, 0, config(&sim));
+    publish(&sim, key_notice("leak", &key));
+    until("the first blow", || times_called(&sim, "deny-user") == 1).await;
+    assert!(tasks(&sim).iter().all(|task| task.state == TaskState::Open));
+    worker.engine.set_zones(Zones::default());
+    pause(30 * MINUTE).await;
+    assert_eq!(tasks(&sim)[0].state, TaskState::Observed);
+    // Proven dead, it would have been denied beyond its death.
+    assert_eq!(times_called(&sim, "deny-user"), 1);
+    let before = sim.changes.lock().unwrap().len();
+    worker.engine.set_zones(zones(false));
+    worker.engine.wake();
+    pause(30 * MINUTE).await;
+    assert_eq!(
+        sim.changes.lock().unwrap().len(),
+        before,
+        "what was braked does not start by itself"
+    );
+    assert_eq!(tasks(&sim)[0].state, TaskState::Observed);
+    nothing_broke(&sim);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tags_that_change_in_mid_case_are_told_once_and_the_case_goes_on_as_planned() {
+    let sim = Arc::new(Sim::calm(100));
+    let key = user_with_key(&sim, "u0");
+    let inventory_every = TimeDelta::minutes(2);
+    let _worker = Worker::start(&sim, 0, EngineConfig { inventory_every, ..config(&sim) });
+    publish(&sim, key_notice("leak", &key));
+    until("it is planned", || !tasks(&sim).is_empty()).await;
+    let at = (accounts()[0].clone(), "u0".to_owned());
+    let elsewhere = tags(&[("severance:zone", "quiet")]);
+    sim.world.lock().unwrap().users.get_mut(&at).unwrap().tags = elsewhere;
+    // Beyond the second look after the proof.
+    pause(26 * 60 * MINUTE).await;
+    let store = sim.store.lock().unwrap();
+    let told = store.published.iter().filter(|message| {
+        let text = String::from_utf8_lossy(message.value.as_deref().unwrap_or_default());
+        message.topic == Topic::Escalation && text.contains("tags-changed")
+    });
+    assert_eq!(told.count(), 1);
+    drop(store);
+    let task = tasks(&sim).remove(0);
+    assert!(is_done(&task), "{:?}", task.state);
+    assert_eq!(task.binding.zone.as_str(), "acme", "or a leaver would escape by another tag");
+    nothing_broke(&sim);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_cannot_be_listed_for_ten_minutes_raises_the_alarm_and_holds_nobody_up() {
+    let sim = Arc::new(Sim::calm(100));
+    let bound = [("severance:zone", "acme"), ("severance:contract", "c-1")];
+    let id = user(&sim, &mut sim.world.lock().unwrap(), 0, "u2", &bound);
+    sim.scope.lock().unwrap().users.insert(id);
+    let refuses = accounts()[1].clone();
+    sim.unlistable.lock().unwrap().insert(refuses.clone());
+    let _worker = Worker::start(&sim, 0, config(&sim));
+    publish(&sim, contract("end", 0, "ended", 1, 0));
+    pause(9 * MINUTE).await;
+    assert!(sim.store.lock().unwrap().alarms.is_empty(), "it may pass");
+    assert_eq!(state(&sim, "end"), CaseState::Accepted, "what it holds may be missed");
+    pause(3 * MINUTE).await;
+    let wanted = Finding::AccountNotListed { account: refuses.0 };
+    let told: Vec<Finding> =
+        sim.store.lock().unwrap().alarms.iter().map(|(_, told)| told.clone()).collect();
+    assert_eq!(told, std::slice::from_ref(&wanted));
+    until("the contract's end is done", || tasks(&sim).iter().any(is_done)).await;
+    pause(60 * MINUTE).await;
+    assert_eq!(sim.store.lock().unwrap().alarms.len(), 1, "told once");
+    nothing_broke(&sim);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_case_that_grows_in_steps_is_held_and_stays_released_up_to_what_was_released() {
+    let sim = Arc::new(Sim::calm(4));
+    person(&sim, "g0");
+    let worker = Worker::start(&sim, 0, config(&sim));
+    let names = json!([{"user": "g0"}, {"user": "g1"}, {"user": "g2"}]);
+    publish(&sim, notice("grows", MINUTE, "high", &names));
+    let done = |n: usize| tasks(&sim).iter().filter(|task| is_done(task)).count() == n;
+    until("the first is done, three credentials of four", || done(1)).await;
+    assert_eq!(state(&sim, "grows"), CaseState::Open);
+
+    person(&sim, "g1");
+    let held = |credentials| CaseState::Held { credentials, limit: 4 };
+    until("the second is found, and held", || state(&sim, "grows") == held(6)).await;
+    let changed = sim.changes.lock().unwrap().len();
+    pause(60 * MINUTE).await;
+    assert_eq!(sim.changes.lock().unwrap().len(), changed, "nothing of what was added is begun");
+    assert!(done(1));
+    sim.store.lock().unwrap().release(&case_of("grows"), sim.clock.now());
+    worker.engine.wake();
+    until("the second is done", || done(2)).await;
+
+    // Another process knows as well what was released.
+    drop(worker);
+    let worker = Worker::start(&sim, 1, config(&sim));
+    pause(24 * 60 * MINUTE).await;
+    assert_eq!(state(&sim, "grows"), CaseState::Open, "six were released");
+    person(&sim, "g2");
+    until("the third is found, and held", || state(&sim, "grows") == held(9)).await;
+    sim.store.lock().unwrap().release(&case_of("grows"), sim.clock.now());
+    worker.engine.wake();
+    until("all is done", || done(3)).await;
+    nothing_broke(&sim);
+}
