@@ -5,6 +5,7 @@
 //! endpoint. Neither knows the secret store: they are given values, or names of versions, and answer
 //! values. Every operation looks before it acts, so that it can be repeated after a crash at any point.
 
+mod chain;
 pub mod database;
 mod random;
 mod tls;

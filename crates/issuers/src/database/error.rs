@@ -5,6 +5,7 @@ use std::error::Error;
 use severance_lifecycle::failure::{Failure, FailureClass};
 
 use super::value::ValueError;
+use crate::chain::chain;
 use crate::tls::is_certificate_refused;
 
 /// Words of a server that are repeated, at most.
@@ -107,6 +108,12 @@ pub enum DatabaseError {
         /// What is wrong with it.
         source: tokio_postgres::Error,
     },
+    /// The server speaks no TLS, and the configuration does not say to do without.
+    #[error("{doing}: the server does not support TLS")]
+    NoTls {
+        /// What was being done.
+        doing: &'static str,
+    },
     /// No answer that could be read: network, TLS, protocol. Whether a change was made is unknown.
     #[error("{doing}: no usable answer")]
     Connection {
@@ -133,6 +140,7 @@ impl DatabaseError {
                 message: said.message().chars().take(LONGEST_MESSAGE).collect(),
             },
             None if is_certificate_refused(&source) => Self::Certificate { doing, source },
+            None if has_no_tls(&source) => Self::NoTls { doing },
             None => Self::Connection { doing, source },
         }
     }
@@ -151,18 +159,11 @@ impl DatabaseError {
 
     /// As the engine knows failures; `operation` is the caller's name for what it asked.
     pub fn failure(&self, operation: &str) -> Failure {
-        let mut message = self.to_string();
-        let mut source = self.source();
-        while let Some(cause) = source {
-            message.push_str(": ");
-            message.push_str(&cause.to_string());
-            source = cause.source();
-        }
         Failure {
             class: self.class(),
             operation: operation.to_owned(),
             code: self.code().to_owned(),
-            message,
+            message: chain(self),
             request_id: None,
         }
     }
@@ -180,10 +181,16 @@ impl DatabaseError {
             Self::AgeHidden(_) => "AgeHidden",
             Self::Refused { code, .. } | Self::Server { code, .. } => code,
             Self::Certificate { .. } => "CertificateNotTrusted",
+            Self::NoTls { .. } => "NoTls",
             Self::Connection { .. } => "NoAnswer",
             Self::Timeout { .. } => "Timeout",
         }
     }
+}
+
+/// The client library has no kind for this, only its words.
+fn has_no_tls(error: &tokio_postgres::Error) -> bool {
+    error.source().is_some_and(|source| source.to_string() == "server does not support TLS")
 }
 
 /// SQLSTATE: PostgreSQL's documentation, appendix A.
@@ -191,8 +198,8 @@ fn class_of(code: &str) -> FailureClass {
     match code {
         // Somebody else changes the same role, or holds its lock; a server that was made a replica.
         "40001" | "40P01" | "55006" | "55P03" | "25006" => FailureClass::RetryLater,
-        // Created or changed since we looked.
-        "42710" | "42704" => FailureClass::Replan,
+        // Created or dropped since we looked; the second also by a transaction that is still open.
+        "42710" | "23505" | "42704" => FailureClass::Replan,
         "57014" => FailureClass::RetrySoon,
         _ => match code.get(..2) {
             // Connection, resources, operator, system, internal ("tuple concurrently updated").
@@ -215,6 +222,7 @@ mod tests {
             ("XX000", FailureClass::RetrySoon),
             ("40P01", FailureClass::RetryLater),
             ("42710", FailureClass::Replan),
+            ("23505", FailureClass::Replan),
             ("42501", FailureClass::Cannot),
             ("28000", FailureClass::Cannot),
             ("", FailureClass::Cannot),
