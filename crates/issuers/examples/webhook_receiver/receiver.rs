@@ -17,7 +17,7 @@ use serde_json::json;
 const WINDOW: i64 = 300;
 
 /// The receiver. `now` answers Unix seconds.
-pub struct Receiver {
+pub(crate) struct Receiver {
     keys: Vec<hmac::Key>,
     now: Box<dyn Fn() -> i64 + Send + Sync>,
     store: Mutex<Store>,
@@ -54,7 +54,10 @@ impl Call {
 
 impl Receiver {
     /// Believes calls signed with any of `keys`: two while the key is changed, else one.
-    pub fn new(keys: &[Vec<u8>], now: impl Fn() -> i64 + Send + Sync + 'static) -> Arc<Self> {
+    pub(crate) fn new(
+        keys: &[Vec<u8>],
+        now: impl Fn() -> i64 + Send + Sync + 'static,
+    ) -> Arc<Self> {
         Arc::new(Self {
             keys: keys.iter().map(|key| hmac::Key::new(hmac::HMAC_SHA256, key)).collect(),
             now: Box::new(now),
@@ -63,25 +66,25 @@ impl Receiver {
     }
 
     /// Stores a version's value where the receiver will read it.
-    pub fn store(&self, secret: &str, version: &str, value: &str) {
+    pub(crate) fn store(&self, secret: &str, version: &str, value: &str) {
         let at = (secret.to_owned(), version.to_owned());
         self.lock().values.insert(at, value.to_owned());
     }
 
     /// Whether what the secret opens accepts this value.
     #[allow(dead_code, reason = "for tests of the receiver")]
-    pub fn accepts(&self, secret: &str, value: &str) -> bool {
+    pub(crate) fn accepts(&self, secret: &str, value: &str) -> bool {
         self.lock().accepted.get(secret).is_some_and(|accepted| accepted.contains(value))
     }
 
     /// How many calls changed something.
     #[allow(dead_code, reason = "for tests of the receiver")]
-    pub fn changes(&self) -> usize {
+    pub(crate) fn changes(&self) -> usize {
         self.lock().changes
     }
 
     /// The endpoint, at `/`.
-    pub fn router(self: &Arc<Self>) -> Router {
+    pub(crate) fn router(self: &Arc<Self>) -> Router {
         Router::new()
             .route("/", post(receive))
             .layer(DefaultBodyLimit::max(16 * 1024))

@@ -22,6 +22,8 @@ pub enum Which {
     Old,
     /// The administrator's.
     Admin,
+    /// The value that is tried.
+    Tried,
 }
 
 impl std::fmt::Display for Which {
@@ -31,6 +33,7 @@ impl std::fmt::Display for Which {
             Self::Pending => "pending",
             Self::Old => "old",
             Self::Admin => "admin",
+            Self::Tried => "tried",
         })
     }
 }

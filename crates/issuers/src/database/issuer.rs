@@ -81,14 +81,17 @@ impl DatabaseIssuer {
         if twins {
             take_turns(&current, &pending, Which::Pending)?;
         }
-        if let Entry::Open(session) = self.connector.try_login(&pending).await? {
-            let session = self.connector.prepare(session).await?;
-            return Ok(WasSet { already: true, at: now(session).await? });
+        if let Some(already) = self.is_set(&pending).await? {
+            return Ok(already);
         }
         let session = match &admin {
             Some(admin) => self.log_in_as_admin(admin, &current).await?,
             None if twins => return Err(DatabaseError::AdminNeeded),
-            None => self.connector.log_in(&current, Which::Current).await?,
+            None => match self.connector.log_in(&current, Which::Current).await {
+                Ok(session) => session,
+                // An earlier attempt, cut off here, may have ended there since we looked.
+                Err(refused) => return self.is_set(&pending).await?.ok_or(refused),
+            },
         };
         let (from, to) = (current.username(), pending.username());
         if twins {
@@ -105,7 +108,7 @@ impl DatabaseIssuer {
     /// Whatever is neither a yes nor a no (too many connections, a server that starts up, network, TLS,
     /// a server that turns away this client before it looks at the password) says nothing about it.
     pub async fn accepts(&self, value: &SecretValue) -> Result<LoginAnswer, DatabaseError> {
-        self.answer(&parse(value, Which::Current)?).await
+        self.answer(&parse(value, Which::Tried)?).await
     }
 
     /// Takes the password of the user of two that is out of use away, and proves that `old` is refused.
@@ -171,6 +174,16 @@ impl DatabaseIssuer {
     ) -> Result<Session, DatabaseError> {
         same_server(of, admin, Which::Admin)?;
         self.connector.log_in(admin, Which::Admin).await
+    }
+
+    async fn is_set(&self, pending: &DatabaseValue) -> Result<Option<WasSet>, DatabaseError> {
+        match self.connector.try_login(pending).await? {
+            Entry::Refused(_) => Ok(None),
+            Entry::Open(session) => {
+                let session = self.connector.prepare(session).await?;
+                Ok(Some(WasSet { already: true, at: now(session).await? }))
+            }
+        }
     }
 
     async fn answer(&self, login: &DatabaseValue) -> Result<LoginAnswer, DatabaseError> {

@@ -53,16 +53,14 @@ impl Call {
 
     /// The field that cannot be sent: ids are visible ASCII, since they go into headers.
     pub(super) fn bad_field(&self) -> Option<&'static str> {
-        [
-            ("secret", &self.secret),
-            ("version", &self.version),
-            ("attempt_id", &self.attempt_id),
-        ]
-        .into_iter()
-        .find(|(_, id)| {
-            id.is_empty() || id.len() > LONGEST || !id.bytes().all(|byte| byte.is_ascii_graphic())
-        })
-        .map(|(field, _)| field)
+        [("secret", &self.secret), ("version", &self.version), ("attempt_id", &self.attempt_id)]
+            .into_iter()
+            .find(|(_, id)| {
+                id.is_empty()
+                    || id.len() > LONGEST
+                    || !id.bytes().all(|byte| byte.is_ascii_graphic())
+            })
+            .map(|(field, _)| field)
     }
 }
 

@@ -97,8 +97,7 @@ impl WebhookIssuer {
         let response = request.send().await.map_err(broken)?;
         refuse_other_codes(endpoint, response.status())?;
         let body = bounded_body(response).await.map_err(broken)?;
-        let nonsense =
-            |source| WebhookError::Nonsense { endpoint: endpoint.to_string(), source };
+        let nonsense = |source| WebhookError::Nonsense { endpoint: endpoint.to_string(), source };
         let body = body.ok_or_else(|| nonsense(AnswerError::TooLarge))?;
         answer(call.call, &body).map_err(nonsense)
     }

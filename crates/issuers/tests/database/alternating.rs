@@ -119,8 +119,5 @@ async fn the_other_user_may_do_what_the_first_may() {
     let third = next(&pending, RotationMode::AlternatingUsers);
     world.issuer.set(&pending, &third, Some(&keeper)).await.unwrap();
     let memberships = memberships.replace("app_clone", "app");
-    assert_eq!(
-        world.sql(&memberships).await,
-        ["auditors false", "readers false", "writers true"]
-    );
+    assert_eq!(world.sql(&memberships).await, ["auditors false", "readers false", "writers true"]);
 }

@@ -34,7 +34,10 @@ async fn only_a_refused_password_or_user_is_a_no() {
     // Let in, and then no room.
     world.sql("ALTER ROLE app CONNECTION LIMIT 0").await;
     let error = world.issuer.accepts(&world.first()).await.unwrap_err();
-    assert_eq!((error.failure("x").code.as_str(), error.class()), ("53300", FailureClass::RetrySoon));
+    assert_eq!(
+        (error.failure("x").code.as_str(), error.class()),
+        ("53300", FailureClass::RetrySoon)
+    );
     world.sql("ALTER ROLE app CONNECTION LIMIT -1").await;
     let elsewhere = world.first().reveal().replace("\"postgres\",\"team\"", "\"none\",\"team\"");
     let error = world.issuer.accepts(&SecretValue::new(elsewhere)).await.unwrap_err();

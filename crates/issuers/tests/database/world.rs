@@ -152,8 +152,6 @@ pub(crate) fn login(value: &SecretValue) -> (String, String) {
 
 /// The value after this one, with a new password.
 pub(crate) fn next(current: &SecretValue, mode: RotationMode) -> SecretValue {
-    let random = |bytes: &mut [u8]| {
-        aws_lc_rs::rand::fill(bytes).map_err(|_| RandomnessUnavailable)
-    };
+    let random = |bytes: &mut [u8]| aws_lc_rs::rand::fill(bytes).map_err(|_| RandomnessUnavailable);
     next_value(current, mode, &new_password(&random).unwrap()).unwrap()
 }

@@ -93,9 +93,9 @@ async fn what_may_pass_is_repeated_with_the_same_key_until_it_does() {
             Err(error) => classes.push(error.class()),
         }
     };
-    use FailureClass::{RetrySoon, Throttled};
     assert_eq!(done, Answer { status: Status::Done, reason: None });
-    assert_eq!(classes, [RetrySoon, RetrySoon, Throttled, RetrySoon, RetrySoon]);
+    let soon = FailureClass::RetrySoon;
+    assert_eq!(classes, [soon, soon, FailureClass::Throttled, soon, soon]);
     let requests = raw.requests();
     // One attempt a call: nothing below repeats by itself.
     assert_eq!(requests.len(), 7);

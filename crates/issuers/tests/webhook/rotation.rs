@@ -13,9 +13,8 @@ async fn a_rotation_sets_tries_finishes_and_revokes() {
     receiver.store(SECRET, "v2", "n3wV4lue");
     let endpoint = endpoint(serve(&receiver).await, key(1));
     let issuer = issuer_at(NOW);
-    let say = async |kind, version| {
-        issuer.call(&endpoint, &call(kind, version)).await.unwrap().status
-    };
+    let say =
+        async |kind, version| issuer.call(&endpoint, &call(kind, version)).await.unwrap().status;
 
     assert_eq!(say(CallKind::Set, "v1").await, Status::Done);
     assert_eq!(say(CallKind::Test, "v2").await, Status::Refused);

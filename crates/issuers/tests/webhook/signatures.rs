@@ -13,8 +13,7 @@ async fn another_key_is_not_believed_and_the_call_blocks() {
     receiver.store(SECRET, "v1", "V4lue");
     let endpoint = endpoint(serve(&receiver).await, key(2));
     let error = issuer_at(NOW).call(&endpoint, &call(CallKind::Set, "v1")).await.unwrap_err();
-    let is_401 =
-        matches!(&error, WebhookError::Nonsense { source: AnswerError::Code(401), .. });
+    let is_401 = matches!(&error, WebhookError::Nonsense { source: AnswerError::Code(401), .. });
     assert!(is_401, "{error:?}");
     assert_eq!(error.class(), FailureClass::Cannot);
     assert_eq!(receiver.changes(), 0);
