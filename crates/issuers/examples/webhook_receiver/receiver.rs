@@ -38,7 +38,8 @@ struct Store {
 
 #[derive(Deserialize)]
 struct Call {
-    call: String,
+    #[serde(rename = "call")]
+    kind: String,
     secret: String,
     version: String,
     attempt_id: String,
@@ -48,7 +49,7 @@ impl Call {
     /// Made of what is signed. The header `idempotency-key` says the same, but whoever replays a call
     /// could write another one.
     fn key(&self) -> String {
-        format!("{}:{}:{}", self.attempt_id, self.call, self.version)
+        format!("{}:{}:{}", self.attempt_id, self.kind, self.version)
     }
 }
 
@@ -133,14 +134,14 @@ impl Store {
             return ("refused", "this version cannot be read");
         };
         let accepted = self.accepted.entry(call.secret.clone()).or_default();
-        if call.call == "test" {
+        if call.kind == "test" {
             // Tried anew every time: an answer from memory would prove nothing.
             return if accepted.contains(&value) { ("accepted", "") } else { ("refused", "") };
         }
         if self.done.contains(&call.key()) {
             return ("done", "as before");
         }
-        match call.call.as_str() {
+        match call.kind.as_str() {
             "set" => accepted.insert(value),
             "revoke" => accepted.remove(&value),
             "finish" => false,

@@ -1,7 +1,7 @@
 //! The strategy `database`: logins of PostgreSQL, in values of the shape of AWS's RDS secrets.
 //!
 //! No password is ever part of a statement: the server gets SCRAM-SHA-256 verifiers. Every try is a
-//! login on a fresh connection. MySQL would begin at `value::Engine`.
+//! login on a fresh connection. A second kind of server would begin at `value::Engine`.
 
 mod connector;
 mod error;

@@ -37,8 +37,9 @@ pub fn next_value(
     // Large enough never to move, since a move would leave a copy behind.
     let longest = 2 * current.reveal().len() + 6 * password.reveal().len() + LONGEST_NAME;
     let mut text = Zeroizing::new(String::with_capacity(longest));
+    let mut separator = '{';
     for (name, raw) in Fields::of(current)?.0 {
-        text.push(if text.is_empty() { '{' } else { ',' });
+        text.push(std::mem::replace(&mut separator, ','));
         push_text(&mut text, &name);
         text.push(':');
         match (name.as_str(), &username) {

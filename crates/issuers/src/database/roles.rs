@@ -1,5 +1,7 @@
 //! Changing logins. The server gets SCRAM verifiers and never a password, since it may log statements.
 
+use std::fmt::Write;
+
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use postgres_protocol::password::scram_sha_256;
 use severance_engine::ports::SecretValue;
@@ -92,12 +94,12 @@ async fn create_statement(
     }
     let connections: i32 = row.get("rolconnlimit");
     if connections >= 0 {
-        create.push_str(&format!(" CONNECTION LIMIT {connections}"));
+        let _ = write!(create, " CONNECTION LIMIT {connections}");
     }
     if let Some(until) = row.get::<_, Option<String>>("rolvaliduntil") {
-        create.push_str(&format!(" VALID UNTIL {}", escape_literal(&until)));
+        let _ = write!(create, " VALID UNTIL {}", escape_literal(&until));
     }
-    create.push_str(&format!(" PASSWORD {};\n", verifier(password)));
+    let _ = writeln!(create, " PASSWORD {};", verifier(password));
     Ok(create)
 }
 

@@ -15,7 +15,7 @@ use super::error::DatabaseError;
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Until `limit` was called.
-const UNLIMITED: Duration = Duration::from_secs(60);
+const UNLIMITED: Duration = Duration::from_mins(1);
 
 /// An open connection.
 pub(super) struct Session {

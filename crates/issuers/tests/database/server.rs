@@ -205,15 +205,13 @@ fn spawn(
     let mut process = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let log = Arc::new(Mutex::new(String::new()));
     let ready = follow(process.stderr.take().unwrap(), Arc::clone(&log));
-    match ready.recv_timeout(START) {
-        Ok(()) => Some((process, log)),
-        Err(_) => {
-            let _ = process.kill();
-            let _ = process.wait();
-            eprintln!("{}", log.lock().unwrap());
-            None
-        }
+    if ready.recv_timeout(START).is_ok() {
+        return Some((process, log));
     }
+    let _ = process.kill();
+    let _ = process.wait();
+    eprintln!("{}", log.lock().unwrap());
+    None
 }
 
 /// Keeps the log, and says when the server is ready. Ends with the server.
