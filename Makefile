@@ -17,7 +17,7 @@ demo: setup ## Everything in one process: events in, credentials proven dead, a 
 	./target/release/severance demo $(DEMO)
 
 test: setup ## All tests: properties, simulation, scenarios, crashes
-	@scripts/setup nextest
+	@scripts/setup nextest postgresql
 	$(CARGO) build --locked --package severance
 	$(CARGO) nextest run --workspace --locked --no-fail-fast
 

@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("severance-ledger", &["severance-engine", "severance-lifecycle"]),
     ("severance-kafka", &["severance-engine", "severance-lifecycle"]),
     ("severance-aws", &["severance-engine", "severance-lifecycle"]),
+    ("severance-issuers", &["severance-engine", "severance-lifecycle"]),
     ("severance-telemetry", &["severance-engine", "severance-lifecycle"]),
     ("severance-console", &["severance-engine", "severance-lifecycle"]),
     ("severance-sandbox", &["severance-lifecycle"]),

@@ -8,6 +8,7 @@ mod message;
 mod provider;
 mod publisher;
 mod queries;
+mod secret_value;
 
 pub use admission::{Admission, Permit};
 pub use clock::{Clock, Entropy};
@@ -23,4 +24,5 @@ pub use queries::{
     CaseDetail, CaseFilter, CaseSummary, Counts, Exposure, Journaled, Queries, TaskDetail,
     TaskFilter,
 };
+pub use secret_value::SecretValue;
 pub use severance_lifecycle::policy::Holds;

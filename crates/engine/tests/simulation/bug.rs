@@ -63,6 +63,7 @@ impl Faulty {
                 View::AccessKey(view) => far(&mut view.denies, &mut view.roles),
                 View::User(view) => far(&mut view.denies, &mut view.roles),
                 View::Role(view) => far(&mut view.denies, &mut []),
+                View::Secret(_) => {}
             }
         }
         observed

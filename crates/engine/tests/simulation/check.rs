@@ -101,6 +101,8 @@ fn in_scope(sim: &Sim, action: &Action) {
         Action::Reactivate { user, .. } => scope.reinstated.contains(&user.id),
         Action::RestoreTrust { role, .. } => scope.reinstated.contains(&role.id),
         Action::Probe { .. } => true,
+        // No event here names a secret.
+        Action::Secret { .. } => false,
     };
     if !ok {
         sim.violated(format!("outside every case: {action}"));
@@ -266,7 +268,7 @@ fn alive(world: &World, task: &Task, now: Time) -> Vec<String> {
                 }
             }
         }
-        Target::Unresolved { .. } => {}
+        Target::Secret { .. } | Target::Unresolved { .. } => {}
     }
     found
 }

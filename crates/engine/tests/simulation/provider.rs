@@ -181,6 +181,7 @@ impl SimProvider {
                 self.second_look(&mut world, action, &id, &before)
             }
             Action::Probe { .. } => Ok(()),
+            Action::Secret { .. } => unreachable!("no event here names a secret"),
         }
     }
 
@@ -347,6 +348,7 @@ fn view(world: &World, look: &Look, blind: bool) -> View {
                 denies: found.map(|r| denies_of(&r.denies, &look.case)).unwrap_or_default(),
             })
         }
+        Target::Secret { .. } => unreachable!("no event here names a secret"),
         Target::Unresolved { .. } => unreachable!("nobody looks at what names nothing"),
     }
 }

@@ -1,0 +1,97 @@
+//! Logging in: always on a fresh connection, always within a time.
+
+use severance_engine::ports::SecretValue;
+use tokio::time::timeout;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::error::{DatabaseError, Which};
+use super::refusal::{Refusal, refusal};
+use super::session::Session;
+use super::settings::{DatabaseSettings, Transport};
+use super::value::{DatabaseValue, Engine};
+use crate::tls::{TrustError, client_config};
+
+const LOG_IN: &str = "log in";
+
+/// Opens connections.
+pub(super) struct Connector {
+    /// `None` where the configuration says to do without.
+    tls: Option<MakeRustlsConnect>,
+    settings: DatabaseSettings,
+}
+
+/// What the server said to a login.
+pub(super) enum Entry {
+    /// Let in.
+    Open(Session),
+    /// The password is not accepted, or the user may not log in.
+    Refused(Refusal),
+}
+
+impl Connector {
+    pub(super) fn new(settings: DatabaseSettings) -> Result<Self, TrustError> {
+        let tls = match &settings.transport {
+            Transport::Verified(trust) => Some(MakeRustlsConnect::new(client_config(trust)?)),
+            Transport::Plaintext => None,
+        };
+        Ok(Self { tls, settings })
+    }
+
+    /// Tries a login. Anything but a plain yes or no is an error.
+    pub(super) async fn try_login(&self, login: &DatabaseValue) -> Result<Entry, DatabaseError> {
+        let config = self.config(login);
+        let connecting = async {
+            match login.engine {
+                // The client library takes a copy of the password, which it does not wipe.
+                Engine::Postgres => match &self.tls {
+                    Some(tls) => config.connect(tls.clone()).await.map(Session::over),
+                    None => config.connect(NoTls).await.map(Session::over),
+                },
+            }
+        };
+        match timeout(self.settings.connect_timeout, connecting).await {
+            Err(_) => Err(DatabaseError::Timeout { doing: LOG_IN }),
+            Ok(Ok(session)) => Ok(Entry::Open(session)),
+            Ok(Err(error)) => match refusal(&error) {
+                Some(refusal) => Ok(Entry::Refused(refusal)),
+                None => Err(DatabaseError::of(LOG_IN, error)),
+            },
+        }
+    }
+
+    /// Logs in to do something, which a refusal prevents.
+    pub(super) async fn log_in(
+        &self,
+        login: &DatabaseValue,
+        which: Which,
+    ) -> Result<Session, DatabaseError> {
+        match self.try_login(login).await? {
+            Entry::Open(session) => self.prepare(session).await,
+            Entry::Refused(Refusal { code }) => {
+                let username = login.username().to_owned();
+                Err(DatabaseError::Refused { which, username, code })
+            }
+        }
+    }
+
+    /// Makes a session fit for statements: each is bounded, on the server too.
+    pub(super) async fn prepare(&self, session: Session) -> Result<Session, DatabaseError> {
+        session.limit(self.settings.statement_timeout).await
+    }
+
+    fn config(&self, login: &DatabaseValue) -> Config {
+        let password: &SecretValue = login.password();
+        let mut config = Config::new();
+        config
+            .host(login.host())
+            .port(login.port())
+            .user(login.username())
+            .password(password.reveal())
+            .dbname(login.database())
+            .application_name("severance")
+            .ssl_mode(if self.tls.is_some() { SslMode::Require } else { SslMode::Disable });
+        config
+    }
+}

@@ -1,0 +1,236 @@
+//! The operations of a rotation at a database. Each looks first, and can be repeated after a crash.
+
+use chrono::{DateTime, Utc};
+use severance_engine::ports::SecretValue;
+
+use super::connector::{Connector, Entry};
+use super::error::{DatabaseError, Which};
+use super::next_value::other_user;
+use super::refusal::Refusal;
+use super::roles;
+use super::session::Session;
+use super::sessions::{self, Sessions, Terminated};
+use super::settings::DatabaseSettings;
+use super::value::DatabaseValue;
+use crate::tls::TrustError;
+
+/// Sets, tries and takes away passwords of PostgreSQL logins.
+pub struct DatabaseIssuer {
+    connector: Connector,
+}
+
+/// What the server said to a login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoginAnswer {
+    /// It was let in.
+    Accepted,
+    /// The server looked at the login and said no.
+    Refused {
+        /// SQLSTATE: `28P01`, or `28000` for a user that may not log in.
+        code: String,
+    },
+}
+
+/// The pending value is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WasSet {
+    /// It was so before: nothing was changed.
+    pub already: bool,
+    /// A moment of the server's clock after the change: what was opened with the password before is
+    /// older. Where `already`, the moment of this look.
+    pub at: DateTime<Utc>,
+}
+
+/// The old value is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retired {
+    /// It was so before: nothing was changed.
+    pub already: bool,
+    /// SQLSTATE of the refusal that proves it.
+    pub code: String,
+}
+
+impl DatabaseIssuer {
+    /// Reads the CA file; connects nowhere.
+    ///
+    /// # Errors
+    /// Where nothing that could be trusted is found.
+    pub fn new(settings: DatabaseSettings) -> Result<Self, TrustError> {
+        Ok(Self { connector: Connector::new(settings)? })
+    }
+
+    /// Makes the server accept `pending`. Where it does already, nothing is changed.
+    ///
+    /// `pending` names the same user as `current` (whose password is changed by `admin`, or without one
+    /// by the user itself, and from then on `current` is refused), or the one that takes turns with it
+    /// (which is created where it is missing; this needs `admin`, and `current` stays accepted).
+    ///
+    /// # Errors
+    /// Where the values do not go together, no login is let in, or the server does not do it.
+    pub async fn set(
+        &self,
+        current: &SecretValue,
+        pending: &SecretValue,
+        admin: Option<&SecretValue>,
+    ) -> Result<WasSet, DatabaseError> {
+        let current = parse(current, Which::Current)?;
+        let pending = parse(pending, Which::Pending)?;
+        let admin = admin.map(|admin| parse(admin, Which::Admin)).transpose()?;
+        same_server(&current, &pending, Which::Pending)?;
+        let twins = pending.username() != current.username();
+        if twins {
+            take_turns(&current, &pending, Which::Pending)?;
+        }
+        if let Some(already) = self.is_set(&pending).await? {
+            return Ok(already);
+        }
+        let session = match &admin {
+            Some(admin) => self.log_in_as_admin(admin, &current).await?,
+            None if twins => return Err(DatabaseError::AdminNeeded),
+            None => match self.connector.log_in(&current, Which::Current).await {
+                Ok(session) => session,
+                // An earlier attempt, cut off here, may have ended there since we looked.
+                Err(refused) => return self.is_set(&pending).await?.ok_or(refused),
+            },
+        };
+        let (from, to) = (current.username(), pending.username());
+        if twins {
+            roles::set_password_of_twin(&session, from, to, pending.password()).await?;
+        } else {
+            roles::set_password(&session, to, pending.password()).await?;
+        }
+        Ok(WasSet { already: false, at: now(session).await? })
+    }
+
+    /// Tries a value by a login on a fresh connection.
+    ///
+    /// # Errors
+    /// Whatever is neither a yes nor a no (too many connections, a server that starts up, network, TLS,
+    /// a server that turns away this client before it looks at the password) says nothing about it.
+    pub async fn accepts(&self, value: &SecretValue) -> Result<LoginAnswer, DatabaseError> {
+        self.answer(&parse(value, Which::Tried)?).await
+    }
+
+    /// Takes the password of the user of two that is out of use away, and proves that `old` is refused.
+    /// The user stays, without any password, for the next rotation. Done by `admin`, or without one by
+    /// the user itself. Whether `current` is accepted is the caller's to know.
+    ///
+    /// # Errors
+    /// Where both values name one user, or `old` is accepted all the same.
+    pub async fn retire(
+        &self,
+        old: &SecretValue,
+        current: &SecretValue,
+        admin: Option<&SecretValue>,
+    ) -> Result<Retired, DatabaseError> {
+        let old = parse(old, Which::Old)?;
+        let current = parse(current, Which::Current)?;
+        let admin = admin.map(|admin| parse(admin, Which::Admin)).transpose()?;
+        same_server(&current, &old, Which::Old)?;
+        take_turns(&current, &old, Which::Old)?;
+        let session = match self.connector.try_login(&old).await? {
+            Entry::Refused(Refusal { code }) => return Ok(Retired { already: true, code }),
+            Entry::Open(session) => session,
+        };
+        let session = match &admin {
+            Some(admin) => {
+                session.close().await;
+                self.log_in_as_admin(admin, &current).await?
+            }
+            None => self.connector.prepare(session).await?,
+        };
+        roles::forget_password(&session, old.username()).await?;
+        session.close().await;
+        match self.answer(&old).await? {
+            LoginAnswer::Refused { code } => Ok(Retired { already: false, code }),
+            LoginAnswer::Accepted => Err(DatabaseError::StillAccepted(old.username().to_owned())),
+        }
+    }
+
+    /// Ends connections of `username`, all but the one that does it, until none is left. `by` is the
+    /// user itself, or an administrator (with `pg_signal_backend`, and for
+    /// [`Sessions::OpenedBefore`] with `pg_read_all_stats`).
+    ///
+    /// # Errors
+    /// Where some do not end within seconds, or `by` may not end them.
+    pub async fn terminate_sessions(
+        &self,
+        username: &str,
+        which: Sessions,
+        by: &SecretValue,
+    ) -> Result<Terminated, DatabaseError> {
+        let by = parse(by, Which::Admin)?;
+        let session = self.connector.log_in(&by, Which::Admin).await?;
+        let terminated = sessions::terminate(&session, username, which).await?;
+        session.close().await;
+        Ok(terminated)
+    }
+
+    /// An administrator's password goes to no other server than the one that it is for.
+    async fn log_in_as_admin(
+        &self,
+        admin: &DatabaseValue,
+        of: &DatabaseValue,
+    ) -> Result<Session, DatabaseError> {
+        same_server(of, admin, Which::Admin)?;
+        self.connector.log_in(admin, Which::Admin).await
+    }
+
+    async fn is_set(&self, pending: &DatabaseValue) -> Result<Option<WasSet>, DatabaseError> {
+        match self.connector.try_login(pending).await? {
+            Entry::Refused(_) => Ok(None),
+            Entry::Open(session) => {
+                let session = self.connector.prepare(session).await?;
+                Ok(Some(WasSet { already: true, at: now(session).await? }))
+            }
+        }
+    }
+
+    async fn answer(&self, login: &DatabaseValue) -> Result<LoginAnswer, DatabaseError> {
+        Ok(match self.connector.try_login(login).await? {
+            Entry::Open(session) => {
+                session.close().await;
+                LoginAnswer::Accepted
+            }
+            Entry::Refused(Refusal { code }) => LoginAnswer::Refused { code },
+        })
+    }
+}
+
+fn parse(value: &SecretValue, which: Which) -> Result<DatabaseValue, DatabaseError> {
+    DatabaseValue::parse(value).map_err(|source| DatabaseError::Value { which, source })
+}
+
+fn same_server(
+    one: &DatabaseValue,
+    other: &DatabaseValue,
+    which: Which,
+) -> Result<(), DatabaseError> {
+    let same = one.host().eq_ignore_ascii_case(other.host()) && one.port() == other.port();
+    if same { Ok(()) } else { Err(DatabaseError::OtherServer(which)) }
+}
+
+fn take_turns(
+    current: &DatabaseValue,
+    other: &DatabaseValue,
+    which: Which,
+) -> Result<(), DatabaseError> {
+    let expected = other_user(current.username())
+        .map_err(|source| DatabaseError::Value { which: Which::Current, source })?;
+    if other.username() == expected {
+        return Ok(());
+    }
+    Err(DatabaseError::OtherUser { which, username: other.username().to_owned() })
+}
+
+/// The server's clock, and goodbye.
+async fn now(session: Session) -> Result<DateTime<Utc>, DatabaseError> {
+    const ASK: &str = "SELECT pg_catalog.clock_timestamp()";
+    let doing = "read the server's clock";
+    let rows = session.query(doing, ASK, &[]).await?;
+    session.close().await;
+    match rows.first() {
+        Some(row) => Ok(row.get(0)),
+        None => Err(DatabaseError::Timeout { doing }),
+    }
+}

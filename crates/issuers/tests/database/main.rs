@@ -1,0 +1,17 @@
+//! The strategy `database` against a real PostgreSQL.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails"
+)]
+
+mod alternating;
+mod answers;
+mod crash;
+mod interrupted;
+mod refused;
+mod server;
+mod sessions;
+mod single_user;
+mod world;
