@@ -109,9 +109,10 @@ pub(crate) async fn known(
 /// "IAM identifiers").
 fn is_protected(protected: &Protected, target: &Target) -> bool {
     match target {
-        Target::AccessKey { user, .. } | Target::User { user } => protected.has_user(user),
+        Target::AccessKey { user, .. }
+        | Target::User { user }
+        | Target::Secret { issuer: Issuer::AccessKey { user }, .. } => protected.has_user(user),
         Target::Role { role } => protected.has_role(role),
-        Target::Secret { issuer: Issuer::AccessKey { user }, .. } => protected.has_user(user),
         Target::Secret { .. } | Target::Unresolved { .. } => false,
     }
 }

@@ -94,9 +94,7 @@ async fn the_disk_fills_between_intent_and_outcome_and_has_room_again() {
     rig.make_room().await;
     ended_once(&rig).await;
     let case = rig.case().await;
-    let deactivated = |what: &Happening| {
-        matches!(what, Happening::Applied { action, .. } if action.name() == "deactivate-key")
-    };
+    let deactivated = |what: &Happening| matches!(what, Happening::Applied { action, .. } if action.name() == "deactivate-key");
     assert_eq!(happened(&case, deactivated), 1, "the outcome was kept until it could be stored");
 }
 

@@ -149,8 +149,7 @@ impl Rig {
         drop(ledger);
         let ledger = Arc::new(open(&folder).await);
         let engine = tokio::spawn(async {});
-        let mut rig =
-            Self { folder, ledger, urgency, engine, iam, clock, entropy, sent, troubles };
+        let mut rig = Self { folder, ledger, urgency, engine, iam, clock, entropy, sent, troubles };
         rig.start();
         rig
     }

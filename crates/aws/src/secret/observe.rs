@@ -184,12 +184,15 @@ async fn user_keys(
     let mut keys = Vec::new();
     for key in listed {
         let Some(state) = key_state(calls, key).await else { continue };
-        let held = view.holders(&state.id).next().is_some();
+        let is_held = view.holders(&state.id).next().is_some();
         let place = calls.account.secrets.place(&state.id);
         let elsewhere = place.is_some_and(|place| place.arn != secret.arn);
-        // Only of a key that no secret holds does it matter.
-        let used = held || elsewhere || was_used(calls, &state.id).await?;
-        keys.push(UserKey { state, used, elsewhere });
+        keys.push(UserKey {
+            // Only of a key that no secret holds does it matter.
+            used: is_held || elsewhere || was_used(calls, &state.id).await?,
+            state,
+            elsewhere,
+        });
     }
     let current = view.current().and_then(VersionState::key_id).map(str::to_owned);
     let old = match look.old_key.clone().or(current) {

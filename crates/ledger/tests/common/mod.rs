@@ -234,6 +234,7 @@ pub fn about(case: &Case, target: Target, desired: Desired) -> Task {
         leaving: std::collections::BTreeSet::new(),
         credentials: 1,
         counts: true,
+        grace: None,
         undoes: None,
         delete_after: None,
         state: TaskState::Open,
