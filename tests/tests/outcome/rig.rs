@@ -91,11 +91,20 @@ impl Observer for Troubles {
     }
 }
 
+/// An engine; dropped, it is killed.
+struct Running(JoinHandle<()>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 pub(crate) struct Rig {
     folder: TempDir,
     ledger: Arc<SqliteLedger>,
     urgency: Arc<Urgency>,
-    engine: JoinHandle<()>,
+    engine: Running,
     pub(crate) iam: Arc<Iam>,
     pub(crate) clock: Arc<SetClock>,
     entropy: Arc<Numbers>,
@@ -111,7 +120,7 @@ impl Rig {
             folder,
             ledger,
             urgency: Urgency::new(),
-            engine: tokio::spawn(async {}),
+            engine: Running(tokio::spawn(async {})),
             iam: Arc::new(Iam::new()),
             clock: Arc::default(),
             entropy: Arc::default(),
@@ -136,19 +145,17 @@ impl Rig {
         let poll = TimeDelta::milliseconds(200);
         let config = EngineConfig { poll, ..EngineConfig::default() };
         let engine = Engine::new(config, zones(), parts);
-        self.engine = tokio::spawn(async move {
+        self.engine = Running(tokio::spawn(async move {
             engine.run(CancellationToken::new()).await;
-        });
+        }));
     }
 
     /// The process dies, and another starts on its ledger.
     pub(crate) async fn die_and_start_again(self) -> Self {
         let Self { folder, ledger, urgency, engine, iam, clock, entropy, sent, troubles } = self;
-        engine.abort();
-        let _ = engine.await;
-        drop(ledger);
+        drop((engine, ledger));
         let ledger = Arc::new(open(&folder).await);
-        let engine = tokio::spawn(async {});
+        let engine = Running(tokio::spawn(async {}));
         let mut rig = Self { folder, ledger, urgency, engine, iam, clock, entropy, sent, troubles };
         rig.start();
         rig
@@ -219,11 +226,6 @@ impl Rig {
     }
 }
 
-impl Drop for Rig {
-    fn drop(&mut self) {
-        self.engine.abort();
-    }
-}
 
 /// Opens a ledger, once the process that had it has let go.
 async fn open(folder: &TempDir) -> SqliteLedger {
