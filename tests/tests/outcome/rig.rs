@@ -226,11 +226,10 @@ impl Rig {
     }
 }
 
-
 /// Opens a ledger, once the process that had it has let go.
 async fn open(folder: &TempDir) -> SqliteLedger {
     let path = folder.path().join("ledger.db");
-    until("the ledger is free", Duration::from_secs(60), async || {
+    until("the ledger is free", Duration::from_mins(1), async || {
         match SqliteLedger::open(&path, OpenOptions::default()).await {
             Ok(ledger) => Some(ledger),
             Err(OpenError::InUse { .. }) => None,

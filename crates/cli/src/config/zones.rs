@@ -134,6 +134,8 @@ impl ZoneSection {
             shared_roles: self.roles.shared.or(base.shared_roles),
             service_roles: self.roles.service.or(base.service_roles),
             take_intruders: self.take_intruders.unwrap_or(base.take_intruders),
+            // What rotations go by cannot be set until an event asks for one.
+            ..base.clone()
         }
     }
 
