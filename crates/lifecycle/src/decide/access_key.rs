@@ -85,7 +85,13 @@ impl Here<'_> {
             return proof::look_twice(record, policy, self.now);
         }
         let key = self.view.key.as_ref()?;
-        proof::prove(key, self.user, record, policy, self.now)
+        let unproven = proof::prove(key, self.user, record, policy, self.now);
+        unproven.or_else(|| {
+            // A key that was taken along cannot be tried.
+            let until = record.disabled_since? + policy.proof.window;
+            let reason = "what was taken along is off; waiting for that to hold everywhere";
+            (policy.take_intruders && self.now < until).then(|| wait(until, reason))
+        })
     }
 
     fn sessions_are_denied_beyond_its_death(&self) -> Check {
