@@ -28,7 +28,7 @@ use crate::reach;
 use crate::resolve::Unanswered;
 use crate::shared::Shared;
 use crate::telling::Telling;
-use crate::urgency::Presence;
+use crate::urgency::{Hold, Presence};
 
 /// Calls in one claim; a task that needs more comes back in its turn, so that none can hold a slot
 /// for ever by a provider that never settles.
@@ -55,6 +55,8 @@ pub(crate) struct Worker {
     /// Looks that ended in "look again at once".
     replans: u32,
     known: Option<Identity>,
+    /// Urgent work is open again: runnable before that is stored, and until it is announced.
+    reopening: Option<Hold>,
 }
 
 /// What one turn of the loop comes to.
@@ -80,12 +82,19 @@ impl Worker {
             later: BTreeMap::new(),
             replans: 0,
             known: None,
+            reopening: None,
         }
     }
 
     /// Drives the task until its lease is given back. Returns when something of it is due next.
     pub(crate) async fn drive(mut self) -> Option<DateTime<Utc>> {
-        match self.run().await {
+        let ended = self.run().await;
+        if let Some(hold) = self.reopening.take() {
+            // Also after a failure: it may have been stored all the same.
+            self.shared.urgency.raise();
+            drop(hold);
+        }
+        match ended {
             Ok(next_at) => next_at,
             Err(Stop::Lost | Stop::InTheWay) => {
                 self.shared.observer.on(&EngineEvent::LeaseLost { task: &self.task });

@@ -164,7 +164,7 @@ impl Worker {
         self.reopen(because);
         let now = self.shared.now();
         if self.task.lane == Lane::Compromise {
-            self.shared.urgency.due_at(now);
+            self.reopening = Some(self.shared.urgency.hold());
         }
         Release { next_at: Some(now), attempts: 0 }
     }
