@@ -34,8 +34,11 @@ async fn a_large_batch_of_all_sorts_is_answered_record_by_record() {
     let mut other = events[7].clone();
     other.digest = "other".into();
     let known = rig.accept(vec![arrival(&events[3], 0, 0)]).await;
-    let mut batch: Vec<_> =
-        events.iter().enumerate().map(|(n, event)| arrival(event, n as i64, 1)).collect();
+    let mut batch: Vec<_> = events
+        .iter()
+        .enumerate()
+        .map(|(n, event)| arrival(event, i64::try_from(n).unwrap(), 1))
+        .collect();
     batch.insert(300, malformed(9_000, b"?"));
     batch.push(arrival(&other, 9_001, 1));
     let answers = rig.accept(batch.clone()).await;
