@@ -135,8 +135,10 @@ impl Provider for Iam {
             probeable: true,
         };
         let ours = state.denies.iter().filter(|(handle, _)| handle.case == look.case);
-        let deny =
-            |(handle, scope): (&DenyHandle, &DenyScope)| DenyState { handle: handle.clone(), scope: Some(*scope) };
+        let deny = |(handle, scope): (&DenyHandle, &DenyScope)| DenyState {
+            handle: handle.clone(),
+            scope: Some(*scope),
+        };
         let view = KeyView {
             user: Presence::Same,
             key: Some(key),
@@ -174,11 +176,7 @@ impl Provider for Iam {
         Ok(Vec::new())
     }
 
-    async fn inventory(
-        &self,
-        _: &AccountId,
-        sink: &mut dyn InventorySink,
-    ) -> Result<(), Failure> {
+    async fn inventory(&self, _: &AccountId, sink: &mut dyn InventorySink) -> Result<(), Failure> {
         sink.page(vec![identity()]).await
     }
 

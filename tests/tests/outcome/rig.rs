@@ -74,20 +74,22 @@ impl Publisher for Sent {
 #[derive(Default)]
 struct Troubles {
     steps_refused: AtomicUsize,
-    leases_lost: AtomicUsize,
 }
 
 impl Observer for Troubles {
     fn on(&self, event: &EngineEvent<'_>) {
-        match event {
-            EngineEvent::LedgerFailed { doing: "store a step", .. } => {
-                self.steps_refused.fetch_add(1, SeqCst);
-            }
-            EngineEvent::LeaseLost { .. } => {
-                self.leases_lost.fetch_add(1, SeqCst);
-            }
-            _ => {}
+        if matches!(event, EngineEvent::LedgerFailed { doing: "store a step", .. }) {
+            self.steps_refused.fetch_add(1, SeqCst);
         }
+    }
+}
+
+/// An engine; dropped, it is killed.
+struct Running(JoinHandle<()>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -95,7 +97,7 @@ pub(crate) struct Rig {
     folder: TempDir,
     ledger: Arc<SqliteLedger>,
     urgency: Arc<Urgency>,
-    engine: JoinHandle<()>,
+    engine: Running,
     pub(crate) iam: Arc<Iam>,
     pub(crate) clock: Arc<SetClock>,
     entropy: Arc<Numbers>,
@@ -111,7 +113,7 @@ impl Rig {
             folder,
             ledger,
             urgency: Urgency::new(),
-            engine: tokio::spawn(async {}),
+            engine: Running(tokio::spawn(async {})),
             iam: Arc::new(Iam::new()),
             clock: Arc::default(),
             entropy: Arc::default(),
@@ -136,21 +138,18 @@ impl Rig {
         let poll = TimeDelta::milliseconds(200);
         let config = EngineConfig { poll, ..EngineConfig::default() };
         let engine = Engine::new(config, zones(), parts);
-        self.engine = tokio::spawn(async move {
+        self.engine = Running(tokio::spawn(async move {
             engine.run(CancellationToken::new()).await;
-        });
+        }));
     }
 
     /// The process dies, and another starts on its ledger.
     pub(crate) async fn die_and_start_again(self) -> Self {
         let Self { folder, ledger, urgency, engine, iam, clock, entropy, sent, troubles } = self;
-        engine.abort();
-        let _ = engine.await;
-        drop(ledger);
+        drop((engine, ledger));
         let ledger = Arc::new(open(&folder).await);
-        let engine = tokio::spawn(async {});
-        let mut rig =
-            Self { folder, ledger, urgency, engine, iam, clock, entropy, sent, troubles };
+        let engine = Running(tokio::spawn(async {}));
+        let mut rig = Self { folder, ledger, urgency, engine, iam, clock, entropy, sent, troubles };
         rig.start();
         rig
     }
@@ -214,22 +213,12 @@ impl Rig {
     pub(crate) fn steps_refused(&self) -> usize {
         self.troubles.steps_refused.load(SeqCst)
     }
-
-    pub(crate) fn leases_lost(&self) -> usize {
-        self.troubles.leases_lost.load(SeqCst)
-    }
-}
-
-impl Drop for Rig {
-    fn drop(&mut self) {
-        self.engine.abort();
-    }
 }
 
 /// Opens a ledger, once the process that had it has let go.
 async fn open(folder: &TempDir) -> SqliteLedger {
     let path = folder.path().join("ledger.db");
-    until("the ledger is free", Duration::from_secs(60), async || {
+    until("the ledger is free", Duration::from_mins(1), async || {
         match SqliteLedger::open(&path, OpenOptions::default()).await {
             Ok(ledger) => Some(ledger),
             Err(OpenError::InUse { .. }) => None,
