@@ -92,7 +92,9 @@ impl Ledger for SimLedger {
         self.commit("claim-cases", |store| {
             let mut claimed = store.claim_cases(request, self.process);
             if forgets {
-                claimed.iter_mut().for_each(|case| case.known.clear());
+                for case in &mut claimed {
+                    case.known.clear();
+                }
             }
             Ok(claimed)
         })

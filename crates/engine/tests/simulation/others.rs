@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use severance_engine::ports::Clock;
 use severance_lifecycle::case::CaseState;
 use severance_lifecycle::ids::CaseId;
 use severance_lifecycle::observe::KeyStatus;
