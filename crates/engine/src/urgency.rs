@@ -256,6 +256,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_open_again_stays_runnable_though_a_pass_that_has_not_seen_it_settles() {
+        let urgency = Urgency::new();
+        let begun = urgency.claim_begins();
+        let hold = urgency.hold();
+        urgency.settle(begun, None);
+        assert!(urgency.is_runnable(at(0)), "it is being stored");
+        urgency.raise();
+        drop(hold);
+        urgency.settle(begun, None);
+        assert!(urgency.is_runnable(at(0)), "it is stored, and not claimed");
+        urgency.settle(urgency.claim_begins(), None);
+        assert!(!urgency.is_runnable(at(0)));
+    }
+
+    #[test]
     fn claimed_work_is_runnable_between_its_calls_only() {
         let urgency = Urgency::new();
         urgency.settle(urgency.claim_begins(), None);

@@ -68,7 +68,6 @@ async fn the_clock_is_set_forward_between_intent_and_outcome() {
     rig.clock.jump(JUMP);
     held.go();
     ended_once(&rig).await;
-    assert!(rig.leases_lost() > 0, "the lease ended under the call");
 }
 
 #[tokio::test]
@@ -78,7 +77,6 @@ async fn the_clock_is_set_back_between_intent_and_outcome() {
     rig.clock.jump(-JUMP);
     held.go();
     ended_once(&rig).await;
-    assert_eq!(rig.leases_lost(), 0);
 }
 
 #[tokio::test]

@@ -74,19 +74,12 @@ impl Publisher for Sent {
 #[derive(Default)]
 struct Troubles {
     steps_refused: AtomicUsize,
-    leases_lost: AtomicUsize,
 }
 
 impl Observer for Troubles {
     fn on(&self, event: &EngineEvent<'_>) {
-        match event {
-            EngineEvent::LedgerFailed { doing: "store a step", .. } => {
-                self.steps_refused.fetch_add(1, SeqCst);
-            }
-            EngineEvent::LeaseLost { .. } => {
-                self.leases_lost.fetch_add(1, SeqCst);
-            }
-            _ => {}
+        if matches!(event, EngineEvent::LedgerFailed { doing: "store a step", .. }) {
+            self.steps_refused.fetch_add(1, SeqCst);
         }
     }
 }
@@ -219,10 +212,6 @@ impl Rig {
 
     pub(crate) fn steps_refused(&self) -> usize {
         self.troubles.steps_refused.load(SeqCst)
-    }
-
-    pub(crate) fn leases_lost(&self) -> usize {
-        self.troubles.leases_lost.load(SeqCst)
     }
 }
 

@@ -22,11 +22,11 @@ use crate::store::Store;
 use crate::world::{Time, World};
 
 /// A lower lane's call never starts while an accepted notice is runnable.
-pub fn lane(sim: &Sim, lane: Lane) {
+pub fn lane(sim: &Sim, process: Process, lane: Lane) {
     if lane == Lane::Compromise {
         return;
     }
-    let urgent = sim.store.lock().unwrap().unclaimed_urgent(worker_now(sim));
+    let urgent = sim.store.lock().unwrap().unclaimed_urgent(process, worker_now(sim));
     if let Some(urgent) = urgent {
         sim.violated(format!("a call of lane {} starts while {urgent} is due", lane.as_str()));
     }

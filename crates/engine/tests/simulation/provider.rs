@@ -61,7 +61,7 @@ impl SimProvider {
             self.gate.admit(account, lane).await
         };
         self.sim.living(self.process).await;
-        check::lane(&self.sim, lane);
+        check::lane(&self.sim, self.process, lane);
         permit
     }
 

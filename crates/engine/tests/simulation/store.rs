@@ -45,6 +45,8 @@ pub struct TaskRow {
     pub attempts: u32,
     /// A plan added it that made the case too large: it waits for a person.
     pub parked: bool,
+    /// Which process last stored it, and when.
+    pub stored: Option<(Process, Time)>,
 }
 
 #[derive(Clone, Debug)]
@@ -279,7 +281,8 @@ impl Store {
     fn add(&mut self, tasks: Vec<NewTask>, parked: bool) {
         for new in tasks {
             let next_at = Some(new.next_at);
-            let row = TaskRow { task: new.task, next_at, lease: None, attempts: 0, parked };
+            let row =
+                TaskRow { task: new.task, next_at, lease: None, attempts: 0, parked, stored: None };
             self.tasks.entry(row.task.id.clone()).or_insert(row);
         }
     }
@@ -341,6 +344,7 @@ impl Store {
         let Some(row) = self.tasks.get_mut(&lease.task) else { return false };
         let case = step.task.case.clone();
         row.task = step.task;
+        row.stored = row.lease.as_ref().map(|lease| (lease.process, now));
         if let Some(release) = step.release {
             row.lease = None;
             row.next_at = release.next_at;
@@ -451,11 +455,16 @@ impl Store {
     }
 
     /// Compromise work that could be claimed now and was not: what lower lanes must wait for.
-    pub fn unclaimed_urgent(&self, now: Time) -> Option<String> {
+    pub fn unclaimed_urgent(&self, process: Process, now: Time) -> Option<String> {
         let locks = self.held_locks(now);
         // Whoever let it go wakes the engine, which takes it a moment.
         let just_released = |case: &CaseId| {
             self.released.get(case).is_some_and(|at| now - *at < TimeDelta::seconds(1))
+        };
+        // Nor does one process know at once what another stored.
+        let just_stored_elsewhere = |row: &TaskRow| {
+            let stored = row.stored.filter(|(by, _)| *by != process);
+            stored.is_some_and(|(_, at)| now - at < TimeDelta::seconds(1))
         };
         let case = self.cases.values().find(|row| {
             case_lane(&row.case) == Lane::Compromise
@@ -465,6 +474,7 @@ impl Store {
         let task = self.tasks.values().find(|row| {
             row.task.lane == Lane::Compromise
                 && !just_released(&row.task.case)
+                && !just_stored_elsewhere(row)
                 && Self::task_is_due(row, now)
                 && !locks.contains(&row.task.target.lock())
         });
