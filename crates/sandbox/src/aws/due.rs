@@ -11,20 +11,20 @@ use super::state::agenda::{Job, Task};
 /// Does all that is due by `now`.
 pub(crate) fn advance(world: &mut World, now: DateTime<Utc>) {
     while let Some((due, job)) = world.agenda.next_due(now) {
-        carry_out(world, job, due);
+        carry_out(world, &job, due);
     }
 }
 
-fn carry_out(world: &mut World, job: Job, due: DateTime<Utc>) {
+fn carry_out(world: &mut World, job: &Job, due: DateTime<Utc>) {
     let at = world.moment(due);
-    match job.task {
-        Task::Replicate { ref to, number, ref content } => {
-            arrive(world, &job, (to, number), content, &at);
+    match &job.task {
+        Task::Replicate { to, number, content } => {
+            arrive(world, job, (to, *number), content, &at);
         }
-        Task::Erase => erase(world, &job, due),
-        Task::Rotate => rotation::scheduled(world, &job, &at),
-        Task::MakePending { run } => rotation::make_pending(world, &job, run, &at),
-        Task::Promote { run, .. } => rotation::promote(world, &job, run, &at),
+        Task::Erase => erase(world, job, due),
+        Task::Rotate => rotation::scheduled(world, job, &at),
+        Task::MakePending { run } => rotation::make_pending(world, job, *run, &at),
+        Task::Promote { run, .. } => rotation::promote(world, job, *run, &at),
     }
 }
 

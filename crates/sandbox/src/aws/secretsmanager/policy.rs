@@ -57,15 +57,12 @@ pub(super) fn delete(call: &mut SmCall<'_>) -> Result<Value, AwsError> {
 /// What `PutResourcePolicy` with `BlockPublicPolicy` would refuse, and whether the caller would lock
 /// itself out. The names of the checks are the sandbox's own.
 pub(super) fn validate(call: &mut SmCall<'_>) -> Result<Value, AwsError> {
-    let arn = match call.input.get("SecretId") {
-        Some(_) => {
-            let place = call.live()?;
-            call.secret(&place)?.arn.clone()
-        }
-        None => {
-            call.permit_on("*")?;
-            "*".to_owned()
-        }
+    let arn = if call.input.get("SecretId").is_some() {
+        let place = call.live()?;
+        call.secret(&place)?.arn.clone()
+    } else {
+        call.permit_on("*")?;
+        "*".to_owned()
     };
     let policy = read(call)?;
     let mut errors = Vec::new();

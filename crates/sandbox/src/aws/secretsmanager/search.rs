@@ -15,12 +15,12 @@ pub(super) struct Filters<'a>(Vec<Filter<'a>>);
 
 /// One filter: any of its values suffices, and a value beginning with `!` must not match.
 struct Filter<'a> {
-    key: Key,
+    key: Field,
     values: Vec<&'a str>,
 }
 
 #[derive(Clone, Copy)]
-enum Key {
+enum Field {
     Name,
     Description,
     TagKey,
@@ -48,13 +48,13 @@ impl<'a> Filter<'a> {
     fn read(value: &'a Value) -> Result<Self, AwsError> {
         let input = Input::new(value);
         let key = match input.required("Key")? {
-            "name" => Key::Name,
-            "description" => Key::Description,
-            "tag-key" => Key::TagKey,
-            "tag-value" => Key::TagValue,
-            "primary-region" => Key::PrimaryRegion,
-            "owning-service" => Key::OwningService,
-            "all" => Key::All,
+            "name" => Field::Name,
+            "description" => Field::Description,
+            "tag-key" => Field::TagKey,
+            "tag-value" => Field::TagValue,
+            "primary-region" => Field::PrimaryRegion,
+            "owning-service" => Field::OwningService,
+            "all" => Field::All,
             other => return Err(invalid(format!("Invalid filter key: {other}"))),
         };
         let values = input.texts("Values")?;
@@ -77,13 +77,13 @@ impl<'a> Filter<'a> {
         let description = content.description.as_deref().unwrap_or_default();
         let starts = |text: Option<&str>| text.is_some_and(|text| text.starts_with(value));
         match self.key {
-            Key::Name => secret.name.starts_with(value),
-            Key::Description => has_words(description, value),
-            Key::TagKey => content.tags.keys().any(|it| it.starts_with(value)),
-            Key::TagValue => content.tags.values().any(|it| it.starts_with(value)),
-            Key::PrimaryRegion => starts(secret.primary_region()),
-            Key::OwningService => starts(secret.owning_service.as_deref()),
-            Key::All => {
+            Field::Name => secret.name.starts_with(value),
+            Field::Description => has_words(description, value),
+            Field::TagKey => content.tags.keys().any(|it| it.starts_with(value)),
+            Field::TagValue => content.tags.values().any(|it| it.starts_with(value)),
+            Field::PrimaryRegion => starts(secret.primary_region()),
+            Field::OwningService => starts(secret.owning_service.as_deref()),
+            Field::All => {
                 let tags = content.tags.iter().flat_map(|(key, value)| [key, value]);
                 let texts = tags.map(String::as_str).chain([secret.name.as_str(), description]);
                 let services = [secret.owning_service.as_deref(), secret.primary_region()];
