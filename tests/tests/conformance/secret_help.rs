@@ -31,6 +31,13 @@ pub(crate) async fn secret(server: &Server) -> Result<Made, String> {
         return Ok(made);
     }
     made.put(FIRST, "one", &[]).await?;
+    let labels = made.stages().await?;
+    let previous = labels.iter().find(|(_, labels)| labels.iter().any(|it| it == "AWSPREVIOUS"));
+    if let Some((previous, _)) = previous {
+        let label = made.client.update_secret_version_stage().secret_id(&made.name);
+        let label = label.version_stage("AWSPREVIOUS").remove_from_version_id(previous);
+        ok(label.send().await)?;
+    }
     Ok(made)
 }
 

@@ -36,7 +36,8 @@ pub(super) fn entry(secret: &Secret) -> Map<String, Value> {
     put("Name", Some(json!(secret.name)));
     put("Description", content.description.as_ref().map(|it| json!(it)));
     put("KmsKeyId", content.kms_key.as_ref().map(|it| json!(it)));
-    put("RotationEnabled", rotation.enabled.then_some(json!(true)));
+    let configured = rotation.enabled || rotation.lambda_arn.is_some();
+    put("RotationEnabled", configured.then_some(Value::Bool(rotation.enabled)));
     put("RotationLambdaARN", rotation.lambda_arn.as_ref().map(|it| json!(it)));
     put("RotationRules", rotation.rules.as_ref().map(rules));
     put("LastRotatedDate", rotation.last.map(seconds));
