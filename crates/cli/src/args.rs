@@ -109,8 +109,8 @@ Examples:
   severance sandbox --replica-delay 10s --published-rates     slow replicas, and AWS's own rates
 
 Secrets are rotated by functions that the sandbox runs itself. The last part of the function's ARN
-says what becomes of the rotation (succeeding, slow, failing, stale-pending; a number after a dash is
-a delay in milliseconds):
+says what becomes of the rotation: succeeding, slow, failing or stale-pending; a number after a dash
+is a delay in milliseconds:
   aws secretsmanager create-secret --name acme/api --secret-string hunter2
   aws secretsmanager rotate-secret --secret-id acme/api \\
       --rotation-lambda-arn arn:aws:lambda:us-east-1:111111111111:function:slow-5000

@@ -111,12 +111,16 @@ pub(crate) const KNOWN: &[(&str, &str)] = &[
     ),
     ("BatchGetSecretValue takes a list or filters, not both", "it takes both"),
     (
+        "ListSecretVersionIds leaves out versions without labels",
+        "it shows versions without labels, those that it still has, though not asked to",
+    ),
+    (
         "ListSecretVersionIds gives all versions page by page",
-        "versions that lose their last label are dropped at once",
+        "a version that loses AWSPREVIOUS to another is dropped at once",
     ),
     (
         "ListSecretVersionIds shows versions without labels when asked",
-        "versions that lose their last label are dropped at once",
+        "a version that loses AWSPREVIOUS to another is dropped at once",
     ),
     ("ListSecrets sorts by name, both ways", "it ignores SortBy and SortOrder"),
     (
@@ -244,7 +248,7 @@ pub(crate) const KNOWN: &[(&str, &str)] = &[
     ("a value of 65,536 bytes is kept and one more byte is refused", "a value may be of any size"),
     (
         "a version is read by its id after it lost its labels",
-        "versions that lose their last label are dropped at once",
+        "a version that loses AWSPREVIOUS to another is dropped at once",
     ),
     (
         "an id with a label that it does not carry is InvalidRequestException",

@@ -171,15 +171,19 @@ async fn listed_deprecated(server: Server) -> Check {
 
 async fn pages(server: Server) -> Check {
     let it = three(&server).await?;
-    let (mut found, mut calls, mut token) = (0, 0, None);
+    let (mut found, mut calls, mut token) = (Vec::new(), 0, None);
     loop {
         let list = it.client.list_secret_version_ids().secret_id(&it.name).max_results(2);
         let list = list.include_deprecated(true).set_next_token(token.take());
         let list = ok(list.send().await)?;
-        (found, calls) = (found + list.versions().len(), calls + 1);
+        let ids = list.versions().iter().filter_map(|it| it.version_id());
+        found.extend(ids.map(str::to_owned));
+        calls += 1;
         token = list.next_token().map(str::to_owned);
         if token.is_none() {
-            return same((found, calls), (3, 2));
+            found.sort();
+            let all = [FIRST, SECOND, THIRD].map(str::to_owned).to_vec();
+            return same((found, calls), (all, 2));
         }
     }
 }
