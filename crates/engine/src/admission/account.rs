@@ -5,7 +5,8 @@
 //! next one: a search from below costs a second of time, one from above hundreds of refused calls.
 //! `ceiling` is the rate at which the account last throttled. A throttle far from it halves the rate; one
 //! near it takes off a few percent. Without throttles the rate closes in on the ceiling and then creeps
-//! past it, so that it stays within a few percent of a limit and finds out when that was raised.
+//! past it, so that it stays within a few percent of a limit; the longer none comes, the faster, so that
+//! a limit that was raised, or was never there, is found out within a quarter of a minute.
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,10 @@ const UNITS: u32 = 64;
 const MOST_LOWERED: f64 = 1_000.0;
 /// What is left of the rate after the first throttle.
 const FIRST: f64 = 1.0 / 32.0;
+/// But not less than this a second: so much AWS takes of everybody.
+const SAFE: f64 = 10.0;
+/// Near a limit, throttles come closer together than this.
+const CALM: Duration = Duration::from_secs(8);
 /// Throttles of one moment are one answer, not many.
 const SETTLING: Duration = Duration::from_millis(200);
 
@@ -170,7 +175,7 @@ impl Adapted {
         }
         let factor = match self.ceiling {
             None if self.searching => 0.5,
-            None => FIRST,
+            None => FIRST.max(SAFE / self.rate).min(1.0),
             Some(ceiling) if self.rate > 0.9 * ceiling => 0.96,
             Some(ceiling) if self.rate > 0.5 * ceiling => 0.8,
             Some(_) => 0.5,
@@ -186,28 +191,25 @@ impl Adapted {
     /// to the ceiling, and a creep.
     fn recover(&mut self, now: Duration) {
         const EVERY: Duration = Duration::from_millis(250);
-        // After a long pause nothing of what was found out needs to hold any more.
-        if now.saturating_sub(self.raised_at) > Duration::from_mins(10) {
-            self.forget();
-            return;
-        }
         while now.saturating_sub(self.raised_at) >= EVERY && self.rate < self.most {
             self.raised_at += EVERY;
             let more = match self.ceiling {
                 None => self.rate,
-                Some(ceiling) => (ceiling - self.rate).max(0.0) * 0.1 + self.rate * 0.002,
+                Some(ceiling) => (ceiling - self.rate).max(0.0) * 0.1 + self.rate * self.creep(),
             };
             self.rate = (self.rate + more).min(self.most);
         }
-        if self.searching && self.rate >= self.most {
-            self.forget();
+        let calm = now.saturating_sub(self.lowered_at);
+        if (self.searching || self.ceiling.is_some()) && self.rate >= self.most && calm > CALM {
+            self.ceiling = None;
+            self.searching = false;
         }
     }
 
-    fn forget(&mut self) {
-        self.ceiling = None;
-        self.searching = false;
-        self.rate = self.most;
+    /// The share of the rate that a step adds beyond the ceiling: doubled every second of calm.
+    fn creep(&self) -> f64 {
+        let calm = self.raised_at.saturating_sub(self.lowered_at).saturating_sub(CALM);
+        (0.002 * calm.as_secs_f64().exp2()).min(0.25)
     }
 }
 
