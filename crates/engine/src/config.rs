@@ -15,6 +15,9 @@ pub struct EngineConfig {
     pub tasks: usize,
     /// Cases that are planned at once.
     pub plans: usize,
+    /// So many identities of a case are planned and stored at a time: bounds what a large case takes in
+    /// memory, and how long its transactions hold up others.
+    pub portion: usize,
     /// The share of both that only compromise work may use, 0 to 1.
     pub reserved: f64,
     /// How long a lease lasts; it is renewed while its holder works. Longer than three calls.
@@ -71,6 +74,7 @@ impl Default for EngineConfig {
         Self {
             tasks: 128,
             plans: 64,
+            portion: 500,
             reserved: 0.25,
             lease: TimeDelta::seconds(90),
             blast_radius: 100,

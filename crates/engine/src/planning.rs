@@ -1,39 +1,57 @@
 //! Planning a claimed case: what its event names becomes tasks.
 
 pub(crate) mod ahead;
+mod draft;
 mod holding;
+mod times;
 mod undoing;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use severance_lifecycle::case::{CaseState, Closing};
+use severance_lifecycle::case::{Case, CaseState};
 use severance_lifecycle::credential::Target;
 use severance_lifecycle::event::{ContractChange, ContractEnd, Payload, Selector, SelectorTarget};
 use severance_lifecycle::failure::{Failure, FailureClass};
-use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::TaskId;
 use severance_lifecycle::journal::Happening;
-use severance_lifecycle::outcome;
-use severance_lifecycle::plan::{Identity, Planned, Planner, SelectorMatch};
+use severance_lifecycle::plan::{Identity, MatchedIdentity, Planner, Portions, SelectorMatch};
 use severance_lifecycle::policy::Desired;
-use severance_lifecycle::task::{BlockReason, Lane, Task, TaskState};
+use severance_lifecycle::task::{BlockReason, Lane, TaskState};
 
 use self::ahead::Memory;
-use crate::backoff::Growth;
+use self::draft::Draft;
+use self::times::{LISTING, Times};
 use crate::call::under_case_lease;
-use crate::ports::{ClaimedCase, EngineEvent, LedgerError, NewTask, PlanCommit};
+use crate::ports::{ClaimedCase, EngineEvent, LedgerError, PlanCommit};
 use crate::reach::account_principals;
 use crate::resolve::{self, Asking, Resolved, Unanswered};
 use crate::shared::Shared;
 use crate::telling::Telling;
 
-/// How often a case that waits for a listing asks again.
-const LISTING: Growth = Growth::millis(1_000, 5_000);
-
 /// So often a lookup may fail in passing before its selector is told to be blocked.
 const PASSING: u32 = 8;
+
+/// A plan, ready to be stored.
+struct Drawn {
+    commit: PlanCommit,
+    /// Its tasks, with those of its portions.
+    tasks: usize,
+    /// Something of it may run.
+    open: bool,
+    /// When the first of it is due.
+    next: Option<DateTime<Utc>>,
+}
+
+impl Drawn {
+    /// A plan that has no portions.
+    fn whole(commit: PlanCommit) -> Self {
+        let next = commit.tasks.iter().map(|task| task.next_at).chain(commit.again_at).min();
+        let open = commit.tasks.iter().any(|new| new.task.state == TaskState::Open);
+        Self { tasks: commit.tasks.len(), open, next, commit }
+    }
+}
 
 /// Plans a claimed case and stores the plan. Returns when something of it is due next.
 pub(crate) async fn plan(shared: Arc<Shared>, claimed: ClaimedCase) -> Option<DateTime<Utc>> {
@@ -42,17 +60,16 @@ pub(crate) async fn plan(shared: Arc<Shared>, claimed: ClaimedCase) -> Option<Da
     let mut memory = shared.ahead.of(case, &shared.listings);
     let mut lease = claimed.lease.clone();
     let plan = drawn_up(&shared, &claimed, lane, &mut memory);
-    let commit = match under_case_lease(&shared, &mut lease, plan).await.ok()? {
-        Ok(commit) => {
-            memory.planned = true;
-            commit
-        }
-        Err(error) => postponed(&shared, &claimed, &error, &mut memory),
-    };
-    let tasks = commit.tasks.len();
+    let Drawn { commit, tasks, open, next } =
+        match under_case_lease(&shared, &mut lease, plan).await.ok()? {
+            Ok(drawn) => {
+                memory.planned = true;
+                drawn
+            }
+            Err(Unanswered::Ledger(LedgerError::LeaseLost { .. })) => return None,
+            Err(error) => Drawn::whole(postponed(&shared, &claimed, &error, &mut memory)),
+        };
     let held = matches!(commit.state, CaseState::Held { .. });
-    let next = commit.tasks.iter().map(|task| task.next_at).chain(commit.again_at).min();
-    let open = commit.tasks.iter().any(|new| new.task.state == TaskState::Open);
     let again = commit.again_at.is_some();
     match shared.ledger.commit_plan(&lease, commit).await {
         Ok(()) => {
@@ -81,13 +98,15 @@ async fn drawn_up(
     claimed: &ClaimedCase,
     lane: Lane,
     memory: &mut Memory,
-) -> Result<PlanCommit, Unanswered> {
+) -> Result<Drawn, Unanswered> {
     let ends = matches!(&claimed.event.payload, Payload::ContractEnd(_));
     let selectors = match (&claimed.unresolved, &claimed.event.payload) {
         (Some(unresolved), _) => unresolved.clone(),
         (None, Payload::CompromiseNotice(notice)) => notice.credentials.clone(),
         (None, Payload::ContractEnd(end)) => match end.change {
-            ContractChange::Reinstated => return Ok(undoing::plan(shared, claimed)),
+            ContractChange::Reinstated => {
+                return Ok(Drawn::whole(undoing::plan(shared, claimed)));
+            }
             ContractChange::Ended | ContractChange::Extended => vec![contract(end)],
         },
     };
@@ -97,25 +116,68 @@ async fn drawn_up(
     // A contract's end is planned once it is known in full, and that was so when it was first planned.
     let ticket = (!(ends && again)).then_some(memory.ticket);
     let resolved = resolve::all(shared, selectors, Asking { lane, ticket, again }).await?;
-    if ends && !again && resolved.iter().any(Resolved::is_unlisted) {
+    let unlisted = resolved.iter().any(Resolved::is_unlisted);
+    if ends && !again && unlisted {
         return Err(Unanswered::NotListed);
     }
-    let failures = resolved.iter().filter_map(|it| {
-        let target = Target::Unresolved { selector: it.matched.selector.clone() };
-        let id = TaskId::of(&claimed.case.id, &target.key(), Desired::Revoked.as_str());
-        Some((id, it.failure.clone()?))
-    });
-    let failures: BTreeMap<TaskId, Failure> = failures.collect();
-    let mut matches: Vec<SelectorMatch> = resolved.into_iter().map(|it| it.matched).collect();
-    if let Payload::ContractEnd(end) = &claimed.event.payload {
-        add_roles_of_partner(shared, end, &mut matches).await?;
-    }
+    let failures = failures(&claimed.case, &resolved);
+    let times = Times::of(shared, claimed, &failures, unlisted, memory);
+    let draft = Draft::new(shared, claimed, memory, failures, times);
+    in_portions(shared, claimed, resolved, draft, now).await
+}
+
+/// Plans what was resolved: what is read in pages a portion at a time, and then the rest.
+async fn in_portions(
+    shared: &Shared,
+    claimed: &ClaimedCase,
+    resolved: Vec<Resolved>,
+    mut draft: Draft<'_>,
+    now: DateTime<Utc>,
+) -> Result<Drawn, Unanswered> {
     let zones = shared.zones();
     let protected = shared.protected();
     let planner =
         Planner { zones: &zones, tag_keys: &shared.config.tag_keys, protected: &protected };
-    let plan = planner.plan(&claimed.case, &matches, now);
-    Ok(commit(shared, claimed, plan, &failures, memory))
+    let mut portions = Portions::default();
+    let mut rest = Vec::with_capacity(resolved.len());
+    for Resolved { mut matched, in_pages, .. } in resolved {
+        let mut after = in_pages.then_some(0);
+        while let Some(from) = after {
+            let room = shared.config.portion;
+            let page = shared.ledger.identities_page(&matched.selector, from, room).await?;
+            let identities = page.identities.into_iter().map(unreached);
+            matched.identities.extend(identities);
+            after = page.next;
+            if after.is_some() && matched.identities.len() >= room {
+                let identities = std::mem::take(&mut matched.identities);
+                let selector = matched.selector.clone();
+                let portion = SelectorMatch { selector, identities, refused: None };
+                draft.add(planner.plan_portion(&claimed.case, portion, &mut portions, now));
+                draft.store_portion().await?;
+            }
+        }
+        rest.push(matched);
+    }
+    if let Payload::ContractEnd(end) = &claimed.event.payload {
+        add_roles_of_partner(shared, end, &mut rest).await?;
+    }
+    draft.add(planner.plan_rest(&claimed.case, &rest, portions, now));
+    Ok(draft.finish())
+}
+
+/// Lookups that failed in passing, by the task that stands for them.
+fn failures(case: &Case, resolved: &[Resolved]) -> BTreeMap<TaskId, Failure> {
+    let failures = resolved.iter().filter_map(|it| {
+        let target = Target::Unresolved { selector: it.matched.selector.clone() };
+        let id = TaskId::of(&case.id, &target.key(), Desired::Revoked.as_str());
+        Some((id, it.failure.clone()?))
+    });
+    failures.collect()
+}
+
+/// Which roles it can reach is looked up after the first blow: see `reach`.
+fn unreached(identity: Identity) -> MatchedIdentity {
+    (identity, Vec::new())
 }
 
 fn contract(end: &ContractEnd) -> Selector {
@@ -138,10 +200,6 @@ async fn add_roles_of_partner(
     if principals.is_empty() {
         return Ok(());
     }
-    let known: BTreeSet<String> = matches
-        .iter()
-        .flat_map(|found| found.identities.iter().map(|(identity, _)| identity.arn.clone()))
-        .collect();
     let trusting = shared.ledger.roles_trusting(&principals).await?;
     let belongs = |role: &Identity| {
         shared.config.tag_keys.bind(&role.tags).is_ok_and(|bound| {
@@ -149,172 +207,10 @@ async fn add_roles_of_partner(
         })
     };
     if let Some(found) = matches.first_mut() {
-        let more = trusting.into_iter().filter(|role| !known.contains(&role.arn) && belongs(role));
-        found.identities.extend(more.map(|role| (role, Vec::new())));
+        // One that is tagged with it too is there already: a target is one task.
+        found.identities.extend(trusting.into_iter().filter(belongs).map(unreached));
     }
     Ok(())
-}
-
-fn commit(
-    shared: &Shared,
-    claimed: &ClaimedCase,
-    planned: Planned,
-    failures: &BTreeMap<TaskId, Failure>,
-    memory: &mut Memory,
-) -> PlanCommit {
-    let case = &claimed.case;
-    let now = shared.now();
-    let first = claimed.unresolved.is_none();
-    let mut telling = Telling::default();
-    let (tasks, credentials) = (planned.tasks.len(), planned.credentials());
-    if first || !planned.tasks.iter().all(is_unresolved) {
-        telling.case(&case.id, now, Happening::Planned { tasks, credentials });
-    }
-    for finding in &planned.findings {
-        if memory.findings.insert(finding.clone()) {
-            tell_finding(&mut telling, claimed, finding, now);
-        }
-    }
-    let times = Times::of(shared, claimed, &planned.tasks, failures, memory);
-    let mut resolved = answered(claimed, &planned.tasks);
-    let held = holding::hold(shared, claimed, &resolved, &planned.tasks, &mut telling);
-    let mut new = Vec::with_capacity(planned.tasks.len());
-    for task in planned.tasks {
-        let next_at = times.of_task(&task, failures);
-        if let TaskState::Blocked { reason } = &task.state {
-            let failure = failures.get(&task.id);
-            if let Some(failure) = failure.cloned() {
-                telling.case(&case.id, now, Happening::Failed { action: None, failure });
-            }
-            let passes = failure.is_some() && claimed.attempts < PASSING;
-            let waits = *reason == BlockReason::NotListed;
-            if waits && first {
-                let reason = reason.to_string();
-                telling.case(&case.id, now, Happening::Waiting { until: next_at, reason });
-            }
-            if !passes && !waits {
-                let replaced = !first && matches!(task.target, Target::Unresolved { .. });
-                if replaced {
-                    // It may be blocked for another reason than before.
-                    resolved.push(task.id.clone());
-                }
-                // What an earlier process told long ago is not told again.
-                let old = replaced && !memory.planned && claimed.attempts >= PASSING;
-                if memory.blocked.insert(task.id.clone()) && !old {
-                    telling.blocked(&task, reason, now);
-                    shared.observer.on(&EngineEvent::Blocked { task: &task });
-                }
-            }
-        }
-        new.push(NewTask { task, next_at });
-    }
-    let state = held.unwrap_or_else(|| match (first, new.is_empty()) {
-        (false, _) => case.state.clone(),
-        (true, true) => CaseState::Closed { how: Closing::NothingToDo },
-        (true, false) => CaseState::Open,
-    });
-    PlanCommit {
-        state,
-        again_at: times.again_at(&new, failures),
-        tasks: new,
-        resolved,
-        journal: telling.journal,
-        messages: telling.messages,
-    }
-}
-
-/// When what a plan leaves is due.
-struct Times {
-    now: DateTime<Utc>,
-    /// Lookups that failed in passing.
-    failed: DateTime<Utc>,
-    /// What waits for a listing.
-    listed: DateTime<Utc>,
-    /// What is not found may be listed the next time.
-    slowly: DateTime<Utc>,
-}
-
-impl Times {
-    fn of(
-        shared: &Shared,
-        claimed: &ClaimedCase,
-        tasks: &[Task],
-        failures: &BTreeMap<TaskId, Failure>,
-        memory: &mut Memory,
-    ) -> Self {
-        let now = shared.now();
-        let retries = shared.config.retries;
-        let attempts = claimed.attempts.saturating_add(1);
-        let slow = failures.is_empty() && !tasks.iter().any(is_unlisted);
-        if claimed.attempts == 0 {
-            memory.slow = 0;
-        }
-        memory.slow += u32::from(slow);
-        let later = failures.values().all(|failure| failure.class == FailureClass::RetryLater);
-        let growth = if later { retries.later } else { retries.soon };
-        let slowly = shared.delay(retries.blocked, memory.slow.max(1));
-        Self {
-            now,
-            failed: now + shared.delay(growth, attempts),
-            listed: now + shared.delay(LISTING, attempts),
-            slowly: now + slowly.min(shared.config.inventory_every),
-        }
-    }
-
-    fn of_task(&self, task: &Task, failures: &BTreeMap<TaskId, Failure>) -> DateTime<Utc> {
-        match task.state {
-            TaskState::Blocked { .. } if failures.contains_key(&task.id) => self.failed,
-            TaskState::Blocked { reason: BlockReason::NotListed } => self.listed,
-            TaskState::Blocked { .. } => self.slowly,
-            _ => self.now,
-        }
-    }
-
-    fn again_at(
-        &self,
-        tasks: &[NewTask],
-        failures: &BTreeMap<TaskId, Failure>,
-    ) -> Option<DateTime<Utc>> {
-        let unresolved = tasks.iter().map(|new| &new.task).filter(|task| is_unresolved(task));
-        unresolved.map(|task| self.of_task(task, failures)).min()
-    }
-}
-
-fn is_unlisted(task: &Task) -> bool {
-    matches!(task.state, TaskState::Blocked { reason: BlockReason::NotListed })
-}
-
-fn tell_finding(
-    telling: &mut Telling,
-    claimed: &ClaimedCase,
-    finding: &Finding,
-    now: DateTime<Utc>,
-) {
-    let case = &claimed.case;
-    if finding.escalates() {
-        let zone = case.zone.as_ref();
-        telling.escalation(&outcome::escalation(Some(&case.id), None, zone, finding, now));
-    }
-    telling.case(&case.id, now, Happening::Found { finding: finding.clone() });
-}
-
-/// Whether a task stands for a selector that may have an answer later.
-fn is_unresolved(task: &Task) -> bool {
-    let hopeless = matches!(
-        task.state,
-        TaskState::Blocked { reason: BlockReason::SecretSelector | BlockReason::SessionKey }
-    );
-    matches!(task.target, Target::Unresolved { .. }) && !hopeless
-}
-
-/// Unresolved tasks of an earlier plan whose selector has an answer now.
-fn answered(claimed: &ClaimedCase, tasks: &[Task]) -> Vec<TaskId> {
-    let selectors = claimed.unresolved.iter().flatten().cloned();
-    selectors
-        .map(|selector| Target::Unresolved { selector }.key())
-        .map(|key| TaskId::of(&claimed.case.id, &key, Desired::Revoked.as_str()))
-        .filter(|id| !tasks.iter().any(|task| task.id == *id))
-        .collect()
 }
 
 /// Planning failed: the case stays as it is and is planned again.
@@ -348,6 +244,7 @@ fn postponed(
     PlanCommit {
         state: claimed.case.state.clone(),
         tasks: Vec::new(),
+        in_portions: false,
         resolved: Vec::new(),
         journal: telling.journal,
         messages: Vec::new(),

@@ -39,6 +39,8 @@ pub(crate) struct Asking {
 /// What a selector came to.
 pub(crate) struct Resolved {
     pub(crate) matched: SelectorMatch,
+    /// What matched is to be read from the inventory, page by page: it may be very much.
+    pub(crate) in_pages: bool,
     /// The lookup failed, in part or in full, in a way that may pass.
     pub(crate) failure: Option<Failure>,
 }
@@ -67,7 +69,7 @@ async fn one(shared: &Shared, selector: Selector, asking: Asking) -> Result<Reso
     let answer = match &selector.target {
         SelectorTarget::Secret(_) => Answer::refused(BlockReason::SecretSelector),
         SelectorTarget::Contract(_) | SelectorTarget::Zone(_) | SelectorTarget::Tags(_) => {
-            by_listing(shared, &selector, asking).await?
+            by_listing(shared, &selector, asking)
         }
         SelectorTarget::AccessKeyId(key_id) => {
             let known = shared.ledger.find_identities(&selector).await?;
@@ -82,42 +84,40 @@ async fn one(shared: &Shared, selector: Selector, asking: Asking) -> Result<Reso
             by_name(shared, &selector, known, asking.lane).await
         }
     };
-    let Answer { identities, refused, failure } = answer;
+    let Answer { identities, in_pages, refused, failure } = answer;
     // Which roles they can reach is looked up after the first blow: see `reach`.
     let identities = identities.into_iter().map(|identity| (identity, Vec::new())).collect();
-    Ok(Resolved { matched: SelectorMatch { selector, identities, refused }, failure })
+    Ok(Resolved { matched: SelectorMatch { selector, identities, refused }, in_pages, failure })
 }
 
+#[derive(Default)]
 struct Answer {
     identities: Vec<Identity>,
+    in_pages: bool,
     refused: Option<BlockReason>,
     failure: Option<Failure>,
 }
 
 impl Answer {
     fn found(identities: Vec<Identity>) -> Self {
-        Self { identities, refused: None, failure: None }
+        Self { identities, ..Self::default() }
     }
 
     fn refused(reason: BlockReason) -> Self {
-        Self { identities: Vec::new(), refused: Some(reason), failure: None }
+        Self { refused: Some(reason), ..Self::default() }
     }
 
     fn failed(identities: Vec<Identity>, failure: Failure) -> Self {
         let Failure { operation, code, message, .. } = failure.clone();
         let refused = Some(BlockReason::Refused { operation, code, message });
         let passes = failure.class != FailureClass::Cannot;
-        Self { identities, refused, failure: passes.then_some(failure) }
+        Self { identities, in_pages: false, refused, failure: passes.then_some(failure) }
     }
 }
 
 /// What only the inventory can answer. An identity that was made and tagged since the last listing would
 /// be missed for ever: a newer one is asked for, and what is known meanwhile need not wait.
-async fn by_listing(
-    shared: &Shared,
-    selector: &Selector,
-    asking: Asking,
-) -> Result<Answer, LedgerError> {
+fn by_listing(shared: &Shared, selector: &Selector, asking: Asking) -> Answer {
     let accounts = accounts(shared, selector);
     let urgent = asking.lane == Lane::Compromise;
     let listed = match asking.ticket {
@@ -125,10 +125,10 @@ async fn by_listing(
         None => shared.listings.cover(&accounts),
     };
     if !listed && asking.again {
-        return Ok(Answer::refused(BlockReason::NotListed));
+        return Answer::refused(BlockReason::NotListed);
     }
-    let identities = shared.ledger.find_identities(selector).await?;
-    Ok(Answer { identities, refused: (!listed).then_some(BlockReason::NotListed), failure: None })
+    let refused = (!listed).then_some(BlockReason::NotListed);
+    Answer { in_pages: true, refused, ..Answer::default() }
 }
 
 /// Who has a name now: since the last listing it may have been given to another, or to one in another

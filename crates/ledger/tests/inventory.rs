@@ -64,6 +64,32 @@ async fn find(rig: &Rig, target: SelectorTarget, account: Option<&str>) -> Vec<S
 }
 
 #[tokio::test]
+async fn pages_come_to_everything_once_in_whatever_steps() {
+    let rig = stocked().await;
+    let selectors = [
+        SelectorTarget::Zone("acme".into()),
+        SelectorTarget::Tags([("team".to_owned(), "X".to_owned())].into()),
+        SelectorTarget::User("ann".into()),
+    ];
+    for target in selectors {
+        let whole = find(&rig, target.clone(), None).await;
+        assert!(!whole.is_empty(), "{target:?}");
+        let selector = Selector { target, account: None, region: None };
+        for limit in 1..4 {
+            let (mut names, mut after) = (Vec::new(), Some(0));
+            while let Some(from) = after {
+                let page = rig.ledger.identities_page(&selector, from, limit).await.unwrap();
+                assert!(page.identities.len() <= limit);
+                names.extend(page.identities.into_iter().map(|identity| identity.name));
+                after = page.next;
+            }
+            names.sort();
+            assert_eq!(names, whole, "{limit} at a time of {selector:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_kind_of_selector_finds_what_it_names() {
     use SelectorTarget::{AccessKeyId, Contract, Role, Secret, Tags, User, Zone};
     let rig = stocked().await;

@@ -9,7 +9,8 @@ use common::{
     unresolved, user,
 };
 use severance_engine::ports::{
-    CaseFilter, ClaimedCase, Ledger, LedgerError, Queries, TaskFilter, Topic,
+    CaseFilter, ClaimedCase, Ledger, LedgerError, NewTask, PlanCommit, PlanPortion, Queries,
+    TaskFilter, Topic,
 };
 use severance_lifecycle::case::{CaseState, Closing};
 use severance_lifecycle::credential::Target;
@@ -50,6 +51,64 @@ async fn a_case_is_planned_by_one_at_a_time_and_again_when_the_lease_ran_out() {
     assert!(matches!(late, Err(LedgerError::LeaseLost { .. })));
     let tasks = vec![due(task(&new.case, "ann"), 0)];
     rig.ledger.commit_plan(&new.lease, plan(CaseState::Open, tasks)).await.unwrap();
+}
+
+fn portion(tasks: Vec<NewTask>) -> PlanPortion {
+    PlanPortion { tasks, journal: Vec::new(), messages: Vec::new() }
+}
+
+#[tokio::test]
+async fn portions_of_a_plan_wait_until_the_rest_of_it_is_stored() {
+    let rig = Rig::new().await;
+    rig.open_case(notice("1"), 0).await;
+    let ClaimedCase { lease, case, .. } = rig.claim_cases(0).await.remove(0);
+    let tasks = |names: &[&str]| names.iter().map(|name| due(task(&case, name), 5)).collect();
+    rig.ledger.plan_portion(&lease, portion(tasks(&["ann", "bob"]))).await.unwrap();
+    rig.ledger.plan_portion(&lease, portion(tasks(&["bob", "cid"]))).await.unwrap();
+    assert_eq!(rig.ledger.counts().await.unwrap().tasks_open, 3);
+    assert!(rig.claim(50).await.is_empty(), "the rest is not known");
+    let rest = PlanCommit { in_portions: true, ..plan(CaseState::Open, tasks(&["dan"])) };
+    rig.ledger.commit_plan(&lease, rest).await.unwrap();
+    assert!(rig.claim(4).await.is_empty(), "they keep their timers");
+    assert_eq!(rig.claim(5).await.len(), 4);
+    let late = rig.ledger.plan_portion(&lease, portion(tasks(&["eve"]))).await;
+    assert!(matches!(late, Err(LedgerError::LeaseLost { .. })), "{late:?}");
+}
+
+#[tokio::test]
+async fn portions_of_a_case_that_is_held_wait_for_its_release() {
+    let rig = Rig::new().await;
+    let id = rig.open_case(notice("1"), 0).await;
+    let ClaimedCase { lease, case, .. } = rig.claim_cases(0).await.remove(0);
+    rig.ledger.plan_portion(&lease, portion(vec![due(task(&case, "ann"), 0)])).await.unwrap();
+    let held = CaseState::Held { credentials: 2, limit: 1 };
+    let rest = vec![due(task(&case, "bob"), 0)];
+    let rest = PlanCommit { in_portions: true, ..plan(held, rest) };
+    rig.ledger.commit_plan(&lease, rest).await.unwrap();
+    assert!(rig.claim(50).await.is_empty(), "held");
+    rig.ledger.release(&id, "ann", at(60)).await.unwrap();
+    assert_eq!(rig.claim(60).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_plan_that_did_not_come_to_its_end_begins_anew() {
+    let rig = Rig::new().await;
+    rig.open_case(notice("1"), 0).await;
+    let old = rig.claim_cases(0).await.remove(0);
+    let half = portion(vec![due(task(&old.case, "ann"), 0), due(task(&old.case, "bob"), 0)]);
+    rig.ledger.plan_portion(&old.lease, half).await.unwrap();
+    let new = rig.claim_cases(60).await.remove(0);
+    assert_eq!(
+        rig.ledger.counts().await.unwrap().tasks_open,
+        0,
+        "what was planned is looked up anew"
+    );
+    let half = portion(vec![due(task(&old.case, "ann"), 0)]);
+    let late = rig.ledger.plan_portion(&old.lease, half).await;
+    assert!(matches!(late, Err(LedgerError::LeaseLost { .. })), "{late:?}");
+    let rest = plan(CaseState::Open, vec![due(task(&new.case, "bob"), 0)]);
+    rig.ledger.commit_plan(&new.lease, rest).await.unwrap();
+    assert_eq!(rig.claim(61).await.len(), 1);
 }
 
 #[tokio::test]

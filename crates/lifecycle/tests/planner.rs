@@ -11,7 +11,8 @@ use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::{EventKey, TaskId};
 use severance_lifecycle::observe::AssumableRole;
 use severance_lifecycle::plan::{
-    BlastRadius, Identity, IdentityDetail, Planned, Planner, Protected, SelectorMatch, TagKeys,
+    BlastRadius, Identity, IdentityDetail, Planned, Planner, Portions, Protected, SelectorMatch,
+    TagKeys,
 };
 use severance_lifecycle::policy::Holds;
 use severance_lifecycle::task::{BlockReason, Lane, Mode, TaskState};
@@ -234,7 +235,8 @@ fn exceeded(
     let tasks = known.iter().flat_map(|planned| &planned.tasks);
     let known = tasks.map(|task| (task.id.clone(), task.credentials)).collect();
     let plan = plan(case, found);
-    BlastRadius { limit, known: &known, answered }.exceeded(case, &plan.tasks)
+    let sizes = plan.tasks.iter().map(|task| (task.id.clone(), task.credentials)).collect();
+    BlastRadius { limit, known: &known, answered }.exceeded(case, &sizes)
 }
 
 fn users(name: &str, credentials: usize) -> Vec<SelectorMatch> {
@@ -328,4 +330,56 @@ fn planning_again_gives_the_same_tasks() {
     let reversed: Vec<_> = matched.iter().rev().cloned().collect();
     let notice = case(Trigger::CompromiseNotice);
     assert_eq!(plan(&notice, &matched).tasks, plan(&notice, &reversed).tasks);
+}
+
+/// Users and roles of the contract, of another zone, and of none; every other user has two zones.
+fn crowd(size: usize) -> Vec<Identity> {
+    let zones = ["acme", "globex", "", "acme globex"];
+    let named = |n: usize| match n % 3 {
+        0 => role(&format!("r{n}"), n % 2 == 0),
+        _ => user(&format!("u{n}"), zones[n % zones.len()], n % 4),
+    };
+    (0..size).map(named).collect()
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_plan_in_portions_is_the_plan_of_all_at_once(
+        size in 0_usize..24,
+        cuts in proptest::collection::vec(1_usize..6, 0..8),
+        ends in proptest::bool::ANY,
+        unlisted in proptest::bool::ANY,
+    ) {
+        let case = case(if ends { Trigger::ContractEnd } else { Trigger::CompromiseNotice });
+        let (protected, tag_keys) = (Protected::default(), TagKeys::default());
+        let zones = Zones::default();
+        let planner = Planner { zones: &zones, tag_keys: &tag_keys, protected: &protected };
+        let mut listed = found(SelectorTarget::Zone("acme".into()), crowd(size));
+        listed.refused = unlisted.then_some(BlockReason::NotListed);
+        let key = found(SelectorTarget::AccessKeyId("AKIA1".into()), vec![user("u1", "acme", 1)]);
+        let whole = planner.plan(&case, &[listed.clone(), key.clone()], now());
+        let mut portions = Portions::default();
+        let mut planned = Planned::default();
+        for cut in cuts {
+            let rest = listed.identities.split_off(cut.min(listed.identities.len()));
+            let identities = std::mem::replace(&mut listed.identities, rest);
+            if identities.is_empty() {
+                continue;
+            }
+            let portion = SelectorMatch { selector: listed.selector.clone(), identities, refused: None };
+            let part = planner.plan_portion(&case, portion, &mut portions, now());
+            planned.tasks.extend(part.tasks);
+            planned.findings.extend(part.findings);
+        }
+        let rest = planner.plan_rest(&case, &[listed, key], portions, now());
+        planned.tasks.extend(rest.tasks);
+        planned.findings.extend(rest.findings);
+        planned.tasks.sort_by(|one, other| one.id.cmp(&other.id));
+        let by_text = |finding: &Finding| format!("{finding:?}");
+        planned.findings.sort_by_key(by_text);
+        let mut findings = whole.findings;
+        findings.sort_by_key(by_text);
+        proptest::prop_assert_eq!(planned.tasks, whole.tasks);
+        proptest::prop_assert_eq!(planned.findings, findings);
+    }
 }

@@ -1,23 +1,24 @@
 //! Holding a case that its plans make too large.
 
+use std::collections::BTreeMap;
+
 use severance_lifecycle::case::CaseState;
 use severance_lifecycle::ids::TaskId;
 use severance_lifecycle::journal::Happening;
 use severance_lifecycle::outcome;
 use severance_lifecycle::plan::BlastRadius;
-use severance_lifecycle::task::Task;
 
 use crate::ports::ClaimedCase;
 use crate::shared::Shared;
 use crate::telling::Telling;
 
 /// Holds a case that a plan brings beyond the limit, and tells so. `answered` are tasks that the plan
-/// takes away.
+/// takes away; `plan` says how many credentials each of its tasks comes to.
 pub(super) fn hold(
     shared: &Shared,
     claimed: &ClaimedCase,
     answered: &[TaskId],
-    plan: &[Task],
+    plan: &BTreeMap<TaskId, usize>,
     telling: &mut Telling,
 ) -> Option<CaseState> {
     let (case, known) = (&claimed.case, &claimed.known);

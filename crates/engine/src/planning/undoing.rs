@@ -1,5 +1,7 @@
 //! Planning a reinstatement: what earlier cases of the contract changed is put back, task by task.
 
+use std::collections::BTreeMap;
+
 use severance_lifecycle::case::{CaseState, Closing};
 use severance_lifecycle::ids::TaskId;
 use severance_lifecycle::journal::Happening;
@@ -23,10 +25,12 @@ pub(super) fn plan(shared: &Shared, claimed: &ClaimedCase) -> PlanCommit {
         .map(|task| undoing(shared, claimed, task))
         .collect();
     let mut telling = Telling::default();
-    let credentials = tasks.iter().map(|task| task.credentials).sum();
+    let sizes: BTreeMap<_, _> =
+        tasks.iter().map(|task| (task.id.clone(), task.credentials)).collect();
+    let credentials = sizes.values().sum();
     telling.case(&case.id, now, Happening::Planned { tasks: tasks.len(), credentials });
     // Giving access back on this scale is for a person to look at too.
-    let held = holding::hold(shared, claimed, &[], &tasks, &mut telling);
+    let held = holding::hold(shared, claimed, &[], &sizes, &mut telling);
     let state = held.unwrap_or(if tasks.is_empty() {
         CaseState::Closed { how: Closing::NothingToDo }
     } else {
@@ -35,6 +39,7 @@ pub(super) fn plan(shared: &Shared, claimed: &ClaimedCase) -> PlanCommit {
     PlanCommit {
         state,
         tasks: tasks.into_iter().map(|task| NewTask { task, next_at: now }).collect(),
+        in_portions: false,
         resolved: Vec::new(),
         journal: telling.journal,
         messages: telling.messages,

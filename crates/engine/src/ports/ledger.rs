@@ -160,6 +160,8 @@ pub struct PlanCommit {
     /// New tasks. One that is known already is left as it is; one whose target an unresolved task
     /// stood for takes its place.
     pub tasks: Vec<NewTask>,
+    /// Portions of it are stored already: what they added may be claimed now, unless the case is held.
+    pub in_portions: bool,
     /// Unresolved tasks that now have an answer: removed.
     pub resolved: Vec<severance_lifecycle::ids::TaskId>,
     /// For the journal.
@@ -169,6 +171,26 @@ pub struct PlanCommit {
     /// When planning is tried again: where it failed, or where selectors stay unresolved; attempts are
     /// counted up. Retrying an unresolved task makes its case due for planning at once.
     pub again_at: Option<DateTime<Utc>>,
+}
+
+/// A portion of a plan that is too large to be held at once.
+#[derive(Clone, Debug)]
+pub struct PlanPortion {
+    /// New tasks. One that is known already is left as it is.
+    pub tasks: Vec<NewTask>,
+    /// For the journal.
+    pub journal: Vec<JournalEntry>,
+    /// For the outbox.
+    pub messages: Vec<Message>,
+}
+
+/// A page of the inventory.
+#[derive(Clone, Debug, Default)]
+pub struct IdentityPage {
+    /// The identities; fewer than were asked for where some do not match in full.
+    pub identities: Vec<Identity>,
+    /// Where the next page begins; `None` where there is none.
+    pub next: Option<i64>,
 }
 
 /// A task to store, and when it may first run.
@@ -209,11 +231,23 @@ pub struct Release {
 /// The durable queue and memory.
 #[async_trait]
 pub trait Ledger: Inbox {
-    /// Claims cases that are due for planning, compromise first, then by when they are due.
+    /// Claims cases that are due for planning, compromise first, then by when they are due. Of a case that
+    /// was not planned to its end, the portions that were stored are taken out: it begins anew.
     ///
     /// # Errors
     /// [`LedgerError`]
     async fn claim_cases(&self, request: &ClaimRequest) -> Result<Vec<ClaimedCase>, LedgerError>;
+
+    /// Stores a portion of a plan; the lease stays. Its tasks are not claimed before
+    /// [`commit_plan`](Self::commit_plan) has stored the rest.
+    ///
+    /// # Errors
+    /// [`LedgerError::LeaseLost`] where the lease is not this claim's any more; then nothing is stored.
+    async fn plan_portion(
+        &self,
+        lease: &CaseLease,
+        portion: PlanPortion,
+    ) -> Result<(), LedgerError>;
 
     /// Stores a plan and gives the case's lease back, in one transaction. Closes the case at once where
     /// all its tasks are final.
@@ -345,11 +379,23 @@ pub trait Ledger: Inbox {
         Ok(BTreeMap::new())
     }
 
-    /// What the inventory knows of a selector.
+    /// What the inventory knows of a selector that names few: a key, a user, a role.
     ///
     /// # Errors
     /// [`LedgerError`]
     async fn find_identities(&self, selector: &Selector) -> Result<Vec<Identity>, LedgerError>;
+
+    /// What the inventory knows of any selector, page by page, in an order of the ledger's own that stays.
+    /// The first page is after 0.
+    ///
+    /// # Errors
+    /// [`LedgerError`]
+    async fn identities_page(
+        &self,
+        selector: &Selector,
+        after: i64,
+        limit: usize,
+    ) -> Result<IdentityPage, LedgerError>;
 
     /// Roles whose trust policy names one of these principals in an allow.
     ///

@@ -14,8 +14,9 @@ pub use admission::{Admission, Permit};
 pub use clock::{Clock, Entropy};
 pub use events::{EngineEvent, Observer};
 pub use ledger::{
-    Acceptance, Agenda, Arrival, CaseLease, ClaimRequest, Claimed, ClaimedCase, Coordinates, Inbox,
-    Ledger, LedgerError, NewTask, PlanCommit, Release, Step, TaskLease,
+    Acceptance, Agenda, Arrival, CaseLease, ClaimRequest, Claimed, ClaimedCase, Coordinates,
+    IdentityPage, Inbox, Ledger, LedgerError, NewTask, PlanCommit, PlanPortion, Release, Step,
+    TaskLease,
 };
 pub use message::{Headers, Message, OutboxEntry, SOURCE, Topic};
 pub use provider::{Applied, InventorySink, KeyLocation, Look, Provider};

@@ -35,9 +35,11 @@ pub enum Bug {
     LowerLaneFirst,
     /// Each plan of a case is counted alone.
     GrowthNotCounted,
+    /// A portion of a plan runs before the rest of it is known.
+    PortionRuns,
 }
 
-pub const ALL: [Bug; 12] = [
+pub const ALL: [Bug; 13] = [
     Bug::OffsetStoredEarly,
     Bug::SecondCutoffSkipped,
     Bug::LostLeaseIgnored,
@@ -50,6 +52,7 @@ pub const ALL: [Bug; 12] = [
     Bug::MissingAtOneLook,
     Bug::LowerLaneFirst,
     Bug::GrowthNotCounted,
+    Bug::PortionRuns,
 ];
 
 /// The lifecycle with a bug in it.

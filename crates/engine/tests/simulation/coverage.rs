@@ -44,9 +44,10 @@ pub const FAULTS: [Fault; 6] = [
     Fault::Conflict,
     Fault::Denied,
 ];
-pub const COMMITS: [&str; 8] = [
+pub const COMMITS: [&str; 9] = [
     "accept",
     "claim-cases",
+    "plan-portion",
     "commit-plan",
     "claim",
     "intent",

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use severance_engine::ports::{
-    Acceptance, Agenda, Arrival, CaseLease, ClaimRequest, Claimed, ClaimedCase, Clock, Inbox,
-    Ledger, LedgerError, Message, OutboxEntry, PlanCommit, Step, TaskLease,
+    Acceptance, Agenda, Arrival, CaseLease, ClaimRequest, Claimed, ClaimedCase, Clock,
+    IdentityPage, Inbox, Ledger, LedgerError, Message, OutboxEntry, PlanCommit, PlanPortion, Step,
+    TaskLease,
 };
+use severance_lifecycle::case::CaseState;
 use severance_lifecycle::event::{Selector, SelectorTarget};
 use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::{AccountId, CaseId, TaskId};
@@ -101,6 +103,16 @@ impl Ledger for SimLedger {
         .await
     }
 
+    async fn plan_portion(
+        &self,
+        lease: &CaseLease,
+        portion: PlanPortion,
+    ) -> Result<(), LedgerError> {
+        let now = self.now();
+        let parked = !self.sim.has(Bug::PortionRuns);
+        self.commit("plan-portion", |store| store.plan_portion(lease, portion, parked, now)).await
+    }
+
     async fn commit_plan(&self, lease: &CaseLease, plan: PlanCommit) -> Result<(), LedgerError> {
         let now = self.now();
         let sim = Arc::clone(&self.sim);
@@ -117,7 +129,17 @@ impl Ledger for SimLedger {
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, LedgerError> {
-        self.commit("claim", |store| Ok(store.claim(request, self.process))).await
+        let sim = Arc::clone(&self.sim);
+        self.commit("claim", |store| {
+            let claimed = store.claim(request, self.process);
+            for Claimed { task, .. } in &claimed {
+                if store.cases[&task.case].case.state == CaseState::Accepted {
+                    sim.violated(format!("{} runs before its case is planned", task.id));
+                }
+            }
+            Ok(claimed)
+        })
+        .await
     }
 
     async fn step(
@@ -288,6 +310,8 @@ impl Ledger for SimLedger {
                 let newer =
                     store.inventory.get(&identity.arn).is_some_and(|(_, g)| *g > generation);
                 if !newer {
+                    let place = i64::try_from(store.places.len()).unwrap_or(i64::MAX) + 1;
+                    store.places.entry(identity.arn.clone()).or_insert(place);
                     store.inventory.insert(identity.arn.clone(), (identity.clone(), generation));
                 }
             }
@@ -323,6 +347,28 @@ impl Ledger for SimLedger {
             })
             .await;
         Ok(found)
+    }
+
+    async fn identities_page(
+        &self,
+        selector: &Selector,
+        after: i64,
+        limit: usize,
+    ) -> Result<IdentityPage, LedgerError> {
+        let by_prefix = self.sim.has(Bug::WrongUserTouched);
+        let page = self
+            .read(|store| {
+                let placed = store.inventory.iter().map(|(arn, (it, _))| (store.places[arn], it));
+                let mut found: Vec<_> = placed
+                    .filter(|(place, it)| *place > after && matches(selector, it, by_prefix))
+                    .collect();
+                found.sort_by_key(|(place, _)| *place);
+                let next = found.get(limit - 1).map(|(place, _)| *place);
+                let identities = found.into_iter().take(limit).map(|(_, it)| it.clone()).collect();
+                IdentityPage { identities, next }
+            })
+            .await;
+        Ok(page)
     }
 
     async fn roles_trusting(&self, principals: &[String]) -> Result<Vec<Identity>, LedgerError> {

@@ -146,6 +146,7 @@ pub fn config(sim: &Sim) -> EngineConfig {
     EngineConfig {
         tasks: 8,
         plans: 4,
+        portion: 1,
         poll: TimeDelta::hours(2),
         inventory_every: TimeDelta::hours(12),
         blast_radius: sim.blast_radius,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 use severance_engine::ports::{
     Acceptance, Agenda, Arrival, CaseLease, ClaimRequest, Claimed, ClaimedCase, LedgerError,
-    Message, NewTask, PlanCommit, Step, TaskLease, Topic,
+    Message, NewTask, PlanCommit, PlanPortion, Step, TaskLease, Topic,
 };
 use severance_lifecycle::case::{Case, CaseState, Closing, Tally, closing};
 use severance_lifecycle::contract::{ContractState, Verdict, judge};
@@ -64,6 +64,8 @@ pub struct Store {
     pub contracts: BTreeMap<ContractName, ContractState>,
     pub outbox: BTreeMap<i64, Outgoing>,
     pub inventory: BTreeMap<String, (Identity, i64)>,
+    /// Places in the inventory, by ARN: they stay.
+    pub places: BTreeMap<String, i64>,
     pub listed: BTreeMap<severance_lifecycle::ids::AccountId, Time>,
     pub published: Vec<Message>,
     pub alarms: Vec<(Time, Finding)>,
@@ -189,6 +191,10 @@ impl Store {
 
     fn lease_case(&mut self, id: &CaseId, request: &ClaimRequest, process: Process) -> ClaimedCase {
         *self.claims.entry(id.clone()).or_default() += 1;
+        if self.cases[id].case.state == CaseState::Accepted {
+            // It was not planned to its end.
+            self.tasks.retain(|_, row| row.task.case != *id);
+        }
         let undo = self.undo(id);
         let unresolved = self.tasks.values().filter(|row| row.task.case == *id);
         let unresolved = unresolved
@@ -226,25 +232,49 @@ impl Store {
         tasks.filter(|t| t.desired == Desired::Revoked && earlier(&t.case)).cloned().collect()
     }
 
+    fn is_planning(&mut self, lease: &CaseLease, now: Time) -> Result<&mut CaseRow, LedgerError> {
+        let row = self.cases.get_mut(&lease.case).ok_or_else(|| lost(&lease.case))?;
+        let held = row.lease.as_ref().is_some_and(|l| l.token == lease.token && l.until > now);
+        if !held || matches!(row.case.state, CaseState::Closed { .. }) {
+            return Err(lost(&lease.case));
+        }
+        Ok(row)
+    }
+
+    pub fn plan_portion(
+        &mut self,
+        lease: &CaseLease,
+        portion: PlanPortion,
+        parked: bool,
+        now: Time,
+    ) -> Result<(), LedgerError> {
+        self.is_planning(lease, now)?;
+        self.add(portion.tasks, parked);
+        self.send(portion.messages, now);
+        Ok(())
+    }
+
     pub fn commit_plan(
         &mut self,
         lease: &CaseLease,
         plan: PlanCommit,
         now: Time,
     ) -> Result<(), LedgerError> {
-        let row = self.cases.get_mut(&lease.case).ok_or_else(|| lost(&lease.case))?;
-        let held = row.lease.as_ref().is_some_and(|l| l.token == lease.token && l.until > now);
-        if !held || matches!(row.case.state, CaseState::Closed { .. }) {
-            return Err(lost(&lease.case));
-        }
+        let row = self.is_planning(lease, now)?;
         let parked = matches!(plan.state, CaseState::Held { .. });
         let again_at = plan.again_at.filter(|_| !parked);
         row.lease = None;
         row.case.state = plan.state;
         row.due = again_at;
         row.attempts = if again_at.is_some() { row.attempts + 1 } else { 0 };
+        let is_open = row.case.state == CaseState::Open;
         for id in &plan.resolved {
             self.tasks.remove(id);
+        }
+        if plan.in_portions && is_open {
+            for row in self.tasks.values_mut().filter(|row| row.task.case == lease.case) {
+                row.parked = false;
+            }
         }
         self.add(plan.tasks, parked);
         self.send(plan.messages, now);

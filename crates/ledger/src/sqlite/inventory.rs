@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use severance_engine::ports::IdentityPage;
 use severance_lifecycle::event::{Selector, SelectorTarget};
 use severance_lifecycle::ids::AccountId;
 use severance_lifecycle::plan::{Identity, IdentityDetail, TagKeys};
@@ -147,49 +148,48 @@ pub(super) async fn finished(
     rows.into_iter().map(|(account, at)| Ok((AccountId(account), time(at)?))).collect()
 }
 
-const BY_KEY: &str = "SELECT i.body FROM identity_keys AS k JOIN identities AS i
+const BY_KEY: &str = "SELECT i.number, i.body FROM identity_keys AS k JOIN identities AS i
          ON i.number = k.identity
-     WHERE k.key_id = ?1 AND (?2 IS NULL OR i.account = ?2) ORDER BY i.arn";
-const BY_NAME: &str = "SELECT body FROM identities
-     WHERE kind = ?3 AND name = ?1 AND (?2 IS NULL OR account = ?2) ORDER BY arn";
-const BY_ARN: &str = "SELECT body FROM identities
-     WHERE kind = ?3 AND arn = ?1 AND (?2 IS NULL OR account = ?2)";
-const BY_TAG: &str = "SELECT i.body FROM identity_tags AS t JOIN identities AS i
-         ON i.number = t.identity
-     WHERE t.tag = ?3 AND t.value = ?1 AND t.whole = ?4 AND (?2 IS NULL OR i.account = ?2)
-     ORDER BY i.arn";
+     WHERE k.key_id = ?1 AND (?2 IS NULL OR i.account = ?2) AND i.number > ?3
+     ORDER BY i.number LIMIT ?4";
+const BY_NAME: &str = "SELECT number, body FROM identities
+     WHERE kind = ?5 AND name = ?1 AND (?2 IS NULL OR account = ?2) AND number > ?3
+     ORDER BY number LIMIT ?4";
+const BY_ARN: &str = "SELECT number, body FROM identities
+     WHERE kind = ?5 AND arn = ?1 AND (?2 IS NULL OR account = ?2) AND number > ?3 LIMIT ?4";
+/// In the order of the lookup's own key: a page costs what it holds, wherever it begins.
+pub(super) const BY_TAG: &str = "SELECT i.number, i.body FROM identity_tags AS t
+         CROSS JOIN identities AS i ON i.number = t.identity
+     WHERE t.tag = ?5 AND t.value = ?1 AND t.whole = ?6 AND t.identity > ?3
+         AND (?2 IS NULL OR i.account = ?2)
+     ORDER BY t.identity LIMIT ?4";
 
-/// What the inventory knows of a selector.
+/// What the inventory knows of a selector that names few.
 pub(super) async fn find(
     connection: &mut SqliteConnection,
     keys: &TagKeys,
     selector: &Selector,
 ) -> Result<Vec<Identity>, Fault> {
-    let named = |kind: &'static str, name: &String| {
-        let sql = if name.starts_with("arn:") { BY_ARN } else { BY_NAME };
-        Some(Lookup { sql, value: name.clone(), third: kind.to_owned(), whole: false })
-    };
-    let tagged = |tag: &str, value: &str, whole| {
-        let third = tag.to_ascii_lowercase();
-        Some(Lookup { sql: BY_TAG, value: value.to_owned(), third, whole })
-    };
-    let lookup = match &selector.target {
-        SelectorTarget::AccessKeyId(id) => {
-            Some(Lookup { sql: BY_KEY, value: id.clone(), third: String::new(), whole: false })
-        }
-        SelectorTarget::User(name) => named("user", name),
-        SelectorTarget::Role(name) => named("role", name),
-        SelectorTarget::Contract(name) => tagged(&keys.contract, name.as_str(), false),
-        SelectorTarget::Zone(name) => tagged(&keys.zone, name.as_str(), false),
-        SelectorTarget::Tags(tags) => {
-            tags.first_key_value().and_then(|(tag, value)| tagged(tag, value, true))
-        }
-        // Secrets are not in this inventory.
-        SelectorTarget::Secret(_) => None,
-    };
-    let Some(lookup) = lookup else { return Ok(Vec::new()) };
+    let mut found = page(connection, keys, selector, 0, usize::MAX).await?.identities;
+    found.sort_by(|one, other| one.arn.cmp(&other.arn));
+    Ok(found)
+}
+
+/// What the inventory knows of a selector after this place, up to so many.
+pub(super) async fn page(
+    connection: &mut SqliteConnection,
+    keys: &TagKeys,
+    selector: &Selector,
+    after: i64,
+    limit: usize,
+) -> Result<IdentityPage, Fault> {
+    let Some(lookup) = Lookup::of(keys, selector) else { return Ok(IdentityPage::default()) };
     let account = selector.account.as_ref().map(AccountId::as_str);
-    let mut identities = lookup.read(connection, account).await?;
+    let rows = lookup.read(connection, account, after, limit).await?;
+    let is_full = rows.len() >= limit;
+    let next = rows.last().map(|(number, _)| *number).filter(|_| is_full);
+    let identities = rows.iter().map(|(_, body)| from_json("identity", body));
+    let mut identities: Vec<Identity> = identities.collect::<Result<_, _>>()?;
     if let SelectorTarget::Tags(tags) = &selector.target {
         identities.retain(|identity| {
             tags.iter().all(|(tag, value)| {
@@ -197,31 +197,61 @@ pub(super) async fn find(
             })
         });
     }
-    Ok(identities)
+    Ok(IdentityPage { identities, next })
 }
 
 struct Lookup {
     sql: &'static str,
     value: String,
-    third: String,
-    whole: bool,
+    /// The kind or the tag, where the statement asks for it.
+    fifth: Option<String>,
+    /// Whether a tag's value is meant as a whole, where the statement asks for it.
+    whole: Option<bool>,
 }
 
 impl Lookup {
+    fn of(keys: &TagKeys, selector: &Selector) -> Option<Self> {
+        let named = |kind: &'static str, name: &String| {
+            let sql = if name.starts_with("arn:") { BY_ARN } else { BY_NAME };
+            Some(Self { sql, value: name.clone(), fifth: Some(kind.to_owned()), whole: None })
+        };
+        let tagged = |tag: &str, value: &str, whole| {
+            let (value, fifth) = (value.to_owned(), Some(tag.to_ascii_lowercase()));
+            Some(Self { sql: BY_TAG, value, fifth, whole: Some(whole) })
+        };
+        match &selector.target {
+            SelectorTarget::AccessKeyId(id) => {
+                Some(Self { sql: BY_KEY, value: id.clone(), fifth: None, whole: None })
+            }
+            SelectorTarget::User(name) => named("user", name),
+            SelectorTarget::Role(name) => named("role", name),
+            SelectorTarget::Contract(name) => tagged(&keys.contract, name.as_str(), false),
+            SelectorTarget::Zone(name) => tagged(&keys.zone, name.as_str(), false),
+            SelectorTarget::Tags(tags) => {
+                tags.first_key_value().and_then(|(tag, value)| tagged(tag, value, true))
+            }
+            // Secrets are not in this inventory.
+            SelectorTarget::Secret(_) => None,
+        }
+    }
+
     async fn read(
         self,
         connection: &mut SqliteConnection,
         account: Option<&str>,
-    ) -> Result<Vec<Identity>, Fault> {
-        let mut query = sqlx::query_scalar(self.sql).bind(self.value).bind(account);
-        if self.sql != BY_KEY {
-            query = query.bind(self.third);
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, String)>, Fault> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut query =
+            sqlx::query_as(self.sql).bind(self.value).bind(account).bind(after).bind(limit);
+        if let Some(fifth) = self.fifth {
+            query = query.bind(fifth);
         }
-        if self.sql == BY_TAG {
-            query = query.bind(self.whole);
+        if let Some(whole) = self.whole {
+            query = query.bind(whole);
         }
-        let bodies: Vec<String> = query.fetch_all(connection).await?;
-        bodies.iter().map(|body| from_json("identity", body)).collect()
+        Ok(query.fetch_all(connection).await?)
     }
 }
 

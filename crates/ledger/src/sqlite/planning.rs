@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use severance_engine::ports::{CaseLease, ClaimRequest, ClaimedCase, NewTask, PlanCommit};
+use severance_engine::ports::{
+    CaseLease, ClaimRequest, ClaimedCase, NewTask, PlanCommit, PlanPortion,
+};
 use severance_lifecycle::case::{Case, CaseState, closing};
 use severance_lifecycle::credential::{Target, TargetKind};
 use severance_lifecycle::event::{ContractChange, Event, Payload, Selector};
@@ -66,8 +68,9 @@ async fn read(
     if numbers.is_empty() {
         return Ok(());
     }
-    let rows: Vec<(String, String, i64)> = sqlx::query_as(
-        "SELECT c.body, i.event, c.attempts FROM json_each(?) AS wanted
+    let rows: Vec<(String, String, i64, bool)> = sqlx::query_as(
+        "SELECT c.body, i.event, c.attempts, c.state = 'accepted' AND c.n_open + c.n_blocked > 0
+         FROM json_each(?) AS wanted
              CROSS JOIN cases AS c ON c.number = wanted.value
              JOIN inbox AS i ON i.number = c.number
          ORDER BY wanted.key",
@@ -75,8 +78,15 @@ async fn read(
     .bind(to_json("numbers", &numbers)?)
     .fetch_all(&mut *connection)
     .await?;
-    for (case, event, attempts) in rows {
+    for (case, event, attempts, half_planned) in rows {
         let case: Case = from_json("case", &case)?;
+        if half_planned {
+            // Nothing of it ever ran. What it names is looked up anew, and may be less by now.
+            sqlx::query("DELETE FROM tasks WHERE case_id = ?")
+                .bind(case.id.as_str())
+                .execute(&mut *connection)
+                .await?;
+        }
         let event: Event = from_json("event", &event)?;
         let reinstates = matches!(&event.payload,
             Payload::ContractEnd(end) if end.change == ContractChange::Reinstated);
@@ -155,6 +165,30 @@ async fn credentials(
     Ok(rows.into_iter().map(|(id, n)| (TaskId(id), count(n))).collect())
 }
 
+/// Stores a portion of a plan: its tasks wait until the rest is stored.
+pub(super) async fn store_portion(
+    connection: &mut SqliteConnection,
+    lease: &CaseLease,
+    portion: PlanPortion,
+) -> Result<(), Fault> {
+    let holds: Option<i64> = sqlx::query_scalar(
+        "SELECT number FROM cases WHERE id = ? AND lease_token = ? AND lease_from <= ?",
+    )
+    .bind(lease.case.as_str())
+    .bind(lease.token)
+    .bind(micros(lease.until))
+    .fetch_optional(&mut *connection)
+    .await?;
+    if holds.is_none() {
+        return Err(Fault::lease_lost(format!("case {}", lease.case)));
+    }
+    for new in &portion.tasks {
+        tasks::insert(connection, new, Parking::Parked, new.next_at).await?;
+    }
+    let sequence = journal::append_all(connection, &portion.journal).await?;
+    outbox::push_all(connection, portion.messages, sequence).await
+}
+
 /// Stores a plan.
 pub(super) async fn commit(
     connection: &mut SqliteConnection,
@@ -182,6 +216,9 @@ pub(super) async fn commit(
             .bind(case.id.as_str())
             .execute(&mut *connection)
             .await?;
+    }
+    if plan.in_portions && parking == Parking::Free {
+        tasks::admit(connection, &case.id, at).await?;
     }
     let mut leaves_open = false;
     for new in &plan.tasks {

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use severance_engine::ports::{
     Acceptance, Agenda, Arrival, CaseDetail, CaseFilter, CaseLease, CaseSummary, ClaimRequest,
-    Claimed, ClaimedCase, Counts, Exposure, Inbox, Ledger, LedgerError, Message, OutboxEntry,
-    PlanCommit, Queries, Step, TaskDetail, TaskFilter, TaskLease, Topic,
+    Claimed, ClaimedCase, Counts, Exposure, IdentityPage, Inbox, Ledger, LedgerError, Message,
+    OutboxEntry, PlanCommit, PlanPortion, Queries, Step, TaskDetail, TaskFilter, TaskLease, Topic,
 };
 use severance_lifecycle::event::{Selector, Trigger};
 use severance_lifecycle::finding::Finding;
@@ -78,6 +78,18 @@ impl Ledger for SqliteLedger {
         let request = request.clone();
         write!(self, Urgency::Step, "claim cases", [request], |connection| {
             planning::claim(connection, &request)
+        })
+    }
+
+    async fn plan_portion(
+        &self,
+        lease: &CaseLease,
+        portion: PlanPortion,
+    ) -> Result<(), LedgerError> {
+        let lease = lease.clone();
+        // Urgent or not: nothing runs before the rest of the plan is stored, and it is much.
+        write!(self, Urgency::Normal, "store a portion of a plan", [lease, portion], |connection| {
+            planning::store_portion(connection, &lease, portion)
         })
     }
 
@@ -205,6 +217,17 @@ impl Ledger for SqliteLedger {
     async fn find_identities(&self, selector: &Selector) -> Result<Vec<Identity>, LedgerError> {
         read!(self, "look identities up", |connection| {
             inventory::find(connection, &self.tag_keys, selector)
+        })
+    }
+
+    async fn identities_page(
+        &self,
+        selector: &Selector,
+        after: i64,
+        limit: usize,
+    ) -> Result<IdentityPage, LedgerError> {
+        read!(self, "read a page of the inventory", |connection| {
+            inventory::page(connection, &self.tag_keys, selector, after, limit)
         })
     }
 

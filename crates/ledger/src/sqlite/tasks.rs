@@ -170,6 +170,25 @@ pub(super) async fn end_all(
     Ok(())
 }
 
+/// Lets the tasks of a plan go that was stored in portions; they keep their timers. Tasks that are due by
+/// `now` queue at once.
+pub(super) async fn admit(
+    connection: &mut SqliteConnection,
+    case: &CaseId,
+    now: DateTime<Utc>,
+) -> Result<(), Fault> {
+    sqlx::query(
+        "UPDATE tasks INDEXED BY tasks_case
+         SET parked = 0, ready = (next_at <= ?2)
+         WHERE case_id = ?1 AND finished = 0 AND parked = 1 AND kind <> 'unresolved'",
+    )
+    .bind(case.as_str())
+    .bind(micros(now))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Lets the tasks go that waited for their case to be released: they are due at `now`. What the case had
 /// in hand before keeps its timers.
 pub(super) async fn unpark(

@@ -263,6 +263,7 @@ pub fn plan(state: CaseState, tasks: Vec<NewTask>) -> PlanCommit {
     PlanCommit {
         state,
         tasks,
+        in_portions: false,
         resolved: Vec::new(),
         journal: Vec::new(),
         messages: Vec::new(),

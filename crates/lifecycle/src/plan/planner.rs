@@ -32,6 +32,19 @@ pub struct SelectorMatch {
 /// An identity that a selector matched, with the roles that it could assume.
 pub type MatchedIdentity = (Identity, Vec<AssumableRole>);
 
+/// What earlier portions of a plan leave for the rest of it to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Portions {
+    /// Selectors of which something was planned.
+    selectors: Vec<Selector>,
+    /// Roles that lose whoever leaves, set aside.
+    roles: Vec<(Selector, MatchedIdentity)>,
+    /// Locks of users that are revoked as a whole.
+    whole: BTreeSet<String>,
+    /// Who leaves with the contract.
+    leaving: BTreeSet<String>,
+}
+
 /// Identities that are never touched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Protected {
@@ -134,40 +147,69 @@ impl<'a> AccountKindName<'a> {
 impl Planner<'_> {
     /// Plans a case. The same matches give the same tasks, in any order.
     pub fn plan(&self, case: &Case, matches: &[SelectorMatch], now: DateTime<Utc>) -> Planned {
+        self.plan_rest(case, matches, Portions::default(), now)
+    }
+
+    /// Plans a portion of what a selector matched, where that is too much to be held at once. The case's
+    /// plan is what all its portions and [`plan_rest`](Self::plan_rest) come to: together they are what
+    /// [`plan`](Self::plan) says of all at once.
+    pub fn plan_portion(
+        &self,
+        case: &Case,
+        mut portion: SelectorMatch,
+        portions: &mut Portions,
+        now: DateTime<Utc>,
+    ) -> Planned {
+        if !portions.selectors.contains(&portion.selector) {
+            portions.selectors.push(portion.selector.clone());
+        }
+        if case.trigger == Trigger::ContractEnd {
+            // What a role is to lose is known once everyone who leaves is.
+            let is_role = |(identity, _): &mut MatchedIdentity| identity.role().is_some();
+            let roles = portion.identities.extract_if(.., is_role);
+            portions.roles.extend(roles.map(|role| (portion.selector.clone(), role)));
+        }
+        let matches = [portion];
+        portions.leaving.extend(self.leaving(case, &matches));
         let mut planned = Planned::default();
-        let mut tasks: BTreeMap<TaskId, Task> = BTreeMap::new();
+        let tasks = self.tasks(case, &matches, &mut planned, now);
+        portions.whole.extend(whole(&tasks));
+        planned.tasks = tasks.into_values().collect();
+        planned
+    }
+
+    /// Plans what is left of a case after its portions.
+    pub fn plan_rest(
+        &self,
+        case: &Case,
+        matches: &[SelectorMatch],
+        portions: Portions,
+        now: DateTime<Utc>,
+    ) -> Planned {
+        let Portions { selectors, roles, whole: earlier, mut leaving } = portions;
+        let set_aside = roles.into_iter().map(|(selector, role)| SelectorMatch {
+            selector,
+            identities: vec![role],
+            refused: None,
+        });
+        let set_aside: Vec<SelectorMatch> = set_aside.collect();
+        let mut planned = Planned::default();
+        let mut tasks = self.tasks(case, matches, &mut planned, now);
+        tasks.extend(self.tasks(case, &set_aside, &mut planned, now));
         for found in matches {
-            let nothing = found.identities.is_empty().then_some(BlockReason::NotFound);
+            let nothing = found.identities.is_empty() && !selectors.contains(&found.selector);
+            let nothing = nothing.then_some(BlockReason::NotFound);
             if let Some(reason) = found.refused.clone().or(nothing) {
-                // It may name something yet: the limit is not passed by failing lookups.
-                let failed = matches!(reason, BlockReason::Refused { .. });
-                let target = Target::Unresolved { selector: found.selector.clone() };
-                let binding = unresolved_binding(case, &found.selector);
-                let mut task = self.task(case, target, binding, Vec::new(), Some(reason), now);
-                task.credentials = usize::from(failed && found.identities.is_empty());
-                tasks.insert(task.id.clone(), task);
-            }
-            for (identity, roles) in &found.identities {
-                if let Some(mismatch) = self.belongs_elsewhere(case, identity) {
-                    planned.findings.push(mismatch);
-                    continue;
-                }
-                let mut task =
-                    self.identity_task(case, found, (identity, roles), &mut planned, now);
-                task.credentials = credentials(&found.selector, identity);
+                let task = self.unresolved(case, found, reason, now);
                 tasks.insert(task.id.clone(), task);
             }
         }
         // A whole user covers its single keys: one task would otherwise wait for the other.
-        let whole: BTreeSet<_> = tasks
-            .values()
-            .filter(|t| matches!(t.target, Target::User { .. }) && t.state == TaskState::Open)
-            .map(|t| t.target.lock())
-            .collect();
+        let whole: BTreeSet<_> = whole(&tasks).chain(earlier).collect();
         tasks.retain(|_, t| {
             !(matches!(t.target, Target::AccessKey { .. }) && whole.contains(&t.target.lock()))
         });
-        let leaving = self.leaving(case, matches);
+        leaving.extend(self.leaving(case, matches));
         planned.tasks = tasks.into_values().collect();
         for task in &mut planned.tasks {
             if matches!(task.target, Target::Role { .. }) {
@@ -175,6 +217,46 @@ impl Planner<'_> {
             }
         }
         planned
+    }
+
+    /// The tasks of what was matched, each target once.
+    fn tasks(
+        &self,
+        case: &Case,
+        matches: &[SelectorMatch],
+        planned: &mut Planned,
+        now: DateTime<Utc>,
+    ) -> BTreeMap<TaskId, Task> {
+        let mut tasks = BTreeMap::new();
+        for found in matches {
+            for (identity, roles) in &found.identities {
+                if let Some(mismatch) = self.belongs_elsewhere(case, identity) {
+                    planned.findings.push(mismatch);
+                    continue;
+                }
+                let mut task = self.identity_task(case, found, (identity, roles), planned, now);
+                task.credentials = credentials(&found.selector, identity);
+                tasks.insert(task.id.clone(), task);
+            }
+        }
+        tasks
+    }
+
+    /// Stands for a selector that has no answer, or not all of it.
+    fn unresolved(
+        &self,
+        case: &Case,
+        found: &SelectorMatch,
+        reason: BlockReason,
+        now: DateTime<Utc>,
+    ) -> Task {
+        // It may name something yet: the limit is not passed by failing lookups.
+        let failed = matches!(reason, BlockReason::Refused { .. });
+        let target = Target::Unresolved { selector: found.selector.clone() };
+        let binding = unresolved_binding(case, &found.selector);
+        let mut task = self.task(case, target, binding, Vec::new(), Some(reason), now);
+        task.credentials = usize::from(failed && found.identities.is_empty());
+        task
     }
 
     fn identity_task(
@@ -291,6 +373,14 @@ impl Planner<'_> {
             binding,
         }
     }
+}
+
+/// Locks of users that are revoked as a whole.
+fn whole(tasks: &BTreeMap<TaskId, Task>) -> impl Iterator<Item = String> {
+    let users = tasks
+        .values()
+        .filter(|task| matches!(task.target, Target::User { .. }) && task.state == TaskState::Open);
+    users.map(|task| task.target.lock())
 }
 
 fn unresolved_binding(case: &Case, selector: &Selector) -> Binding {
