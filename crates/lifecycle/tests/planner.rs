@@ -336,7 +336,7 @@ fn planning_again_gives_the_same_tasks() {
 fn crowd(size: usize) -> Vec<Identity> {
     let zones = ["acme", "globex", "", "acme globex"];
     let named = |n: usize| match n % 3 {
-        0 => role(&format!("r{n}"), n % 2 == 0),
+        0 => role(&format!("r{n}"), n.is_multiple_of(2)),
         _ => user(&format!("u{n}"), zones[n % zones.len()], n % 4),
     };
     (0..size).map(named).collect()
