@@ -78,9 +78,11 @@ pub(crate) async fn plan(shared: Arc<Shared>, claimed: ClaimedCase) -> Option<Da
             } else {
                 shared.ahead.forget(case);
             }
-            shared.observer.on(&EngineEvent::Planned { case, tasks, held });
+            if tasks > 0 || !claimed.admits {
+                shared.observer.on(&EngineEvent::Planned { case, tasks, held });
+            }
             shared.urgency.written();
-            if open && !held && lane == Lane::Compromise {
+            if (open || claimed.admits) && !held && lane == Lane::Compromise {
                 shared.urgency.raise();
             }
             next
@@ -99,6 +101,7 @@ async fn drawn_up(
     lane: Lane,
     memory: &mut Memory,
 ) -> Result<Drawn, Unanswered> {
+    while claimed.admits && shared.ledger.admit(&claimed.lease, shared.now()).await? {}
     let ends = matches!(&claimed.event.payload, Payload::ContractEnd(_));
     let selectors = match (&claimed.unresolved, &claimed.event.payload) {
         (Some(unresolved), _) => unresolved.clone(),

@@ -90,6 +90,44 @@ async fn portions_of_a_case_that_is_held_wait_for_its_release() {
     assert_eq!(rig.claim(60).await.len(), 2);
 }
 
+/// How many tasks are due.
+async fn claim_all(rig: &Rig, now: i64) -> usize {
+    let mut all = 0;
+    loop {
+        match rig.claim(now).await.len() {
+            0 => return all,
+            some => all += some,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_large_case_is_let_go_in_portions_and_the_rest_of_it_is_not_forgotten() {
+    let rig = Rig::new().await;
+    let id = rig.open_case(notice("1"), 0).await;
+    let ClaimedCase { lease, case, admits, .. } = rig.claim_cases(0).await.remove(0);
+    assert!(!admits, "it is not planned");
+    let tasks = (0..1_201).map(|n| due(task(&case, &format!("u{n}")), 0)).collect();
+    rig.ledger.plan_portion(&lease, portion(tasks)).await.unwrap();
+    let held = CaseState::Held { credentials: 1_201, limit: 1 };
+    let rest = PlanCommit { in_portions: true, ..plan(held, Vec::new()) };
+    rig.ledger.commit_plan(&lease, rest).await.unwrap();
+    rig.ledger.release(&id, "ann", at(60)).await.unwrap();
+    assert_eq!(claim_all(&rig, 60).await, 500);
+    let ClaimedCase { lease, admits, .. } = rig.claim_cases(60).await.remove(0);
+    assert!(admits, "more of it waits");
+    assert!(rig.ledger.admit(&lease, at(60)).await.unwrap());
+    // Whoever let them go died: the next one finds that more waits.
+    let ClaimedCase { lease: next, admits, .. } = rig.claim_cases(120).await.remove(0);
+    assert!(admits);
+    let late = rig.ledger.admit(&lease, at(120)).await;
+    assert!(matches!(late, Err(LedgerError::LeaseLost { .. })), "{late:?}");
+    assert!(!rig.ledger.admit(&next, at(120)).await.unwrap(), "that was the rest");
+    rig.ledger.commit_plan(&next, plan(CaseState::Open, Vec::new())).await.unwrap();
+    assert_eq!(claim_all(&rig, 60).await, 701);
+    assert!(rig.claim_cases(1_000).await.is_empty(), "nothing waits any more");
+}
+
 #[tokio::test]
 async fn a_plan_that_did_not_come_to_its_end_begins_anew() {
     let rig = Rig::new().await;

@@ -149,6 +149,8 @@ pub struct ClaimedCase {
     /// When it is planned again: the tasks that the case waits for, with how many credentials each comes
     /// to. Empty at first.
     pub known: BTreeMap<TaskId, usize>,
+    /// Tasks of it are still to be let go: see [`Ledger::admit`].
+    pub admits: bool,
 }
 
 /// A plan to store.
@@ -160,7 +162,7 @@ pub struct PlanCommit {
     /// New tasks. One that is known already is left as it is; one whose target an unresolved task
     /// stood for takes its place.
     pub tasks: Vec<NewTask>,
-    /// Portions of it are stored already: what they added may be claimed now, unless the case is held.
+    /// Portions of it are stored already: what they added is let go, unless the case is held.
     pub in_portions: bool,
     /// Unresolved tasks that now have an answer: removed.
     pub resolved: Vec<severance_lifecycle::ids::TaskId>,
@@ -249,7 +251,16 @@ pub trait Ledger: Inbox {
         portion: PlanPortion,
     ) -> Result<(), LedgerError>;
 
-    /// Stores a plan and gives the case's lease back, in one transaction. Closes the case at once where
+    /// Lets some of the tasks go that waited for their case to be planned or released; they keep their
+    /// timers. Whether more may wait.
+    ///
+    /// # Errors
+    /// [`LedgerError::LeaseLost`]
+    async fn admit(&self, lease: &CaseLease, now: DateTime<Utc>) -> Result<bool, LedgerError>;
+
+    /// Stores a plan and gives the case's lease back, in one transaction. Of one that was stored in
+    /// portions, not all may be let go at once: then the case is due again at once, and
+    /// [`admits`](ClaimedCase::admits). Closes the case at once where
     /// all its tasks are final.
     ///
     /// # Errors

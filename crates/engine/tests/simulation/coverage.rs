@@ -44,11 +44,12 @@ pub const FAULTS: [Fault; 6] = [
     Fault::Conflict,
     Fault::Denied,
 ];
-pub const COMMITS: [&str; 9] = [
+pub const COMMITS: [&str; 10] = [
     "accept",
     "claim-cases",
     "plan-portion",
     "commit-plan",
+    "admit",
     "claim",
     "intent",
     "release",
@@ -109,7 +110,13 @@ impl Coverage {
         }
     }
 
-    /// Cells that were never hit.
+    /// The places of cells that were never hit among all cells.
+    pub fn missed_cells(&self) -> Vec<u64> {
+        let cells = (0..).zip(cells()).filter(|(_, cell)| !self.hits.contains_key(cell));
+        cells.map(|(place, _)| place).collect()
+    }
+
+    /// What was never hit.
     pub fn missed(&self) -> Vec<String> {
         let cells = cells().into_iter().filter(|cell| !self.hits.contains_key(cell));
         let mut missed: Vec<String> = cells.map(|cell| format!("{cell:?}")).collect();

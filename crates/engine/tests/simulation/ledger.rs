@@ -113,6 +113,10 @@ impl Ledger for SimLedger {
         self.commit("plan-portion", |store| store.plan_portion(lease, portion, parked, now)).await
     }
 
+    async fn admit(&self, lease: &CaseLease, now: Time) -> Result<bool, LedgerError> {
+        self.commit("admit", |store| store.admit_more(lease, now)).await
+    }
+
     async fn commit_plan(&self, lease: &CaseLease, plan: PlanCommit) -> Result<(), LedgerError> {
         let now = self.now();
         let sim = Arc::clone(&self.sim);

@@ -206,10 +206,13 @@ impl Store {
         let counting =
             self.tasks.values().map(|row| &row.task).filter(|t| t.case == *id && t.counts);
         let known = counting.map(|task| (task.id.clone(), task.credentials)).collect();
+        let admits = self.cases[id].case.state == CaseState::Open
+            && self.tasks.values().any(|row| row.task.case == *id && row.parked);
         let row = self.cases.get_mut(id).unwrap();
         let (token, until) = (request.token, request.until);
         row.lease = Some(Lease { token, until, process });
         ClaimedCase {
+            admits,
             known,
             lease: CaseLease { case: id.clone(), token, until },
             case: row.case.clone(),
@@ -271,15 +274,30 @@ impl Store {
         for id in &plan.resolved {
             self.tasks.remove(id);
         }
-        if plan.in_portions && is_open {
-            for row in self.tasks.values_mut().filter(|row| row.task.case == lease.case) {
-                row.parked = false;
-            }
-        }
         self.add(plan.tasks, parked);
         self.send(plan.messages, now);
+        if plan.in_portions && is_open && self.admit(&lease.case) {
+            self.cases.get_mut(&lease.case).unwrap().due = Some(now);
+            return Ok(());
+        }
         self.close_or_reopen(&lease.case, now);
         Ok(())
+    }
+
+    pub fn admit_more(&mut self, lease: &CaseLease, now: Time) -> Result<bool, LedgerError> {
+        self.is_planning(lease, now)?;
+        Ok(self.admit(&lease.case))
+    }
+
+    /// Lets one task of a case go. Whether more may wait.
+    fn admit(&mut self, case: &CaseId) -> bool {
+        let mut waiting = self.tasks.values_mut().filter(|row| {
+            row.task.case == *case && row.parked && row.task.state != TaskState::Superseded
+        });
+        waiting.next().is_some_and(|row| {
+            row.parked = false;
+            true
+        })
     }
 
     /// A person lets a held case go.
@@ -289,13 +307,12 @@ impl Store {
         row.case.released = row.case.released.max(credentials);
         self.released.insert(id.clone(), now);
         row.case.state = CaseState::Open;
-        for task in self.tasks.values_mut().filter(|task| task.task.case == *id && task.parked) {
-            task.parked = false;
-            task.next_at = Some(now);
-        }
         let unresolved = |row: &&TaskRow| matches!(row.task.target, Target::Unresolved { .. });
         let looks_up = self.tasks.values().filter(unresolved).any(|row| row.task.case == *id);
         row.due = looks_up.then_some(now);
+        if self.admit(id) {
+            self.cases.get_mut(id).unwrap().due = Some(now);
+        }
         self.close_or_reopen(id, now);
     }
 
@@ -408,6 +425,8 @@ impl Store {
         match (&row.case.state, closing(tally)) {
             (CaseState::Open, Some(how)) => {
                 row.case.state = CaseState::Closed { how };
+                // Nothing of it is planned any more.
+                (row.due, row.lease) = (None, None);
                 let event = outcome::case_closed(&row.case, tally, how, now);
                 *self.closed.entry(id.clone()).or_default() += 1;
                 self.send([Message::event(Topic::Outcome, &event)], now);

@@ -186,6 +186,20 @@ pub(super) async fn plan_again(
     Ok(())
 }
 
+/// A case is due for planning, whatever it waited for.
+pub(super) async fn plan_at(
+    connection: &mut SqliteConnection,
+    case: &CaseId,
+    at: DateTime<Utc>,
+) -> Result<(), Fault> {
+    sqlx::query("UPDATE cases SET due_at = ? WHERE id = ?")
+        .bind(micros(at))
+        .bind(case.as_str())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// Closes a case: state, journal and message. Nothing of it is planned any more.
 pub(super) async fn close(
     connection: &mut SqliteConnection,

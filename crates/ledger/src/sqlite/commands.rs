@@ -73,7 +73,7 @@ async fn check_blocked(connection: &mut SqliteConnection, task: &TaskId) -> Resu
     }
 }
 
-/// Lets a held case go: what waited for that is due now, and the case may be as large as it is.
+/// Lets a held case go: what waited for that goes on, the rest of it with the case's next planning, and the case may be as large as it is.
 pub(super) async fn release(
     connection: &mut SqliteConnection,
     id: &CaseId,
@@ -90,13 +90,9 @@ pub(super) async fn release(
     cases::save(connection, &row.case).await?;
     let what = Happening::Released { by: by.to_owned() };
     journal::about_case(connection, id, now, what).await?;
-    tasks::unpark(connection, id, now).await?;
-    if planning::next_lookup(connection, id).await?.is_some() {
-        sqlx::query("UPDATE cases SET due_at = ? WHERE id = ?")
-            .bind(micros(now))
-            .bind(id.as_str())
-            .execute(&mut *connection)
-            .await?;
+    let more = tasks::admit(connection, id, now).await?;
+    if more || planning::next_lookup(connection, id).await?.is_some() {
+        cases::plan_at(connection, id, now).await?;
     }
     cases::close_if_finished(connection, row, now).await.map(drop)
 }

@@ -91,6 +91,8 @@ async fn read(
         let reinstates = matches!(&event.payload,
             Payload::ContractEnd(end) if end.change == ContractChange::Reinstated);
         let undo = if reinstates { undo(connection, &case).await? } else { Vec::new() };
+        let admits =
+            case.state == CaseState::Open && tasks::has_parked(connection, &case.id).await?;
         let (unresolved, known) = match case.state {
             CaseState::Open => (
                 Some(unresolved(connection, &case.id).await?),
@@ -100,7 +102,7 @@ async fn read(
         };
         let lease = CaseLease { case: case.id.clone(), token: request.token, until: request.until };
         let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
-        claimed.push(ClaimedCase { lease, case, event, attempts, undo, unresolved, known });
+        claimed.push(ClaimedCase { lease, case, event, attempts, undo, unresolved, known, admits });
     }
     Ok(())
 }
@@ -171,6 +173,26 @@ pub(super) async fn store_portion(
     lease: &CaseLease,
     portion: PlanPortion,
 ) -> Result<(), Fault> {
+    check(connection, lease).await?;
+    for new in &portion.tasks {
+        tasks::insert(connection, new, Parking::Parked, new.next_at).await?;
+    }
+    let sequence = journal::append_all(connection, &portion.journal).await?;
+    outbox::push_all(connection, portion.messages, sequence).await
+}
+
+/// Lets some of the tasks of a case go. Whether more may wait.
+pub(super) async fn admit(
+    connection: &mut SqliteConnection,
+    lease: &CaseLease,
+    now: DateTime<Utc>,
+) -> Result<bool, Fault> {
+    check(connection, lease).await?;
+    tasks::admit(connection, &lease.case, now).await
+}
+
+/// Whether the lease on a case still is the caller's.
+async fn check(connection: &mut SqliteConnection, lease: &CaseLease) -> Result<(), Fault> {
     let holds: Option<i64> = sqlx::query_scalar(
         "SELECT number FROM cases WHERE id = ? AND lease_token = ? AND lease_from <= ?",
     )
@@ -179,14 +201,7 @@ pub(super) async fn store_portion(
     .bind(micros(lease.until))
     .fetch_optional(&mut *connection)
     .await?;
-    if holds.is_none() {
-        return Err(Fault::lease_lost(format!("case {}", lease.case)));
-    }
-    for new in &portion.tasks {
-        tasks::insert(connection, new, Parking::Parked, new.next_at).await?;
-    }
-    let sequence = journal::append_all(connection, &portion.journal).await?;
-    outbox::push_all(connection, portion.messages, sequence).await
+    holds.map(drop).ok_or_else(|| Fault::lease_lost(format!("case {}", lease.case)))
 }
 
 /// Stores a plan.
@@ -217,9 +232,6 @@ pub(super) async fn commit(
             .execute(&mut *connection)
             .await?;
     }
-    if plan.in_portions && parking == Parking::Free {
-        tasks::admit(connection, &case.id, at).await?;
-    }
     let mut leaves_open = false;
     for new in &plan.tasks {
         let stored = tasks::insert(connection, new, parking, at).await?;
@@ -233,6 +245,13 @@ pub(super) async fn commit(
     let looks_up = looks_up || tally.blocked > 0;
     if looks_up && again_at.is_none() && case.state == CaseState::Open {
         look_up_later(connection, lease).await?;
+    }
+    if plan.in_portions
+        && parking == Parking::Free
+        && tasks::admit(connection, &case.id, at).await?
+    {
+        cases::plan_at(connection, &case.id, at).await?;
+        return Ok(());
     }
     if leaves_open && plan.state == CaseState::Open {
         return Ok(());

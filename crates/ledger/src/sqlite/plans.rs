@@ -4,7 +4,7 @@
 
 use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqliteConnection};
 
-use super::{agenda, claim, holds, inventory, outbox, planning, queries};
+use super::{agenda, claim, holds, inventory, outbox, planning, queries, tasks};
 
 async fn empty() -> SqliteConnection {
     let options = sqlx::sqlite::SqliteConnectOptions::new().in_memory(true);
@@ -34,6 +34,7 @@ async fn what_runs_all_the_time_never_scans_a_table_or_sorts_a_backlog() {
         outbox::FRESH,
         outbox::DEFERRED,
         inventory::BY_TAG,
+        tasks::ADMIT,
     ];
     for sql in statements {
         for line in plan(&mut connection, sql).await {
@@ -57,6 +58,7 @@ async fn timers_and_queues_are_entered_at_their_lane() {
         (agenda::LEASES, "tasks_leased (lease_until>?)"),
         (holds::HOLDS, "tasks_lock (lock=? AND desired=?)"),
         (holds::IN_THE_WAY, "tasks_lock (lock=?)"),
+        (tasks::ADMIT, "tasks_parked (case_id=?)"),
         (inventory::BY_TAG, "PRIMARY KEY (tag=? AND value=? AND whole=? AND identity>?)"),
     ];
     for (sql, wanted) in searched {

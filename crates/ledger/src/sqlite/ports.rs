@@ -93,6 +93,13 @@ impl Ledger for SqliteLedger {
         })
     }
 
+    async fn admit(&self, lease: &CaseLease, now: DateTime<Utc>) -> Result<bool, LedgerError> {
+        let lease = lease.clone();
+        write!(self, Urgency::Normal, "let tasks go", [lease], |connection| {
+            planning::admit(connection, &lease, now)
+        })
+    }
+
     async fn commit_plan(&self, lease: &CaseLease, plan: PlanCommit) -> Result<(), LedgerError> {
         let urgent = plan.tasks.iter().all(|new| new.task.lane == Lane::Compromise);
         let lease = lease.clone();

@@ -11,6 +11,15 @@ use sqlx::SqliteConnection;
 use crate::codec::{from_json, micros, to_json};
 use crate::fault::Fault;
 
+/// So many tasks of a case are let go at a time.
+const ADMITTED: i64 = 500;
+
+/// Lets some tasks of a case go.
+pub(super) const ADMIT: &str = "UPDATE tasks SET parked = 0, ready = (next_at <= ?2)
+     WHERE number IN (SELECT number FROM tasks INDEXED BY tasks_parked
+         WHERE case_id = ?1 AND parked = 1 AND finished = 0 AND kind <> 'unresolved'
+         ORDER BY number LIMIT ?3)";
+
 /// Whether tasks of a case may be claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Parking {
@@ -170,40 +179,33 @@ pub(super) async fn end_all(
     Ok(())
 }
 
-/// Lets the tasks of a plan go that was stored in portions; they keep their timers. Tasks that are due by
-/// `now` queue at once.
+/// Lets some of the tasks go that waited for their case to be planned or released. They keep their timers;
+/// what is due by `now` queues at once. Whether more may wait.
+///
+/// Some and not all: rows are written over, and those of a large case would hold up everybody else's
+/// commit and be in memory all at once.
 pub(super) async fn admit(
     connection: &mut SqliteConnection,
     case: &CaseId,
     now: DateTime<Utc>,
-) -> Result<(), Fault> {
-    sqlx::query(
-        "UPDATE tasks INDEXED BY tasks_case
-         SET parked = 0, ready = (next_at <= ?2)
-         WHERE case_id = ?1 AND finished = 0 AND parked = 1 AND kind <> 'unresolved'",
-    )
-    .bind(case.as_str())
-    .bind(micros(now))
-    .execute(connection)
-    .await?;
-    Ok(())
+) -> Result<bool, Fault> {
+    let admitted = sqlx::query(ADMIT)
+        .bind(case.as_str())
+        .bind(micros(now))
+        .bind(ADMITTED)
+        .execute(connection)
+        .await?;
+    Ok(i64::try_from(admitted.rows_affected()).unwrap_or(i64::MAX) >= ADMITTED)
 }
 
-/// Lets the tasks go that waited for their case to be released: they are due at `now`. What the case had
-/// in hand before keeps its timers.
-pub(super) async fn unpark(
+/// Whether tasks wait for their case.
+pub(super) async fn has_parked(
     connection: &mut SqliteConnection,
     case: &CaseId,
-    now: DateTime<Utc>,
-) -> Result<(), Fault> {
-    sqlx::query(
-        "UPDATE tasks INDEXED BY tasks_case
-         SET parked = 0, next_at = ?2, ready = 1
-         WHERE case_id = ?1 AND finished = 0 AND parked = 1 AND kind <> 'unresolved'",
-    )
-    .bind(case.as_str())
-    .bind(micros(now))
-    .execute(connection)
-    .await?;
-    Ok(())
+) -> Result<bool, Fault> {
+    let parked = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM tasks INDEXED BY tasks_parked
+         WHERE case_id = ? AND parked = 1 AND finished = 0 AND kind <> 'unresolved')",
+    );
+    Ok(parked.bind(case.as_str()).fetch_one(connection).await?)
 }

@@ -39,7 +39,7 @@ pub struct Portions {
     selectors: Vec<Selector>,
     /// Roles that lose whoever leaves, set aside.
     roles: Vec<(Selector, MatchedIdentity)>,
-    /// Locks of users that are revoked as a whole.
+    /// Locks of users that are revoked as a whole, where single keys may be named beside them.
     whole: BTreeSet<String>,
     /// Who leaves with the contract.
     leaving: BTreeSet<String>,
@@ -173,7 +173,9 @@ impl Planner<'_> {
         portions.leaving.extend(self.leaving(case, &matches));
         let mut planned = Planned::default();
         let tasks = self.tasks(case, &matches, &mut planned, now);
-        portions.whole.extend(whole(&tasks));
+        if case.trigger != Trigger::ContractEnd {
+            portions.whole.extend(whole(&tasks));
+        }
         planned.tasks = tasks.into_values().collect();
         planned
     }
