@@ -89,7 +89,7 @@ fn nothing_is_lost_and_nothing_alive_counts_as_dead_whatever_happens() {
             let missed = total.lock().unwrap().missed_cells();
             let first = (RUNS / cells + more) * cells;
             let aimed: Vec<u64> = missed.into_iter().map(|cell| first + cell).collect();
-            run_all(&aimed, None, &take);
+            run_all(&aimed, None, take);
         }
     }
     let total = total.into_inner().unwrap();
