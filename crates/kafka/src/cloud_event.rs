@@ -88,7 +88,7 @@ fn binary(value: &[u8], headers: &Headers, expected: &[&str]) -> Result<Event, M
         let value = header(headers, &format!("ce_{name}"), name)?;
         Ok(value.map(str::to_owned))
     };
-    let attributes = attributes(&attribute)?;
+    let attributes = attributes(attribute)?;
     parse(&attributes, value, expected)
 }
 
@@ -119,7 +119,7 @@ fn structured(value: &[u8], expected: &[&str]) -> Result<Event, Malformed> {
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(_) => Err(Malformed::new(name, "not a string")),
     };
-    let attributes = attributes(&attribute)?;
+    let attributes = attributes(attribute)?;
     if let Some(content_type) = attribute("datacontenttype")? {
         must_be_json(&content_type, "datacontenttype")?;
     }
