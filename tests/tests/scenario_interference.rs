@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use aws_sdk_iam::types::StatusType;
+use severance_lifecycle::finding::Finding;
 use severance_tests::aws::{Tried, try_key};
 use severance_tests::calls::deactivates;
 use severance_tests::clock::now;
 use severance_tests::events::{contract_end, key_notice};
 use severance_tests::settings::Settings;
 use severance_tests::wait::until;
-use severance_tests::world::{World, key_of, probeable, user};
+use severance_tests::world::{ACCOUNT, World, key_of, probeable, user};
 
 const LIMIT: Duration = Duration::from_secs(40);
 const TAGS: [(&str, &str); 2] = [("severance:zone", "acme"), ("severance:contract", "payments")];
@@ -76,7 +77,8 @@ async fn a_user_made_again_under_the_same_name_is_another_user() {
 async fn a_case_keeps_its_credentials_when_their_tags_change() {
     let world = World::new().await;
     let (made, key) = world.seed_one(probeable("moving", &TAGS)).await;
-    let mut settings = settings(&world, "spread = \"3s\"");
+    // Long enough for a listing after the change, before the case closes.
+    let mut settings = settings(&world, "spread = \"6s\"");
     settings.more.push_str("[inventory]\nrefresh = \"1s\"\n");
     let worker = world.worker(&settings).await;
     world.inventory_done(&worker).await;
@@ -89,8 +91,16 @@ async fn a_case_keeps_its_credentials_when_their_tags_change() {
     let retag = retag.tags(tag("severance:zone", "other")).tags(tag("severance:contract", "else"));
     retag.send().await.unwrap();
 
-    worker.api.closed("end", LIMIT).await;
+    let case = worker.api.closed("end", LIMIT).await;
     assert_ne!(try_key(&world.sandbox.endpoint, &key).await, Tried::Accepted);
+    let changed = case.findings.iter().find_map(|finding| match finding {
+        Finding::TagsChanged { identity, was, is } => Some((identity, was, is)),
+        _ => None,
+    });
+    let (identity, was, is) = changed.unwrap_or_else(|| panic!("no finding: {:#?}", case.findings));
+    assert_eq!(identity, &format!("arn:aws:iam::{ACCOUNT}:user/{}", made.name));
+    let words = (was.as_str(), is.as_str());
+    assert_eq!(words, ("zone acme, contract payments", "zone other, contract else"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -150,17 +150,22 @@ async fn everyone_a_whole_account_and_a_deleted_identity_are_named() {
     let Parties { world, .. } = parties().await;
     let seed = user("leaver", &[]);
     let leaver = world.sandbox.control.seed(OTHER, vec![seed]).await.remove(0);
+    let (id, secret) = world.sandbox.control.root_key(OTHER).await;
+    let there = iam(&world.sandbox.endpoint, &Key::new(&id, &secret)).await;
+    let role = there.create_role().role_name("left");
+    let role = role.assume_role_policy_document(trust(&[allow("own", &[ci(OTHER)])]));
+    let role = role.send().await.unwrap().role.unwrap();
+    assert!(role.role_id.starts_with("AROA"), "{}", role.role_id);
     let root = format!("arn:aws:iam::{OTHER}:root");
     let statements = [
         allow("partner", &[ci(PARTNER)]),
         allow("everyone", &["*".to_owned()]),
         allow("account", std::slice::from_ref(&root)),
-        allow("stale", &[format!("arn:aws:iam::{OTHER}:user/leaver")]),
+        allow("stale", &[format!("arn:aws:iam::{OTHER}:user/leaver"), role.arn.clone()]),
     ];
     make_role(&world, "loose", &statements).await;
     // IAM shows the unique id of an identity that is gone.
-    let (id, secret) = world.sandbox.control.root_key(OTHER).await;
-    let there = iam(&world.sandbox.endpoint, &Key::new(&id, &secret)).await;
+    there.delete_role().role_name("left").send().await.unwrap();
     there.delete_user().user_name("leaver").send().await.unwrap();
     let worker = world.worker(&settings(&world)).await;
     world.inventory_done(&worker).await;
@@ -171,7 +176,7 @@ async fn everyone_a_whole_account_and_a_deleted_identity_are_named() {
         _ => None,
     });
     let named = named.unwrap_or_else(|| panic!("no finding: {:#?}", case.findings));
-    for principal in ["*", &root, &leaver.id] {
+    for principal in ["*", &root, &leaver.id, &role.role_id] {
         assert!(named.iter().any(|it| it == principal), "{principal} is not in {named:?}");
     }
     assert!(!trust_now(&world, "loose").await.contains(&ci(PARTNER)));

@@ -92,22 +92,43 @@ async fn in_account(
         }
         Err(failure) => return Err(failure),
     };
-    let name = name.filter(|name| !name.is_empty() && !is_root(name, &account));
-    let Some(name) = name else {
+    let name = name.unwrap_or_default();
+    let owner = owner(&name, &account);
+    if owner == Owner::Root {
         return Ok(KeyLocation::Root { account });
+    }
+    let identity = match calls.user(&name).await? {
+        Some(user) => present(calls.identity_of_user(user, Count::Keys).await)?,
+        None => None,
     };
-    let Some(user) = calls.user(&name).await? else {
-        return Ok(KeyLocation::NotInAccount { account });
-    };
-    let identity = present(calls.identity_of_user(user, Count::Keys).await)?;
-    Ok(match identity.filter(|identity| has_key(identity, key_id)) {
-        Some(identity) => KeyLocation::User(Box::new(identity)),
-        None => KeyLocation::NotInAccount { account },
+    Ok(match (identity.filter(|identity| has_key(identity, key_id)), owner) {
+        (Some(identity), _) => KeyLocation::User(Box::new(identity)),
+        (None, Owner::RootOrUser) => KeyLocation::Root { account },
+        (None, _) => KeyLocation::NotInAccount { account },
     })
 }
 
-fn is_root(name: &str, account: &AccountId) -> bool {
-    name == "root" || name == "<root_account>" || name == account.as_str()
+/// Whom the name that IAM gives for a key stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    /// No user can be named so.
+    Root,
+    /// A name that root goes by and that a user may have too: who lists the key is its owner.
+    RootOrUser,
+    User,
+}
+
+/// IAM's reference says of no name that it is root's. The credential report writes `<root_account>`,
+/// ARNs write `root`; of these only the first cannot be a user's (AWS: IAM API, `UserName`).
+fn owner(name: &str, account: &AccountId) -> Owner {
+    let of_a_user = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
+    if name.is_empty() || !name.chars().all(of_a_user) {
+        Owner::Root
+    } else if name == "root" || name == account.as_str() {
+        Owner::RootOrUser
+    } else {
+        Owner::User
+    }
 }
 
 async fn by_listing(
@@ -160,9 +181,11 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_root_is_told_by_the_name_that_is_none() {
+    fn a_name_that_a_user_may_have_is_not_taken_for_root() {
         let account = AccountId::from("111122223333");
-        assert!(is_root("<root_account>", &account) && is_root("111122223333", &account));
-        assert!(!is_root("rooter", &account));
+        let owner = |name| owner(name, &account);
+        assert_eq!((owner(""), owner("<root_account>")), (Owner::Root, Owner::Root));
+        assert_eq!((owner("root"), owner("111122223333")), (Owner::RootOrUser, Owner::RootOrUser));
+        assert_eq!((owner("rooter"), owner("a+b=c,d.e@f_g-h")), (Owner::User, Owner::User));
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use severance_engine::ports::{Counts, Exposure, TaskDetail};
 use severance_lifecycle::event::Trigger;
+use severance_lifecycle::outcome::stages;
 use severance_lifecycle::policy::Desired;
 use severance_lifecycle::task::{Mode, Task};
 use severance_lifecycle::ttr::{Stages, percentile};
@@ -70,7 +71,7 @@ impl Percentiles {
 /// Time to revoke by trigger, every trigger present. Only verified, enforced revocations count: what
 /// is not finished is an exposure and no number here.
 pub fn time_to_revoke(tasks: &[TaskDetail]) -> BTreeMap<String, TimeToRevoke> {
-    [Trigger::CompromiseNotice, Trigger::ContractEnd]
+    Trigger::ALL
         .into_iter()
         .map(|trigger| {
             let stages = tasks
@@ -101,14 +102,4 @@ fn revoked(task: &Task) -> bool {
         && task.counts
         && task.mode == Mode::Enforce
         && task.state.as_str() == "done"
-}
-
-fn stages(task: &Task) -> Stages {
-    Stages {
-        noticed: task.noticed_at,
-        received: task.received_at,
-        planned: task.planned_at,
-        accepted: task.accepted_at,
-        verified: task.verified_at,
-    }
 }

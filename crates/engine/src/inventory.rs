@@ -16,7 +16,8 @@ use tokio::sync::Notify;
 use crate::ports::{EngineEvent, InventorySink, LedgerError};
 use crate::shared::Shared;
 
-/// An account whose listing fails so long counts as one that refuses to be listed: a person is told, and
+/// An account whose listing fails so long, as the pauses between its tries add up (a clock that is set
+/// shortens no pause), counts as one that refuses to be listed: a person is told, and
 /// contract ends and verifications of every other account go on.
 const PATIENCE: TimeDelta = TimeDelta::minutes(10);
 
@@ -47,8 +48,8 @@ struct Standing {
     began: Option<(Ticket, DateTime<Utc>)>,
     /// A listing is waited for that begins after this, and whether urgent work waits for it.
     wanted: Option<(Ticket, bool)>,
-    /// Since when every try failed.
-    failing_since: Option<DateTime<Utc>>,
+    /// How long was paused between tries that all failed.
+    paused: TimeDelta,
     /// It refuses, or failed for too long: nothing waits for it any more.
     given_up: bool,
     /// That was told.
@@ -122,15 +123,19 @@ impl Listings {
     }
 
     /// Takes in a failure. Answers whether it is to be told that the account is given up.
-    fn failed(&self, account: &AccountId, refuses: bool, now: DateTime<Utc>) -> bool {
+    fn failed(&self, account: &AccountId, refuses: bool) -> bool {
         let mut state = self.state();
         let account = state.accounts.entry(account.clone()).or_default();
-        let since = *account.failing_since.get_or_insert(now);
-        account.given_up |= refuses || now - since >= PATIENCE;
+        account.given_up |= refuses || account.paused >= PATIENCE;
         if account.given_up {
             account.wanted = None;
         }
         account.given_up && !account.told
+    }
+
+    /// Counts a pause between two tries.
+    fn paused(&self, account: &AccountId, pause: TimeDelta) {
+        self.state().accounts.entry(account.clone()).or_default().paused += pause;
     }
 
     fn told(&self, account: &AccountId) {
@@ -168,7 +173,9 @@ async fn keep(shared: &Shared, account: &AccountId) {
             } else {
                 // What could not be listed is asked for again before its turn.
                 failures += 1;
-                shared.clock.sleep(shared.delay(shared.config.retries.soon, failures)).await;
+                let pause = shared.delay(shared.config.retries.soon, failures);
+                shared.clock.sleep(pause).await;
+                shared.listings.paused(account, pause);
             }
             continue;
         }
@@ -217,7 +224,7 @@ async fn refresh(shared: &Shared, account: &AccountId) -> bool {
     };
     let failure = failure.as_deref();
     shared.observer.on(&EngineEvent::Inventory { account, identities, failure });
-    if failure.is_some() && shared.listings.failed(account, refuses, shared.now()) {
+    if failure.is_some() && shared.listings.failed(account, refuses) {
         give_up(shared, account).await;
     }
     failure.is_none()

@@ -88,14 +88,21 @@ fn binary(value: &[u8], headers: &Headers, expected: &[&str]) -> Result<Event, M
         let value = header(headers, &format!("ce_{name}"), name)?;
         Ok(value.map(str::to_owned))
     };
-    let attributes = Attributes {
+    let attributes = attributes(attribute)?;
+    parse(&attributes, value, expected)
+}
+
+/// The attributes that an event is read by, wherever its mode has them.
+fn attributes(
+    attribute: impl Fn(&str) -> Result<Option<String>, Malformed>,
+) -> Result<Attributes, Malformed> {
+    Ok(Attributes {
         specversion: attribute("specversion")?,
         event_type: attribute("type")?,
         source: attribute("source")?,
         id: attribute("id")?,
         time: attribute("time")?,
-    };
-    parse(&attributes, value, expected)
+    })
 }
 
 fn structured(value: &[u8], expected: &[&str]) -> Result<Event, Malformed> {
@@ -112,13 +119,7 @@ fn structured(value: &[u8], expected: &[&str]) -> Result<Event, Malformed> {
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(_) => Err(Malformed::new(name, "not a string")),
     };
-    let attributes = Attributes {
-        specversion: attribute("specversion")?,
-        event_type: attribute("type")?,
-        source: attribute("source")?,
-        id: attribute("id")?,
-        time: attribute("time")?,
-    };
+    let attributes = attributes(attribute)?;
     if let Some(content_type) = attribute("datacontenttype")? {
         must_be_json(&content_type, "datacontenttype")?;
     }

@@ -32,7 +32,7 @@ pub(crate) fn from_json<T: DeserializeOwned>(what: &'static str, text: &str) -> 
 
 /// A trigger by its name.
 pub(crate) fn trigger(name: &str) -> Result<Trigger, Fault> {
-    [Trigger::CompromiseNotice, Trigger::ContractEnd, Trigger::Rotation]
+    Trigger::ALL
         .into_iter()
         .find(|trigger| trigger.as_str() == name)
         .ok_or_else(|| Fault::Value { what: "trigger", source: name.into() })

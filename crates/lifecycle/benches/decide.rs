@@ -5,35 +5,29 @@
     reason = "criterion's macros; a bench that fails stops"
 )]
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 
-use chrono::{DateTime, TimeDelta};
+use chrono::DateTime;
 use criterion::{Criterion, criterion_group, criterion_main};
 use severance_lifecycle::credential::{Target, UserRef};
 use severance_lifecycle::decide::{Situation, decide, look};
 use severance_lifecycle::observe::{
     KeyState, KeyStatus, KeyView, Observed, Presence, RoleView, Routes, UserView, View,
 };
-use severance_lifecycle::policy::{Desired, Holds, Policy, Proof, RoleSessions, ServiceRoles};
+use severance_lifecycle::policy::{Desired, Policy};
 use severance_lifecycle::record::Record;
 use severance_lifecycle::trust::Partner;
 
+#[path = "../tests/support/policy.rs"]
+mod base;
+
+use base::strict;
+
 fn policy() -> Policy {
     Policy {
-        case: "c-1".into(),
-        task: "t-1".into(),
-        proof: Proof::default(),
-        spread: TimeDelta::seconds(10),
-        cutoff_margin: TimeDelta::seconds(2),
-        delete_after: None,
-        assumable_roles: RoleSessions::Cut,
-        shared_roles: RoleSessions::Cut,
-        service_roles: ServiceRoles::Cut,
-        needs_partner: false,
         partner: Partner { accounts: ["999988887777".to_owned()].into(), ..Partner::default() },
-        take_intruders: false,
-        holds: Holds::default(),
-        rotation: severance_lifecycle::rotation::RotationTerms::default(),
+        ..strict()
     }
 }
 
@@ -61,6 +55,7 @@ fn views() -> Vec<(&'static str, Target, View)> {
             denies: Vec::new(),
             roles: Vec::new(),
             intruders: Vec::new(),
+            others: BTreeMap::new(),
         })
     };
     let user_view = View::User(UserView {

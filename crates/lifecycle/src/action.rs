@@ -1,14 +1,17 @@
 //! Actions: idempotent provider calls that move observed towards desired, and the changes that a
 //! case answers for because it intended them.
 
-use std::collections::BTreeSet;
-use std::fmt;
+mod change;
+mod deny;
+mod words;
 
-use chrono::{DateTime, Utc};
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::change::Change;
+pub use self::deny::{DenyHandle, DenyOrder, DenyPlace, DenyPurpose, DenyScope};
 use crate::credential::{RoleRef, UserRef};
-use crate::ids::CaseId;
 use crate::secret::SecretRef;
 use crate::secret_action::SecretAction;
 use crate::trust::RemovedPrincipal;
@@ -71,135 +74,7 @@ pub enum SideCredential {
     ServiceCredential,
 }
 
-/// Where a deny is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DenyPlace {
-    /// An inline policy of the identity.
-    Inline,
-    /// A managed policy of its own, attached to the identity.
-    Managed,
-    /// A permissions boundary: the old one plus the deny. Only for a whole user.
-    Boundary,
-}
-
-/// What a deny covers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DenyScope {
-    /// Everything, by every credential.
-    Everything,
-    /// Everything, by sessions issued before this moment (the provider's clock). Long-term keys have
-    /// no issue time and are left alone (AWS: IAM User Guide, `aws:TokenIssueTime`).
-    SessionsBefore(DateTime<Utc>),
-}
-
-/// A deny to put.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct DenyOrder {
-    /// Whose it is and where.
-    pub handle: DenyHandle,
-    /// What it covers.
-    pub scope: DenyScope,
-}
-
-/// Names one deny of one case.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct DenyHandle {
-    /// The case that it belongs to.
-    pub case: CaseId,
-    /// Whether it denies everything or sessions: one case may need both on one user.
-    pub purpose: DenyPurpose,
-    /// Where it is written.
-    pub place: DenyPlace,
-}
-
-/// See [`DenyHandle::purpose`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DenyPurpose {
-    /// A cutoff for sessions.
-    Sessions,
-    /// Everything.
-    Everything,
-}
-
-impl DenyHandle {
-    /// The name of the policy that holds the deny. It names the case, so that anyone who finds it
-    /// can ask `severance case` about it, and so that no case touches another's.
-    pub fn policy_name(&self) -> String {
-        let purpose = match self.purpose {
-            DenyPurpose::Sessions => "sessions",
-            DenyPurpose::Everything => "everything",
-        };
-        format!("severance-{}-{purpose}", self.case)
-    }
-}
-
-/// Something that a case may have changed. Recorded with the *intent*, before the call, so that a
-/// lost reply or a crash never loses track of what must be undone.
-#[allow(
-    missing_docs,
-    reason = "the fields are named for what they are, and the variants say the rest"
-)]
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(tag = "change", rename_all = "kebab-case")]
-pub enum Change {
-    /// A key that was Active was deactivated.
-    KeyDeactivated { user: UserRef, key_id: String },
-    /// A side credential that was active was deactivated.
-    Deactivated { user: UserRef, kind: SideCredential, id: String },
-    /// A console password was deleted. It cannot be restored.
-    LoginProfileDeleted { user: UserRef },
-    /// An MFA device was deactivated. It cannot be restored; its owner enrols again.
-    MfaDeactivated { user: UserRef, serial: String },
-    /// A deny was put on a user.
-    UserDenied { user: UserRef, deny: DenyHandle },
-    /// A deny was put on a role.
-    RoleDenied { role: RoleRef, deny: DenyHandle },
-    /// Principals were taken out of a trust policy.
-    TrustRemoved { role: RoleRef, removed: Vec<RemovedPrincipal> },
-    /// A key of a user was made, for a version of a secret. `before` are the keys that the user had.
-    KeyMade {
-        secret: SecretRef,
-        user: UserRef,
-        version: String,
-        before: BTreeSet<String>,
-        at: DateTime<Utc>,
-    },
-    /// The readers who leave were denied a secret.
-    SecretDenied { secret: SecretRef, case: CaseId },
-    /// What a version opened was refused by its issuer. It cannot be restored.
-    VersionRetired { secret: SecretRef, version: String },
-    /// A secret's replicas were removed. They cannot be restored.
-    ReplicasRemoved { secret: SecretRef, regions: BTreeSet<String> },
-    /// A secret's deletion was scheduled.
-    DeletionScheduled { secret: SecretRef },
-}
-
 impl Action {
-    /// The change that a case answers for once it intends this action.
-    pub fn change(&self) -> Option<Change> {
-        Some(match self.clone() {
-            Self::DeactivateKey { user, key_id } => Change::KeyDeactivated { user, key_id },
-            Self::Deactivate { user, kind, id } => Change::Deactivated { user, kind, id },
-            Self::DeleteLoginProfile { user } => Change::LoginProfileDeleted { user },
-            Self::DeactivateMfa { user, serial } => Change::MfaDeactivated { user, serial },
-            Self::DenyUser { user, deny } => Change::UserDenied { user, deny: deny.handle },
-            Self::DenyRole { role, deny } => Change::RoleDenied { role, deny: deny.handle },
-            Self::RemoveTrust { role, removed } => Change::TrustRemoved { role, removed },
-            Self::Secret { secret, what } => return secret_change(secret, what),
-            Self::ReactivateKey { .. }
-            | Self::DeleteKey { .. }
-            | Self::Reactivate { .. }
-            | Self::Delete { .. }
-            | Self::AllowUser { .. }
-            | Self::AllowRole { .. }
-            | Self::RestoreTrust { .. }
-            | Self::Probe { .. } => return None,
-        })
-    }
-
     /// The user that the action touches; `None` for one that touches a role or a secret.
     pub fn user_mut(&mut self) -> Option<&mut UserRef> {
         match self {
@@ -349,62 +224,6 @@ impl Action {
     }
 }
 
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::DeactivateKey { key_id, user } => {
-                write!(f, "deactivate {key_id} of {}", user.name)
-            }
-            Self::ReactivateKey { key_id, user } => {
-                write!(f, "reactivate {key_id} of {}", user.name)
-            }
-            Self::DeleteKey { key_id, user } => write!(f, "delete {key_id} of {}", user.name),
-            Self::DeleteLoginProfile { user } => write!(f, "delete the password of {}", user.name),
-            Self::Deactivate { user, kind, id } => {
-                write!(f, "deactivate {} {id} of {}", kind.as_str(), user.name)
-            }
-            Self::Reactivate { user, kind, id } => {
-                write!(f, "reactivate {} {id} of {}", kind.as_str(), user.name)
-            }
-            Self::Delete { user, kind, id } => {
-                write!(f, "delete {} {id} of {}", kind.as_str(), user.name)
-            }
-            Self::DeactivateMfa { user, serial } => {
-                write!(f, "deactivate MFA device {serial} of {}", user.name)
-            }
-            Self::DenyUser { user, deny } => write!(f, "deny {} to user {}", deny.scope, user.name),
-            Self::DenyRole { role, deny } => write!(f, "deny {} to role {}", deny.scope, role.name),
-            Self::AllowUser { user, deny } => {
-                write!(f, "take {} off user {}", deny.policy_name(), user.name)
-            }
-            Self::AllowRole { role, deny } => {
-                write!(f, "take {} off role {}", deny.policy_name(), role.name)
-            }
-            Self::RemoveTrust { role, removed } => {
-                write!(f, "take {} principals out of the trust of {}", removed.len(), role.name)
-            }
-            Self::RestoreTrust { role, removed } => {
-                write!(f, "put {} principals back into the trust of {}", removed.len(), role.name)
-            }
-            Self::Probe { key_id, sample, .. } => write!(f, "probe {key_id} (sample {sample})"),
-            Self::Secret { secret, what } => write!(f, "secret {}: {what}", secret.name),
-        }
-    }
-}
-
-fn secret_change(secret: SecretRef, what: SecretAction) -> Option<Change> {
-    Some(match what {
-        SecretAction::MakeKey { user, version, before, at } => {
-            Change::KeyMade { secret, user, version, before, at }
-        }
-        SecretAction::Deny { case, .. } => Change::SecretDenied { secret, case },
-        SecretAction::Retire { version, .. } => Change::VersionRetired { secret, version },
-        SecretAction::RemoveReplicas { regions } => Change::ReplicasRemoved { secret, regions },
-        SecretAction::ScheduleDeletion { .. } => Change::DeletionScheduled { secret },
-        _ => return None,
-    })
-}
-
 impl SideCredential {
     /// The name in words.
     pub fn as_str(self) -> &'static str {
@@ -412,17 +231,6 @@ impl SideCredential {
             Self::SshKey => "SSH key",
             Self::SigningCertificate => "signing certificate",
             Self::ServiceCredential => "service-specific credential",
-        }
-    }
-}
-
-impl fmt::Display for DenyScope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Everything => f.write_str("everything"),
-            Self::SessionsBefore(cutoff) => {
-                write!(f, "everything by sessions issued before {}", cutoff.format("%FT%TZ"))
-            }
         }
     }
 }

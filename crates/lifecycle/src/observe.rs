@@ -1,5 +1,7 @@
 //! Observed state: what the provider says is true now about a target.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -129,6 +131,9 @@ pub struct KeyView {
     pub roles: Vec<RoleStanding>,
     /// What appeared on the user after the first exposure and is not this case's own.
     pub intruders: Vec<Intruder>,
+    /// The user's other keys. Nothing is said of them while the key is active.
+    #[serde(default)]
+    pub others: BTreeMap<String, KeyStatus>,
 }
 
 /// What was seen of a whole user.

@@ -22,6 +22,11 @@ pub enum Desired {
 }
 
 impl Desired {
+    /// Whether it ends with a credential proven dead. The others tidy up after that, or undo it.
+    pub fn ends_a_credential(self) -> bool {
+        matches!(self, Self::Revoked | Self::Rotated)
+    }
+
     /// The name in words, as ids and tables use it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -98,10 +98,15 @@ impl Lane {
 
     /// The lane of a task.
     pub fn of(trigger: Trigger, desired: Desired) -> Self {
-        match (desired, trigger) {
-            (Desired::Revoked | Desired::Rotated, Trigger::CompromiseNotice) => Self::Compromise,
-            (Desired::Revoked | Desired::Rotated, Trigger::ContractEnd) => Self::ContractEnd,
-            (Desired::Deleted | Desired::Reinstated, _) | (_, Trigger::Rotation) => Self::Rest,
+        if desired.ends_a_credential() { Self::of_case(trigger) } else { Self::Rest }
+    }
+
+    /// The lane in which a case is planned: that of its most urgent task.
+    pub fn of_case(trigger: Trigger) -> Self {
+        match trigger {
+            Trigger::CompromiseNotice => Self::Compromise,
+            Trigger::ContractEnd => Self::ContractEnd,
+            Trigger::Rotation => Self::Rest,
         }
     }
 

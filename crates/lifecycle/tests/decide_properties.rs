@@ -5,16 +5,21 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+
 use chrono::TimeDelta;
 use proptest::prelude::*;
-use severance_lifecycle::action::{Action, DenyScope};
+use severance_lifecycle::action::{Action, Change, DenyScope};
 use severance_lifecycle::credential::Target;
 use severance_lifecycle::decide::{Decision, Situation, decide, look, plan};
-use severance_lifecycle::observe::{DenyState, Observed, Presence, View};
+use severance_lifecycle::observe::{
+    DenyState, KeyState, KeyStatus, KeyView, Observed, Presence, View,
+};
 use severance_lifecycle::policy::{Desired, Policy, RoleSessions};
 use severance_lifecycle::record::Record;
-use severance_lifecycle::task::Verification;
+use severance_lifecycle::task::{BlockReason, Verification};
 use severance_lifecycle::trust;
+use support::policy::strict;
 use support::{End, Fate, drive, fates, policy, situation, start};
 
 /// Nothing that a `Done` answers for is open.
@@ -272,6 +277,28 @@ proptest! {
     }
 
     #[test]
+    fn after_quarantine_every_key_that_the_case_switched_off_is_deleted_and_no_other(
+        (target, view) in support::key_situation(), policy in policy(), fates in fates(),
+    ) {
+        let fates: Vec<_> = fates.into_iter().filter(|fate| *fate != Fate::Refused).collect();
+        let end = drive(Desired::Revoked, &target, view, Record::default(), &policy, &fates);
+        let switched_off = |key_id: &str| {
+            let mut changes = end.record.changes.iter();
+            changes.any(|it| matches!(it, Change::KeyDeactivated { key_id: id, .. } if id == key_id))
+        };
+        let View::AccessKey(revoked) = &end.view else { unreachable!("it was a key") };
+        let same = revoked.user == Presence::Same;
+        let mut left = revoked.others.clone();
+        left.retain(|key_id, _| !(same && switched_off(key_id)));
+        let tidy = Policy { delete_after: Some(start() + TimeDelta::days(30)), ..policy };
+        let view = end.view.clone();
+        let tidied = drive(Desired::Deleted, &target, view, end.record.clone(), &tidy, &fates);
+        prop_assert!(matches!(tidied.decision, Decision::Done(_)), "{:?}", tidied.decision);
+        let View::AccessKey(view) = &tidied.view else { unreachable!("it was a key") };
+        prop_assert_eq!(&view.others, &left);
+    }
+
+    #[test]
     fn a_revocation_deletes_nothing_but_the_password(
         (target, view) in situation(), policy in policy(), fates in fates(),
     ) {
@@ -297,7 +324,10 @@ proptest! {
                 before.login_profile = false;
                 before.mfa_devices.clear();
             }
-            (View::AccessKey(before), View::AccessKey(now)) => before.intruders.clone_from(&now.intruders),
+            (View::AccessKey(before), View::AccessKey(now)) => {
+                before.intruders.clone_from(&now.intruders);
+                before.others.clone_from(&now.others);
+            }
             _ => {}
         }
         if let (View::Role(before), View::Role(now)) = (&before, &back.view) {
@@ -364,7 +394,7 @@ fn trust_set(trust: &serde_json::Value) -> std::collections::BTreeSet<String> {
 
 #[test]
 fn a_reverted_change_is_done_again() {
-    let policy = proptest_policy();
+    let policy = strict();
     let target = Target::User { user: support::user() };
     let view = View::User(severance_lifecycle::observe::UserView {
         user: Presence::Same,
@@ -398,7 +428,7 @@ fn a_reverted_change_is_done_again() {
 /// Sessions that a key mints while its deactivation spreads escape a cutoff that is stamped at once.
 #[test]
 fn a_key_that_was_taken_along_is_watched_like_the_one_that_was_named() {
-    let policy = Policy { take_intruders: true, ..proptest_policy() };
+    let policy = Policy { take_intruders: true, ..strict() };
     let target = Target::AccessKey { key_id: "AKIA1".into(), user: support::user() };
     let key = severance_lifecycle::observe::KeyState {
         id: "AKIA1".into(),
@@ -412,11 +442,13 @@ fn a_key_that_was_taken_along_is_watched_like_the_one_that_was_named() {
         denies: Vec::new(),
         roles: Vec::new(),
         intruders: Vec::new(),
+        others: BTreeMap::new(),
     };
     let first =
         drive(Desired::Revoked, &target, View::AccessKey(view), Record::default(), &policy, &[]);
     let View::AccessKey(mut view) = first.view else { unreachable!("it was a key") };
     let key_id = "AKIAINTRUDER".to_owned();
+    view.others.insert(key_id.clone(), KeyStatus::Active);
     view.intruders.push(severance_lifecycle::observe::Intruder::AccessKey { key_id });
     let end = drive(Desired::Revoked, &target, View::AccessKey(view), first.record, &policy, &[]);
     assert!(matches!(end.decision, Decision::Done(_)), "{:?}", end.decision);
@@ -426,23 +458,33 @@ fn a_key_that_was_taken_along_is_watched_like_the_one_that_was_named() {
     assert!(watched >= policy.proof.window, "cut for good {watched} after");
 }
 
-fn proptest_policy() -> Policy {
-    use severance_lifecycle::zone::ZoneSettings;
-    let zone = ZoneSettings::default();
-    Policy {
-        case: "c-1".into(),
-        task: "t-1".into(),
-        proof: zone.proof,
-        spread: zone.spread,
-        cutoff_margin: zone.cutoff_margin,
-        delete_after: None,
-        assumable_roles: RoleSessions::Cut,
-        shared_roles: RoleSessions::Cut,
-        service_roles: severance_lifecycle::policy::ServiceRoles::Cut,
-        needs_partner: false,
-        partner: trust::Partner::default(),
-        take_intruders: false,
-        holds: severance_lifecycle::policy::Holds::default(),
-        rotation: severance_lifecycle::rotation::RotationTerms::default(),
-    }
+#[test]
+fn a_key_that_was_taken_along_and_is_on_again_is_asked_about_and_keeps_no_other() {
+    let target = Target::AccessKey { key_id: "AKIA1".into(), user: support::user() };
+    let view = KeyView {
+        user: Presence::Same,
+        key: Some(KeyState {
+            id: "AKIA1".into(),
+            status: KeyStatus::Inactive,
+            created: start(),
+            probeable: false,
+        }),
+        denies: Vec::new(),
+        roles: Vec::new(),
+        intruders: Vec::new(),
+        others: BTreeMap::from([
+            ("AKIAONAGAIN".to_owned(), KeyStatus::Active),
+            ("AKIATAKEN".to_owned(), KeyStatus::Inactive),
+        ]),
+    };
+    let taken = ["AKIAONAGAIN", "AKIATAKEN"]
+        .map(|key_id| Change::KeyDeactivated { user: support::user(), key_id: key_id.to_owned() });
+    let record = Record { changes: taken.into(), ..Record::default() };
+    let policy = Policy { delete_after: Some(start()), ..strict() };
+    let end = drive(Desired::Deleted, &target, View::AccessKey(view), record, &policy, &[]);
+    let again = BlockReason::SwitchedOnAgain { what: "AKIAONAGAIN".into() };
+    assert_eq!(end.decision, Decision::Blocked(again));
+    let View::AccessKey(view) = end.view else { unreachable!("it was a key") };
+    assert_eq!(view.key, None);
+    assert_eq!(view.others, BTreeMap::from([("AKIAONAGAIN".to_owned(), KeyStatus::Active)]));
 }

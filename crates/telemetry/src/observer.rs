@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use severance_engine::ports::{EngineEvent, Observer, Topic};
+use severance_lifecycle::outcome::stages;
 use severance_lifecycle::policy::Desired;
 use severance_lifecycle::task::{Mode, Task, TaskState, Verification};
-use severance_lifecycle::ttr::Stages;
 
 use crate::chain::Chain;
 use crate::labels::{
@@ -161,17 +161,6 @@ impl Observer for Telemetry {
             EngineEvent::Published { topic, failure } => self.published(*topic, *failure),
             other => tracing::debug!(event = ?other, "unnamed happening"),
         }
-    }
-}
-
-/// When a task passed each stage.
-fn stages(task: &Task) -> Stages {
-    Stages {
-        noticed: task.noticed_at,
-        received: task.received_at,
-        planned: task.planned_at,
-        accepted: task.accepted_at,
-        verified: task.verified_at,
     }
 }
 

@@ -1,7 +1,13 @@
-//! Trust policies: read, change, write, read again. IAM has no version check, so what was read is
-//! compared with what was planned on, and what is there afterwards with what was written.
+//! Trust policies: read, change, write, read again.
+//!
+//! IAM has no version check: the role tells neither a version nor when its trust was written, and the
+//! write takes no condition. What can be seen is an edit before our read (it is planned on) and one after
+//! our write (the second reading differs). One that lands between our read and our write is replaced by
+//! ours, and nothing that IAM tells afterwards shows it. So that gap is kept short: a write whose turn
+//! came late is not made on what was read before the wait.
 
 use aws_sdk_iam::types::Role;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use severance_lifecycle::credential::RoleRef;
 use severance_lifecycle::failure::Failure;
@@ -14,27 +20,36 @@ use crate::failure::{cannot, replan};
 
 const UPDATE: &str = "iam:UpdateAssumeRolePolicy";
 
+/// How old what was read may be when the write's turn comes.
+const FRESH: TimeDelta = TimeDelta::seconds(1);
+
+/// After so many readings the write is made however long it waited: a way in that stays open for as long
+/// as the account is busy would be worse.
+const READINGS: u32 = 4;
+
 pub(super) async fn remove(
     calls: &Calls<'_>,
     role: &RoleRef,
     removed: &[RemovedPrincipal],
 ) -> Result<(), Failure> {
-    let before = trust_of(&same_role(calls, role).await?)?;
-    let there = still_there(&before, removed);
-    let elsewhere = removed
-        .iter()
-        .filter(|wanted| !there.contains(wanted))
-        .any(|wanted| mentions(&before, &wanted.principal));
-    if elsewhere {
-        return Err(replan(UPDATE, "the statement of a principal was edited meanwhile"));
-    }
-    if there.is_empty() {
-        return Ok(());
-    }
-    let Some(after) = trust::without(&before, &there) else {
-        return Err(replan(UPDATE, "no principal would be left"));
-    };
-    write(calls, role, &after).await
+    change(calls, role, &|before| {
+        let there = still_there(before, removed);
+        let elsewhere = removed
+            .iter()
+            .filter(|wanted| !there.contains(wanted))
+            .any(|wanted| mentions(before, &wanted.principal));
+        if elsewhere {
+            return Err(replan(UPDATE, "the statement of a principal was edited meanwhile"));
+        }
+        if there.is_empty() {
+            return Ok(None);
+        }
+        match trust::without(before, &there) {
+            None => Err(replan(UPDATE, "no principal would be left")),
+            after => Ok(after),
+        }
+    })
+    .await
 }
 
 pub(super) async fn restore(
@@ -42,24 +57,52 @@ pub(super) async fn restore(
     role: &RoleRef,
     removed: &[RemovedPrincipal],
 ) -> Result<(), Failure> {
-    let before = trust_of(&same_role(calls, role).await?)?;
-    let after = trust::with(&before, removed);
-    if document::same(&before, &after) {
-        return Ok(());
-    }
-    write(calls, role, &after).await
+    change(calls, role, &|before| {
+        let after = trust::with(before, removed);
+        Ok((!document::same(before, &after)).then_some(after))
+    })
+    .await
 }
 
-async fn write(calls: &Calls<'_>, role: &RoleRef, after: &Value) -> Result<(), Failure> {
-    let request = calls.account.iam().update_assume_role_policy().role_name(&role.name);
-    let request = request.policy_document(after.to_string()).send();
-    calls.call(UPDATE, request).await?;
-    let now = trust_of(&same_role(calls, role).await?)?;
-    if document::same(&now, after) {
-        Ok(())
-    } else {
-        Err(replan(UPDATE, "the trust policy is not what was written"))
+/// What a document is to become; `None` where it is that already.
+type Edit<'a> = dyn Fn(&Value) -> Result<Option<Value>, Failure> + Sync + 'a;
+
+async fn change(calls: &Calls<'_>, role: &RoleRef, edit: &Edit<'_>) -> Result<(), Failure> {
+    let mut readings = 0;
+    loop {
+        let before = trust_of(&same_role(calls, role).await?)?;
+        readings += 1;
+        let Some(after) = edit(&before)? else { return Ok(()) };
+        let until = (readings < READINGS).then(|| calls.now() + FRESH);
+        if !write(calls, role, &after, until).await? {
+            continue;
+        }
+        let now = trust_of(&same_role(calls, role).await?)?;
+        return if document::same(&now, &after) {
+            Ok(())
+        } else {
+            Err(replan(UPDATE, "the trust policy is not what was written"))
+        };
     }
+}
+
+/// Writes, unless its turn comes after `until`. Answers whether it wrote.
+async fn write(
+    calls: &Calls<'_>,
+    role: &RoleRef,
+    after: &Value,
+    until: Option<DateTime<Utc>>,
+) -> Result<bool, Failure> {
+    let request = calls.account.iam().update_assume_role_policy().role_name(&role.name);
+    let request = request.policy_document(after.to_string());
+    // Begun when it is admitted, which may be long after it was asked for.
+    let in_turn = async {
+        if until.is_some_and(|until| calls.now() > until) {
+            return Ok(false);
+        }
+        request.send().await.map(|_| true)
+    };
+    calls.call(UPDATE, in_turn).await
 }
 
 /// Those of the principals that are in the statement that they were planned in.

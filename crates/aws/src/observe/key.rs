@@ -1,5 +1,8 @@
 //! An access key and its user.
 
+use std::collections::BTreeMap;
+
+use aws_sdk_iam::types::AccessKeyMetadata;
 use severance_engine::ports::Look;
 use severance_lifecycle::credential::UserRef;
 use severance_lifecycle::failure::{Failure, FailureClass};
@@ -7,7 +10,7 @@ use severance_lifecycle::observe::{KeyView, Presence};
 
 use super::{Seen, denies, intruders, key_state, presence, renamed_again, role};
 use crate::calls::Calls;
-use crate::reads::Holder;
+use crate::reads::{Holder, key_status};
 use crate::renamed;
 
 /// Looks at a key.
@@ -34,7 +37,7 @@ pub(crate) async fn look(
         };
     }
     let roles = role::standings(calls, look).await?;
-    Ok(KeyView { user: presence, key: None, denies: Vec::new(), roles, intruders: Vec::new() })
+    Ok(KeyView { roles, ..nothing(presence) })
 }
 
 async fn by_name(
@@ -43,13 +46,7 @@ async fn by_name(
     key_id: &str,
     user: &UserRef,
 ) -> Result<Seen<KeyView>, Failure> {
-    let mut view = KeyView {
-        user: Presence::Missing,
-        key: None,
-        denies: Vec::new(),
-        roles: Vec::new(),
-        intruders: Vec::new(),
-    };
+    let mut view = nothing(Presence::Missing);
     let keys = match calls.access_keys(&user.name).await {
         Ok(keys) => keys,
         Err(failure) if failure.class == FailureClass::Gone => {
@@ -88,5 +85,19 @@ async fn by_name(
         attached: &attached,
     };
     view.intruders = intruders::among(calls, look, user, found).await?;
+    let status =
+        |key: AccessKeyMetadata| Some((key.access_key_id?, key_status(key.status.as_ref())));
+    view.others = others.into_iter().filter_map(status).collect();
     Ok(Seen::There(view))
+}
+
+fn nothing(user: Presence) -> KeyView {
+    KeyView {
+        user,
+        key: None,
+        denies: Vec::new(),
+        roles: Vec::new(),
+        intruders: Vec::new(),
+        others: BTreeMap::new(),
+    }
 }

@@ -161,7 +161,7 @@ async fn what_appears_after_the_exposure_is_an_intruder_and_our_own_denies_are_n
         created: look.exposed_since,
         tags: std::collections::BTreeMap::new(),
         detail: IdentityDetail::User {
-            access_keys: vec![key.access_key_id.clone(), old.access_key_id],
+            access_keys: vec![key.access_key_id.clone(), old.access_key_id.clone()],
             policies: vec!["kept".to_owned()],
             credentials: 2,
         },
@@ -174,7 +174,11 @@ async fn what_appears_after_the_exposure_is_an_intruder_and_our_own_denies_are_n
     world.seed().login_profile("ci", "a password").unwrap();
     world.seed().user_policy("ci", "more", &policy("Allow", "*")).unwrap();
     world.seed().user_policy("ci", "severance-c-hidden-sessions", &policy("Allow", "*")).unwrap();
-    let mut found = world.key_view_of(&look).await.intruders;
+    let view = world.key_view_of(&look).await;
+    let active = KeyStatus::Active;
+    let others = [(old.access_key_id, active), (left.access_key_id.clone(), active)];
+    assert_eq!(view.others, others.into());
+    let mut found = view.intruders;
     found.sort();
     assert_eq!(
         found,

@@ -84,6 +84,19 @@ async fn keys_that_no_user_has_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_user_who_is_named_like_root_is_a_user() {
+    let world = world().await;
+    for name in ["root", HOME] {
+        let user = world.user(name);
+        let key = world.key(&user);
+        let found = locate(&world, &key.access_key_id).await;
+        assert!(matches!(&found, KeyLocation::User(it) if it.unique_id == user.id), "{found:?}");
+    }
+    let root = world.aws.root_key(HOME).unwrap().access_key_id;
+    assert_eq!(locate(&world, &root).await, KeyLocation::Root { account: HOME.into() });
+}
+
+#[tokio::test]
 async fn a_key_of_an_account_that_is_not_configured_is_not_looked_for_elsewhere() {
     let world = world().await;
     let world = world.configured(|c| c.accounts.truncate(1)).await;

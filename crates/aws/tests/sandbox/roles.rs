@@ -1,5 +1,6 @@
 //! Roles: trust policies, denies, and roles that a user could assume.
 
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use severance_lifecycle::action::{Action, DenyPlace};
 use severance_lifecycle::credential::{RoleRef, Target};
@@ -89,6 +90,28 @@ async fn a_write_of_somebody_between_ours_and_the_second_look_is_seen() {
     let (acted, ()) = tokio::join!(acting, meddling);
     let failure = acted.unwrap_err();
     assert_eq!(failure.class, FailureClass::Replan, "{failure}");
+}
+
+#[tokio::test]
+async fn a_write_of_somebody_while_ours_waits_for_its_turn_is_kept() {
+    let world = world().await;
+    let role = shared(&world);
+    let (mut document, removed) = planned(&world, &role).await;
+    document["Statement"][1]["Principal"]["Service"] = json!("lambda.amazonaws.com");
+    // Read; the write waits, as it does where the account is throttled.
+    let write = world.recorder.hold_after(1);
+    let acting = world.act(Action::RemoveTrust { role: role.clone(), removed });
+    let meddling = async {
+        write.due().await;
+        overwrite(&world, &role, &document).await;
+        world.aws.clock().set_offset(TimeDelta::seconds(5));
+        write.release();
+    };
+    let (acted, ()) = tokio::join!(acting, meddling);
+    acted.unwrap();
+    let reading = read(&world.role_view(&role).await.trust, &partner());
+    assert_eq!(reading.services, ["lambda.amazonaws.com"], "somebody's edit was lost");
+    assert!(reading.partner.is_empty());
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 //! The limits of IAM are not published, so the limit is searched for. The first throttle takes the rate
 //! far down, since nothing is known yet but that it was too high, and from there it doubles until the
 //! next one: a search from below costs a second of time, one from above hundreds of refused calls.
-//! `ceiling` is the rate at which the account last throttled. A throttle far from it halves the rate; one
+//! The ceiling is the rate at which the account last throttled. A throttle far from it halves the rate; one
 //! near it takes off a few percent. Without throttles the rate closes in on the ceiling and then creeps
 //! past it, so that it stays within a few percent of a limit; the longer none comes, the faster, so that
 //! a limit that was raised, or was never there, is found out within a quarter of a minute.
@@ -61,13 +61,22 @@ pub(super) struct AccountGate {
     turnstiles: [tokio::sync::Mutex<()>; Lane::ALL.len()],
 }
 
+/// What is known of the account's own limit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Limit {
+    /// It never throttled, or not for long.
+    Unknown,
+    /// It throttled once: the limit is below the rate of then, and searched for.
+    Searched,
+    /// The rate at which it last throttled.
+    Ceiling(f64),
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Adapted {
     most: f64,
     rate: f64,
-    /// `None` where the account never throttled, or did once and the limit is searched for.
-    ceiling: Option<f64>,
-    searching: bool,
+    limit: Limit,
     lowered_at: Duration,
     raised_at: Duration,
 }
@@ -83,8 +92,7 @@ impl AccountGate {
             adapted: Mutex::new(Adapted {
                 most,
                 rate: most,
-                ceiling: None,
-                searching: false,
+                limit: Limit::Unknown,
                 lowered_at: now,
                 raised_at: now,
             }),
@@ -169,19 +177,17 @@ impl AccountGate {
 
 impl Adapted {
     fn lower(&mut self, now: Duration) {
-        let known = self.searching || self.ceiling.is_some();
+        let known = self.limit != Limit::Unknown;
         if known && now.saturating_sub(self.lowered_at) < SETTLING {
             return;
         }
-        let factor = match self.ceiling {
-            None if self.searching => 0.5,
-            None => FIRST.max(SAFE / self.rate).min(1.0),
-            Some(ceiling) if self.rate > 0.9 * ceiling => 0.96,
-            Some(ceiling) if self.rate > 0.5 * ceiling => 0.8,
-            Some(_) => 0.5,
+        let factor = match self.limit {
+            Limit::Unknown => FIRST.max(SAFE / self.rate).min(1.0),
+            Limit::Ceiling(ceiling) if self.rate > 0.9 * ceiling => 0.96,
+            Limit::Ceiling(ceiling) if self.rate > 0.5 * ceiling => 0.8,
+            Limit::Ceiling(_) | Limit::Searched => 0.5,
         };
-        self.ceiling = known.then_some(self.rate);
-        self.searching = !known;
+        self.limit = if known { Limit::Ceiling(self.rate) } else { Limit::Searched };
         self.rate = (self.rate * factor).max(self.most / MOST_LOWERED);
         self.lowered_at = now;
         self.raised_at = now;
@@ -193,16 +199,17 @@ impl Adapted {
         const EVERY: Duration = Duration::from_millis(250);
         while now.saturating_sub(self.raised_at) >= EVERY && self.rate < self.most {
             self.raised_at += EVERY;
-            let more = match self.ceiling {
-                None => self.rate,
-                Some(ceiling) => (ceiling - self.rate).max(0.0) * 0.1 + self.rate * self.creep(),
+            let more = match self.limit {
+                Limit::Unknown | Limit::Searched => self.rate,
+                Limit::Ceiling(ceiling) => {
+                    (ceiling - self.rate).max(0.0) * 0.1 + self.rate * self.creep()
+                }
             };
             self.rate = (self.rate + more).min(self.most);
         }
         let calm = now.saturating_sub(self.lowered_at);
-        if (self.searching || self.ceiling.is_some()) && self.rate >= self.most && calm > CALM {
-            self.ceiling = None;
-            self.searching = false;
+        if self.rate >= self.most && calm > CALM {
+            self.limit = Limit::Unknown;
         }
     }
 

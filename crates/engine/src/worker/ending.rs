@@ -37,7 +37,7 @@ impl Worker {
     pub(super) fn waiting(&mut self, wait: TimeDelta, reason: &Reason) -> Release {
         let now = self.shared.now();
         let mut wait = wait.max(SHORTEST_WAIT);
-        if matches!(self.task.desired, Desired::Revoked | Desired::Rotated) {
+        if self.task.desired.ends_a_credential() {
             // What is closed may be opened by somebody while the last sessions are waited for.
             let zones = self.shared.zones();
             wait = wait.min(zones.get(&self.task.binding.zone).recheck_after.max(SHORTEST_WAIT));
@@ -182,7 +182,7 @@ impl Worker {
         self.telling.task(&self.task, now, reopened);
         let drift = Finding::Drift { what: because.to_owned() };
         self.telling.finding(&self.task, now, drift);
-        if matches!(self.task.desired, Desired::Revoked | Desired::Rotated) {
+        if self.task.desired.ends_a_credential() {
             // Its deletion is put off with it: not before it is proven dead again.
             let quarantine = self.shared.zones().get(&self.task.binding.zone).quarantine;
             self.quarantine(now + quarantine, now + quarantine);

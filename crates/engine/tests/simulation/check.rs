@@ -301,6 +301,9 @@ pub fn at_the_end(sim: &Sim) {
                         sim.violated(format!("done, and nobody was told: {}", what()));
                     }
                 }
+                if task.desired == Desired::Deleted {
+                    left_behind(sim, &world, task);
+                }
                 if task.desired == Desired::Reinstated {
                     restored(sim, &world, &store, task);
                 }
@@ -322,6 +325,20 @@ pub fn at_the_end(sim: &Sim) {
     observed_zone_is_untouched(sim, &world);
     edits_stay(sim, &world);
     who_came_late_is_dead(sim, &world);
+}
+
+/// Of what a case switched off on account of a key, nothing outlives its quarantine.
+fn left_behind(sim: &Sim, world: &World, task: &Task) {
+    if !matches!(task.target, Target::AccessKey { .. }) {
+        return;
+    }
+    for change in &task.record.changes {
+        let Change::KeyDeactivated { user, key_id } = change else { continue };
+        let here = world.users.values().find(|it| it.id == user.id);
+        if here.is_some_and(|it| it.keys.iter().any(|key| key.id == *key_id)) {
+            sim.violated(format!("deleted after quarantine, and still there: {key_id}"));
+        }
+    }
 }
 
 fn every_event_has_its_case(sim: &Sim, store: &Store) {

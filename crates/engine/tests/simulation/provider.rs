@@ -1,5 +1,6 @@
 //! The provider's port over the model world, with faults and crashes around every action.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -291,7 +292,10 @@ fn key_view(world: &World, look: &Look, key_id: &str, at: &UserRef, blind: bool)
     let same = found.filter(|user| is_same(user));
     let key = same.and_then(|user| user.keys.iter().find(|key| key.id == key_id));
     let mut intruders = Vec::new();
+    let mut others = BTreeMap::new();
     if let Some(user) = same {
+        let rest = user.keys.iter().filter(|key| key.id != key_id);
+        others.extend(rest.map(|key| (key.id.clone(), *key.status.read())));
         let later = user.keys.iter().filter(|k| k.id != key_id && k.created > look.exposed_since);
         let active = later.filter(|k| k.status.read().is_active());
         intruders.extend(active.map(|k| Intruder::AccessKey { key_id: k.id.clone() }));
@@ -305,6 +309,7 @@ fn key_view(world: &World, look: &Look, key_id: &str, at: &UserRef, blind: bool)
         denies: same.map(|user| denies_of(&user.denies, &look.case)).unwrap_or_default(),
         roles: standings(world, look),
         intruders,
+        others,
     }
 }
 

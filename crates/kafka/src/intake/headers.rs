@@ -6,11 +6,15 @@ use rdkafka::message::Headers as NativeHeaders;
 use severance_engine::ports::Headers;
 use severance_lifecycle::event::Malformed;
 
+/// Stands, with its number, where a header was that cannot be read.
+const STAND_IN: &str = "__dlq.errors.header.";
+
 /// The headers in order, and what cannot be read of them.
 ///
 /// The client library unwraps each header's name as UTF-8, and brokers do not check it: a name that is
-/// not makes it panic. Such a record is malformed; it must not end the thread that polls. Its
-/// unreadable headers are left out of what is kept, since the library gives no way to their bytes.
+/// not makes it panic, before it gives the value. Such a record is malformed; it must not end the thread
+/// that polls. Without unsafe code there is no way to such a header's bytes: a stand-in without a value
+/// keeps its place, so that whoever reads the dead letter sees which headers to fetch from the record.
 pub(super) fn read<H: NativeHeaders>(native: Option<&H>) -> (Headers, Option<Malformed>) {
     let mut headers = Headers::new();
     let mut malformed = None;
@@ -23,6 +27,7 @@ pub(super) fn read<H: NativeHeaders>(native: Option<&H>) -> (Headers, Option<Mal
         if let Ok(header) = header {
             headers.extend(header);
         } else {
+            headers.push((format!("{STAND_IN}{index}"), None));
             let field = format!("headers[{index}]");
             let refused = Malformed::new(field, "the name is not UTF-8; the header is not kept");
             malformed.get_or_insert(refused);
@@ -54,7 +59,8 @@ mod tests {
     #[test]
     fn a_header_name_that_is_not_utf_8_is_malformed_and_no_panic() {
         let (headers, malformed) = read(Some(&Poison));
-        assert_eq!(headers.len(), 2);
+        let names: Vec<_> = headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["ce_id", "__dlq.errors.header.1", "ce_id"]);
         assert_eq!(malformed.unwrap().field, "headers[1]");
     }
 }

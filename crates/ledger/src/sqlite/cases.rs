@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use severance_engine::ports::{CaseLease, Message, Topic};
 use severance_lifecycle::case::{Case, CaseState, Closing, Tally, closing};
-use severance_lifecycle::event::{Event, Payload, Trigger};
+use severance_lifecycle::event::{Event, Payload};
 use severance_lifecycle::ids::{CaseId, ContractName, ZoneName};
 use severance_lifecycle::journal::Happening;
 use severance_lifecycle::outcome;
@@ -20,15 +20,6 @@ use crate::fault::Fault;
 pub(super) struct CaseRow {
     pub(super) case: Case,
     pub(super) tally: Tally,
-}
-
-/// Where a case queues for planning.
-fn lane(trigger: Trigger) -> Lane {
-    match trigger {
-        Trigger::CompromiseNotice => Lane::Compromise,
-        Trigger::ContractEnd => Lane::ContractEnd,
-        Trigger::Rotation => Lane::Rest,
-    }
 }
 
 /// Stores new cases under their numbers, due for planning at their start. Answers the numbers of those whose
@@ -55,7 +46,7 @@ pub(super) async fn insert<'a>(
             .push_bind(number)
             .push_bind(case.id.as_str())
             .push_bind(case.event.id.as_str())
-            .push_bind(lane(case.trigger).rank())
+            .push_bind(Lane::of_case(case.trigger).rank())
             .push_bind(case.state.as_str())
             .push_bind(case.zone.as_ref().map(ZoneName::as_str))
             .push_bind(case.contract.as_ref().map(ContractName::as_str))

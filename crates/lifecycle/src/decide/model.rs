@@ -91,7 +91,10 @@ pub fn apply(action: &Action, target: &Target, view: &mut View, now: DateTime<Ut
         Action::DeactivateKey { key_id, .. } => set_key(view, key_id, KeyStatus::Inactive),
         Action::ReactivateKey { key_id, .. } => set_key(view, key_id, KeyStatus::Active),
         Action::DeleteKey { key_id, .. } => match view {
-            View::AccessKey(view) => view.key = view.key.take().filter(|key| key.id != *key_id),
+            View::AccessKey(view) => {
+                view.key = view.key.take().filter(|key| key.id != *key_id);
+                view.others.remove(key_id);
+            }
             View::User(view) => view.keys.retain(|key| key.id != *key_id),
             View::Secret(view) => secret_model::delete_key(view, key_id),
             View::Role(_) => {}
@@ -160,6 +163,9 @@ fn set_key(view: &mut View, key_id: &str, status: KeyStatus) {
     match view {
         View::AccessKey(view) => {
             view.key.iter_mut().for_each(set);
+            if let Some(other) = view.others.get_mut(key_id) {
+                *other = status;
+            }
             if status == KeyStatus::Inactive {
                 view.intruders.retain(|intruder| {
                     !matches!(intruder, crate::observe::Intruder::AccessKey { key_id: id } if id == key_id)

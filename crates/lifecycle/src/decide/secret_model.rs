@@ -1,6 +1,6 @@
 //! A secret and its issuer as a pure model; see [`apply`](super::model::apply).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
@@ -86,7 +86,8 @@ pub(super) fn show_old(view: &mut SecretView, record: &Record) {
     let Some(keys) = view.keys.as_mut().filter(|keys| keys.old.is_none()) else { return };
     let key = keys.keys.iter().find(|key| key.state.id == *key_id).map(|key| key.state.clone());
     let (denies, roles, intruders) = (Vec::new(), Vec::new(), Vec::new());
-    keys.old = Some(KeyView { user: keys.user, key, denies, roles, intruders });
+    let others = BTreeMap::new();
+    keys.old = Some(KeyView { user: keys.user, key, denies, roles, intruders, others });
 }
 
 /// What trying a version would tell.

@@ -7,7 +7,7 @@ use super::{Check, Decision, Situation, act, first, proof, wait};
 use crate::action::{Action, Change, DenyPurpose};
 use crate::credential::{RoleRef, Target, UserRef};
 use crate::observe::{
-    DenyState, KeyState, KeyView, Presence, RoleStanding, SideState, UserView, View,
+    DenyState, KeyStatus, KeyView, Presence, RoleStanding, SideState, UserView, View,
 };
 use crate::secret::Issuer;
 use crate::secret_view::{SecretView, UserKey};
@@ -59,14 +59,34 @@ impl Here<'_> {
     fn key(&self, user: &UserRef, view: &KeyView) -> Check {
         let present = view.user == Presence::Same;
         let key = view.key.as_ref().filter(|_| present);
-        let checks: [&dyn Fn() -> Check; 3] = [
-            &|| key.map(|key| delete_key(user, key)),
+        let checks: [&dyn Fn() -> Check; 4] = [
+            &|| key.map(|key| delete_key(user, &key.id, key.status)),
+            &|| if present { self.taken_along(user, view) } else { None },
             &|| {
                 if present { self.user_sessions(user, &view.denies) } else { None }
             },
             &|| self.roles(&view.roles),
         ];
         first(self.situation.record, self.now, &checks)
+    }
+
+    /// Keys that appeared after the first exposure and that the case switched off with its own. What it
+    /// did not switch off is not its to delete.
+    fn taken_along(&self, user: &UserRef, view: &KeyView) -> Check {
+        let ours = |key_id: &String| {
+            let off = |change: &Change| matches!(change, Change::KeyDeactivated { user: of, key_id: id } if of.id == user.id && id == key_id);
+            self.situation.record.changes.iter().any(off)
+        };
+        let ours = || view.others.iter().filter(|(key_id, _)| ours(key_id));
+        self.each(|| ours().map(|(key_id, status)| delete_key(user, key_id, *status)))
+    }
+
+    /// The first that can be done. What is switched on again is said last: it is no reason to keep the
+    /// others.
+    fn each<I: Iterator<Item = Decision>>(&self, said: impl Fn() -> I) -> Check {
+        let refused = &self.situation.record.refused;
+        let can = |said: &Decision| matches!(said, Decision::Act(action, _) if !refused.contains_key(&action.site()));
+        said().find(can).or_else(|| said().next())
     }
 
     /// The old keys that the case switched off; never one that is handed out.
@@ -79,7 +99,10 @@ impl Here<'_> {
         let old = view.keys.as_ref().and_then(|keys| keys.old.as_ref());
         let old = old.filter(|old| old.user == Presence::Same);
         let checks: [&dyn Fn() -> Check; 3] = [
-            &|| view.user_keys().iter().find(ours).map(|key| delete_key(user, &key.state)),
+            &|| {
+                let old = view.user_keys().iter().find(ours)?;
+                Some(delete_key(user, &old.state.id, old.state.status))
+            },
             &|| self.user_sessions(user, &old?.denies),
             &|| self.roles(&old?.roles),
         ];
@@ -89,13 +112,10 @@ impl Here<'_> {
     /// The user itself stays, with everything denied: deleting identities is their owner's business.
     fn user(&self, user: &UserRef, view: &UserView) -> Check {
         let present = view.user == Presence::Same;
-        // What is switched on again is said last: it is no reason to keep the others.
-        let keys = || view.keys.iter().filter(|_| present).map(|key| delete_key(user, key));
-        let sides = || view.side.iter().filter(|_| present).map(|side| delete_side(user, side));
-        let refused = &self.situation.record.refused;
-        let is_act = |said: &Decision| matches!(said, Decision::Act(action, _) if !refused.contains_key(&action.site()));
-        let checks: [&dyn Fn() -> Check; 3] =
-            [&|| keys().chain(sides()).find(is_act), &|| keys().chain(sides()).next(), &|| {
+        let keys = || view.keys.iter().map(|key| delete_key(user, &key.id, key.status));
+        let sides = || view.side.iter().map(|side| delete_side(user, side));
+        let checks: [&dyn Fn() -> Check; 2] =
+            [&|| self.each(|| keys().chain(sides()).filter(|_| present)), &|| {
                 self.roles(&view.roles)
             }];
         first(self.situation.record, self.now, &checks)
@@ -136,9 +156,9 @@ fn sessions(denies: &[DenyState]) -> Option<&DenyState> {
     denies.iter().find(|deny| deny.handle.purpose == DenyPurpose::Sessions)
 }
 
-fn delete_key(user: &UserRef, key: &KeyState) -> Decision {
-    let (user, key_id) = (user.clone(), key.id.clone());
-    if key.status.is_active() {
+fn delete_key(user: &UserRef, key_id: &str, status: KeyStatus) -> Decision {
+    let (user, key_id) = (user.clone(), key_id.to_owned());
+    if status.is_active() {
         switched_on(key_id)
     } else {
         act(Action::DeleteKey { user, key_id }, "its quarantine is over")

@@ -71,6 +71,9 @@ pub enum Trigger {
 }
 
 impl Trigger {
+    /// All of them, urgent first.
+    pub const ALL: [Self; 3] = [Self::CompromiseNotice, Self::ContractEnd, Self::Rotation];
+
     /// The label value in metrics, outcomes and tables.
     pub fn as_str(self) -> &'static str {
         match self {

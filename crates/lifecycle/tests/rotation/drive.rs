@@ -7,15 +7,15 @@ use severance_lifecycle::action::Action;
 use severance_lifecycle::credential::Target;
 use severance_lifecycle::decide::{Decision, Situation, decide, look, plan};
 use severance_lifecycle::ids::TaskId;
-use severance_lifecycle::policy::{Desired, Holds, Policy, Proof, RoleSessions, ServiceRoles};
+use severance_lifecycle::policy::{Desired, Policy, RoleSessions, ServiceRoles};
 use severance_lifecycle::record::Record;
 use severance_lifecycle::rotation::{RevokeOrder, RotationTerms, series};
 use severance_lifecycle::secret::Issuer;
 use severance_lifecycle::secret_action::SecretAction;
 use severance_lifecycle::secret_view::{CURRENT, PENDING, PREVIOUS};
 use severance_lifecycle::task::{BlockReason, Verification};
-use severance_lifecycle::trust::Partner;
 
+use crate::policy::strict;
 use crate::world::{Key, Value, Version, World, at};
 
 /// More looks than any tape can ask for.
@@ -108,24 +108,16 @@ impl Drive {
             _ => RevokeOrder::ReplaceThenRevoke,
         };
         Policy {
-            case: "c-1".into(),
             task: TaskId::from(self.task.as_str()),
-            proof: Proof::default(),
-            spread: TimeDelta::seconds(10),
-            cutoff_margin: TimeDelta::seconds(2),
-            delete_after: None,
             assumable_roles: RoleSessions::default(),
             shared_roles: RoleSessions::default(),
             service_roles: ServiceRoles::default(),
-            needs_partner: false,
-            partner: Partner::default(),
-            take_intruders: false,
-            holds: Holds::default(),
             rotation: RotationTerms {
                 order,
                 exposed_at: exposed.then_some(self.exposed_at),
                 ..RotationTerms::default()
             },
+            ..strict()
         }
     }
 

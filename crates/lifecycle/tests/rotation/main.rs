@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
 mod drive;
+#[path = "../support/policy.rs"]
+mod policy;
 mod world;
 
 use chrono::TimeDelta;

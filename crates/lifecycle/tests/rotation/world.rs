@@ -294,6 +294,7 @@ impl World {
                 denies: self.denies.clone(),
                 roles: Vec::new(),
                 intruders: Vec::new(),
+                others: BTreeMap::new(),
             }),
             _ => None,
         };

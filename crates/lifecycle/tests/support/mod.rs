@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 #![allow(missing_docs, dead_code, unreachable_pub, reason = "shared by several test files")]
 
+pub mod policy;
+
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,7 +16,7 @@ use severance_lifecycle::observe::{
     AssumableRole, Intruder, KeyState, KeyStatus, KeyView, Observed, Presence, RoleStanding,
     RoleView, Routes, SideState, UserView, View,
 };
-use severance_lifecycle::policy::{Desired, Holds, Policy, Proof, RoleSessions, ServiceRoles};
+use severance_lifecycle::policy::{Desired, Policy, RoleSessions, ServiceRoles};
 use severance_lifecycle::record::{Place, ProbeAnswer, Record};
 use severance_lifecycle::task::BlockReason;
 use severance_lifecycle::trust::Partner;
@@ -96,7 +98,15 @@ pub fn key_situation() -> impl Strategy<Value = (Target, View)> {
     (presence(), prop::option::weighted(0.9, key("AKIA1")), standings(), intruders).prop_map(
         |(presence, key, roles, intruders)| {
             let target = Target::AccessKey { key_id: "AKIA1".into(), user: user() };
-            let view = KeyView { user: presence, key, denies: Vec::new(), roles, intruders };
+            let intruding = intruders.iter().filter_map(|intruder| match intruder {
+                Intruder::AccessKey { key_id } => Some((key_id.clone(), KeyStatus::Active)),
+                _ => None,
+            });
+            // Somebody's, and off for a reason that is not ours.
+            let foreign = ("AKIAFOREIGN".to_owned(), KeyStatus::Inactive);
+            let others = intruding.chain([foreign]).collect();
+            let view =
+                KeyView { user: presence, key, denies: Vec::new(), roles, intruders, others };
             (target, View::AccessKey(view))
         },
     )
@@ -171,20 +181,13 @@ pub fn policy() -> impl Strategy<Value = Policy> {
         |(assumable_roles, shared_roles, service_roles, needs_partner, known, take_intruders)| {
             let accounts = known.then(|| "999988887777".to_owned()).into_iter().collect();
             Policy {
-                case: "c-1".into(),
-                task: "t-1".into(),
-                proof: Proof::default(),
-                spread: TimeDelta::seconds(10),
-                cutoff_margin: TimeDelta::seconds(2),
-                delete_after: None,
                 assumable_roles,
                 shared_roles,
                 service_roles,
                 needs_partner,
                 partner: Partner { accounts, principals: BTreeSet::new() },
                 take_intruders,
-                holds: Holds::default(),
-                rotation: severance_lifecycle::rotation::RotationTerms::default(),
+                ..policy::strict()
             }
         },
     )
