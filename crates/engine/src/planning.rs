@@ -86,6 +86,7 @@ async fn drawn_up(
     let selectors = match (&claimed.unresolved, &claimed.event.payload) {
         (Some(unresolved), _) => unresolved.clone(),
         (None, Payload::CompromiseNotice(notice)) => notice.credentials.clone(),
+        (None, Payload::Rotation(rotation)) => rotation.credentials.clone(),
         (None, Payload::ContractEnd(end)) => match end.change {
             ContractChange::Reinstated => return Ok(undoing::plan(shared, claimed)),
             ContractChange::Ended | ContractChange::Extended => vec![contract(end)],
@@ -101,9 +102,7 @@ async fn drawn_up(
         return Err(Unanswered::NotListed);
     }
     let failures = resolved.iter().filter_map(|it| {
-        let target = Target::Unresolved { selector: it.matched.selector.clone() };
-        let id = TaskId::of(&claimed.case.id, &target.key(), Desired::Revoked.as_str());
-        Some((id, it.failure.clone()?))
+        Some((claimed.case.unresolved(&it.matched.selector), it.failure.clone()?))
     });
     let failures: BTreeMap<TaskId, Failure> = failures.collect();
     let mut matches: Vec<SelectorMatch> = resolved.into_iter().map(|it| it.matched).collect();
@@ -309,10 +308,9 @@ fn is_unresolved(task: &Task) -> bool {
 
 /// Unresolved tasks of an earlier plan whose selector has an answer now.
 fn answered(claimed: &ClaimedCase, tasks: &[Task]) -> Vec<TaskId> {
-    let selectors = claimed.unresolved.iter().flatten().cloned();
+    let selectors = claimed.unresolved.iter().flatten();
     selectors
-        .map(|selector| Target::Unresolved { selector }.key())
-        .map(|key| TaskId::of(&claimed.case.id, &key, Desired::Revoked.as_str()))
+        .map(|selector| claimed.case.unresolved(selector))
         .filter(|id| !tasks.iter().any(|task| task.id == *id))
         .collect()
 }

@@ -262,7 +262,7 @@ impl Planner<'_> {
     ) -> Task {
         self.protected.spare(&mut assumable);
         let zone = self.zones.get(&binding.zone);
-        let desired = Desired::Revoked;
+        let desired = Desired::asked_by(case.trigger);
         Task {
             id: TaskId::of(&case.id, &target.key(), desired.as_str()),
             case: case.id.clone(),
@@ -270,6 +270,7 @@ impl Planner<'_> {
             desired,
             trigger: case.trigger,
             severity: case.severity,
+            cause: case.cause,
             ticket: case.ticket.clone(),
             lane: Lane::of(case.trigger, desired),
             mode: zone.mode,
@@ -281,7 +282,7 @@ impl Planner<'_> {
             leaving: BTreeSet::new(),
             credentials: 1,
             counts: true,
-            grace: None,
+            grace: case.grace,
             undoes: None,
             delete_after: None,
             state: refused.map_or(TaskState::Open, |reason| TaskState::Blocked { reason }),
