@@ -53,7 +53,7 @@ fn schemas_are_listed_and_printed_and_an_unknown_one_is_refused() {
     let here = Path::new(".");
     let listed = run(&["schema"], &[], here);
     let names = String::from_utf8(listed.stdout).unwrap();
-    assert_eq!(names.lines().count(), 2, "{names}");
+    assert_eq!(names.lines().count(), 3, "{names}");
     for name in names.lines() {
         let schema = run(&["schema", name], &[], here);
         let schema: Value = serde_json::from_slice(&schema.stdout).unwrap();
