@@ -16,7 +16,7 @@ use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::TaskId;
 use severance_lifecycle::journal::Happening;
 use severance_lifecycle::outcome;
-use severance_lifecycle::plan::{Identity, Planned, Planner, SelectorMatch};
+use severance_lifecycle::plan::{Identity, Planned, Planner, SelectorMatch, unresolved_task};
 use severance_lifecycle::policy::Desired;
 use severance_lifecycle::task::{BlockReason, Lane, Task, TaskState};
 
@@ -102,7 +102,8 @@ async fn drawn_up(
         return Err(Unanswered::NotListed);
     }
     let failures = resolved.iter().filter_map(|it| {
-        Some((claimed.case.unresolved(&it.matched.selector), it.failure.clone()?))
+        let id = unresolved_task(&claimed.case.id, claimed.case.trigger, &it.matched.selector);
+        Some((id, it.failure.clone()?))
     });
     let failures: BTreeMap<TaskId, Failure> = failures.collect();
     let mut matches: Vec<SelectorMatch> = resolved.into_iter().map(|it| it.matched).collect();
@@ -310,7 +311,7 @@ fn is_unresolved(task: &Task) -> bool {
 fn answered(claimed: &ClaimedCase, tasks: &[Task]) -> Vec<TaskId> {
     let selectors = claimed.unresolved.iter().flatten();
     selectors
-        .map(|selector| claimed.case.unresolved(selector))
+        .map(|selector| unresolved_task(&claimed.case.id, claimed.case.trigger, selector))
         .filter(|id| !tasks.iter().any(|task| task.id == *id))
         .collect()
 }

@@ -3,11 +3,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::credential::Target;
-use crate::event::{Cause, Event, Payload, Selector, Severity, Trigger};
+use crate::event::{Cause, Event, Payload, Severity, Trigger};
 use crate::finding::Finding;
-use crate::ids::{CaseId, ContractName, EventKey, TaskId, ZoneName};
-use crate::policy::Desired;
+use crate::ids::{CaseId, ContractName, EventKey, ZoneName};
 use crate::rotation::CLIENT_CACHE;
 
 /// What one accepted event opened.
@@ -174,14 +172,6 @@ impl Case {
                 ..case
             },
         }
-    }
-}
-
-impl Case {
-    /// The task that stands for a selector of this case while it has no answer.
-    pub fn unresolved(&self, selector: &Selector) -> TaskId {
-        let target = Target::Unresolved { selector: selector.clone() };
-        TaskId::of(&self.id, &target.key(), Desired::asked_by(self.trigger).as_str())
     }
 }
 

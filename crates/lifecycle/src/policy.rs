@@ -3,7 +3,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::event::Trigger;
 use crate::ids::{CaseId, TaskId};
 use crate::rotation::RotationTerms;
 use crate::trust::Partner;
@@ -23,15 +22,6 @@ pub enum Desired {
 }
 
 impl Desired {
-    /// What the tasks of a case want that an event of this kind opened, those among them that stand for a
-    /// selector without an answer.
-    pub fn asked_by(trigger: Trigger) -> Self {
-        match trigger {
-            Trigger::CompromiseNotice | Trigger::ContractEnd => Self::Revoked,
-            Trigger::Rotation => Self::Rotated,
-        }
-    }
-
     /// The name in words, as ids and tables use it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -4,7 +4,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use severance_lifecycle::case::Case;
 use severance_lifecycle::event::{Attributes, Cause, Event, Payload, ROTATION_TYPE, parse};
-use severance_lifecycle::plan::{Planned, Planner, Protected, SelectorMatch, TagKeys};
+use severance_lifecycle::plan::{
+    Planned, Planner, Protected, SelectorMatch, TagKeys, unresolved_task,
+};
 use severance_lifecycle::policy::Desired;
 use severance_lifecycle::task::{BlockReason, Lane};
 use severance_lifecycle::zone::Zones;
@@ -55,8 +57,11 @@ fn whatever_the_cause_everything_that_is_named_has_a_task_and_none_is_left_out()
         let case = Case::open(&event, now(), now());
         let planned = plan(&case, &event);
         let Payload::Rotation(rotation) = &event.payload else { panic!("a rotation") };
-        let mut expected: Vec<_> =
-            rotation.credentials.iter().map(|selector| case.unresolved(selector)).collect();
+        let mut expected: Vec<_> = rotation
+            .credentials
+            .iter()
+            .map(|it| unresolved_task(&case.id, case.trigger, it))
+            .collect();
         expected.sort();
         let found: Vec<_> = planned.tasks.iter().map(|task| task.id.clone()).collect();
         assert_eq!(found, expected, "{}", cause.as_str());

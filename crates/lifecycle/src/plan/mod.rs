@@ -6,4 +6,4 @@ mod planner;
 
 pub use blast_radius::BlastRadius;
 pub use inventory::{Flattened, Identity, IdentityDetail, TagKeys};
-pub use planner::{MatchedIdentity, Planned, Planner, Protected, SelectorMatch};
+pub use planner::{MatchedIdentity, Planned, Planner, Protected, SelectorMatch, unresolved_task};

@@ -10,7 +10,7 @@ use crate::case::Case;
 use crate::credential::{RoleRef, Target, UserRef};
 use crate::event::{Selector, SelectorTarget, Trigger};
 use crate::finding::Finding;
-use crate::ids::{TaskId, UNASSIGNED_ZONE, ZoneName};
+use crate::ids::{CaseId, TaskId, UNASSIGNED_ZONE, ZoneName};
 use crate::observe::AssumableRole;
 use crate::policy::Desired;
 use crate::record::Record;
@@ -59,6 +59,20 @@ pub struct Planned {
     pub tasks: Vec<Task>,
     /// What a person should know.
     pub findings: Vec<Finding>,
+}
+
+/// The task that stands for a selector without an answer.
+pub fn unresolved_task(case: &CaseId, trigger: Trigger, selector: &Selector) -> TaskId {
+    let target = Target::Unresolved { selector: selector.clone() };
+    TaskId::of(case, &target.key(), of_unresolved(trigger).as_str())
+}
+
+/// A rotation exposes nothing: what it did not find is no exposure.
+fn of_unresolved(trigger: Trigger) -> Desired {
+    match trigger {
+        Trigger::Rotation => Desired::Rotated,
+        Trigger::CompromiseNotice | Trigger::ContractEnd => Desired::Revoked,
+    }
 }
 
 impl Planned {
@@ -262,7 +276,7 @@ impl Planner<'_> {
     ) -> Task {
         self.protected.spare(&mut assumable);
         let zone = self.zones.get(&binding.zone);
-        let desired = Desired::asked_by(case.trigger);
+        let desired = of_unresolved(case.trigger);
         Task {
             id: TaskId::of(&case.id, &target.key(), desired.as_str()),
             case: case.id.clone(),
