@@ -122,7 +122,7 @@ mod tests {
     fn a_grace_is_whole_seconds() {
         assert_eq!(grace("2h 30m"), Ok(TimeDelta::minutes(150)));
         assert_eq!(grace("0s"), Ok(TimeDelta::zero()));
-        for wrong in ["", "2", "1.5h", "500ms", "1000d", "-1h"] {
+        for wrong in ["", "2", "1.5s", "500ms", "1000d", "-1h"] {
             assert!(grace(wrong).is_err(), "{wrong}");
         }
     }

@@ -8,6 +8,7 @@ use severance_lifecycle::task::Mode;
 use severance_lifecycle::trust::Partner;
 use severance_lifecycle::zone::{ZoneSettings, Zones};
 
+use super::rotation::RotationSection;
 use super::{Problem, Span};
 
 const DEFAULT: &str = "default";
@@ -27,6 +28,7 @@ pub(crate) struct ZoneSection {
     pub(crate) partner: PartnerSection,
     pub(crate) quarantine: Option<Span>,
     pub(crate) objectives: ObjectivesSection,
+    pub(crate) rotation: RotationSection,
     pub(crate) proof: ProofSection,
     pub(crate) spread: Option<Span>,
     pub(crate) cutoff_margin: Option<Span>,
@@ -57,6 +59,7 @@ pub(crate) struct PartnerSection {
 pub(crate) struct ObjectivesSection {
     pub(crate) compromise_notice: Option<Span>,
     pub(crate) contract_end: Option<Span>,
+    pub(crate) rotation: Option<Span>,
 }
 
 /// `[zones.NAME.proof]`
@@ -134,13 +137,16 @@ impl ZoneSection {
             shared_roles: self.roles.shared.or(base.shared_roles),
             service_roles: self.roles.service.or(base.service_roles),
             take_intruders: self.take_intruders.unwrap_or(base.take_intruders),
-            // What rotations go by cannot be set until an event asks for one.
-            ..base.clone()
+            rotation_objective: span(self.objectives.rotation, base.rotation_objective),
+            grace: span(self.rotation.grace, base.grace),
+            compromised_secrets: self.rotation.compromised.or(base.compromised_secrets),
+            recovery_days: self.rotation.recovery_days.unwrap_or(base.recovery_days),
+            max_age: self.rotation.max_age_over(&base.max_age),
         }
     }
 
     fn problems(&self, section: &str) -> Vec<Problem> {
-        let mut problems = Vec::new();
+        let mut problems = self.rotation.problems(&format!("{section}.rotation"));
         let mut check = |key: &str, holds: bool, why: &str| {
             if !holds {
                 problems.push(Problem::new(format!("{section}.{key}"), why));
