@@ -84,8 +84,7 @@ pub(crate) async fn run(global: &Global, command: &PublishCommand, format: Forma
         PublishCommand::ContractEnd(args) => contract_end(args, SystemClock)?,
         PublishCommand::Compromise(args) => compromise(args, SystemClock)?,
         PublishCommand::Rotation(args) => {
-            let wait = args.wait.wait.then_some(args.wait.wait_for);
-            rotation(&args.rotation, wait)?
+            rotation(&args.rotation, args.wait.wait, args.wait.wait_for)?
         }
     };
     published(global, publication, format).await
@@ -93,7 +92,7 @@ pub(crate) async fn run(global: &Global, command: &PublishCommand, format: Forma
 
 /// Publishes a rotation and follows its case to the end.
 pub(crate) async fn rotate(global: &Global, args: &RotateArgs, format: Format) -> Outcome {
-    published(global, rotation(&args.rotation, Some(args.wait_for))?, format).await
+    published(global, rotation(&args.rotation, true, args.wait_for)?, format).await
 }
 
 async fn published(global: &Global, publication: Publication<'_>, format: Format) -> Outcome {
@@ -217,8 +216,12 @@ fn compromise(args: &CompromiseArgs, clock: SystemClock) -> Outcome<Publication<
     })
 }
 
-/// `wait`: whether its case is followed, and how long at most.
-fn rotation(args: &RotationArgs, wait: Option<Option<Duration>>) -> Outcome<Publication<'_>> {
+/// `patience`: how long its case is followed at most, where it is.
+fn rotation(
+    args: &RotationArgs,
+    followed: bool,
+    patience: Option<Duration>,
+) -> Outcome<Publication<'_>> {
     let rotation = RotationRequest {
         credentials: selectors(&args.names),
         cause: args.cause.into(),
@@ -230,7 +233,7 @@ fn rotation(args: &RotationArgs, wait: Option<Option<Duration>>) -> Outcome<Publ
         inbound: Inbound::Rotation,
         event_type: ROTATION_TYPE,
         key: None,
-        wait: wait.map(|patience| Wait::for_rotation(&rotation, patience)),
+        wait: followed.then(|| Wait::for_rotation(&rotation, patience)),
         data: serde_json::to_value(rotation).doing("the event cannot be written")?,
         args: &args.event,
     })

@@ -1,11 +1,10 @@
-//! `[zones.NAME.rotation]`: how secrets of a zone are rotated, and how old they may become.
+//! `[zones.NAME.rotation]`: how old the secrets of a zone may become before they are rotated.
 
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Deserializer};
-use severance_lifecycle::rotation::RevokeOrder;
 use severance_lifecycle::rotation_schedule::{Limit, MaxAge, STRATEGIES};
 
 use super::{Problem, Span};
@@ -14,18 +13,15 @@ use super::{Problem, Span};
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RotationSection {
-    /// How long an old credential keeps working once its secret hands out a new one.
-    pub(crate) grace: Option<Span>,
-    /// What goes first when a secret is compromised.
-    pub(crate) compromised: Option<RevokeOrder>,
-    /// How long a deleted secret can be restored.
-    pub(crate) recovery_days: Option<u8>,
     /// How old a secret may become.
-    max_age: Option<Age>,
+    #[serde(rename = "max_age")]
+    default: Option<Age>,
     /// The same, by tier.
-    max_age_by_tier: BTreeMap<String, Age>,
+    #[serde(rename = "max_age_by_tier")]
+    by_tier: BTreeMap<String, Age>,
     /// The same, by strategy.
-    max_age_by_strategy: BTreeMap<String, Age>,
+    #[serde(rename = "max_age_by_strategy")]
+    by_strategy: BTreeMap<String, Age>,
 }
 
 /// An age: a duration, or `never`.
@@ -52,9 +48,9 @@ impl RotationSection {
             all
         };
         MaxAge {
-            default: self.max_age.map_or(base.default, |age| age.0),
-            by_tier: over(&base.by_tier, &self.max_age_by_tier),
-            by_strategy: over(&base.by_strategy, &self.max_age_by_strategy),
+            default: self.default.map_or(base.default, |age| age.0),
+            by_tier: over(&base.by_tier, &self.by_tier),
+            by_strategy: over(&base.by_strategy, &self.by_strategy),
         }
     }
 
@@ -65,14 +61,9 @@ impl RotationSection {
                 problems.push(Problem::new(format!("{section}.{key}"), why));
             }
         };
-        // AWS: Secrets Manager API, DeleteSecret.
-        let restorable = self.recovery_days.is_none_or(|days| (7..=30).contains(&days));
-        check("recovery_days", restorable, "must be 7 to 30");
-        let own = [(String::from("max_age"), self.max_age)];
-        let tables = [
-            ("max_age_by_tier", &self.max_age_by_tier),
-            ("max_age_by_strategy", &self.max_age_by_strategy),
-        ];
+        let own = [(String::from("max_age"), self.default)];
+        let tables =
+            [("max_age_by_tier", &self.by_tier), ("max_age_by_strategy", &self.by_strategy)];
         let named = tables.iter().flat_map(|(table, ages)| {
             ages.iter().map(move |(name, age)| (format!("{table}.{name}"), Some(*age)))
         });
@@ -81,7 +72,7 @@ impl RotationSection {
             let lasts = age.is_none_or(|Age(limit)| limit >= Limit::Age(TimeDelta::days(1)));
             check(&key, lasts, "must be at least a day");
         }
-        for name in self.max_age_by_strategy.keys() {
+        for name in self.by_strategy.keys() {
             let known = STRATEGIES.contains(&name.as_str());
             let why = format!("not a strategy: {}", STRATEGIES.join(", "));
             check(&format!("max_age_by_strategy.{name}"), known, &why);
@@ -101,11 +92,9 @@ mod tests {
     }
 
     #[test]
-    fn rotation_is_set_by_zone_and_inherited_key_by_key() {
+    fn ages_are_set_by_zone_and_inherited_key_by_key() {
         let config = parse(
-            "[zones.default]\nobjectives.rotation = \"8h\"\n\
-             [zones.default.rotation]\ngrace = \"4h\"\nmax_age = \"90d\"\nrecovery_days = 7\n\
-             compromised = \"revoke-first\"\n\
+            "[zones.default.rotation]\nmax_age = \"90d\"\n\
              max_age_by_tier = { critical = \"30d\", low = \"never\" }\n\
              [zones.acme.rotation]\nmax_age = \"never\"\nmax_age_by_tier.critical = \"7d\"\n\
              max_age_by_strategy = { webhook = \"180d\" }\n",
@@ -119,18 +108,12 @@ mod tests {
         assert_eq!(acme.max_age.of(None, "webhook"), days(180));
         assert_eq!(acme.max_age.of(Some("critical"), "webhook"), days(7));
         assert_eq!(acme.max_age.of(Some("low"), "database"), Limit::Never);
-        assert_eq!((acme.grace, acme.recovery_days), (TimeDelta::hours(4), 7));
-        assert_eq!(acme.rotation_objective, TimeDelta::hours(8));
-        assert_eq!(acme.compromised_secrets, Some(RevokeOrder::RevokeFirst));
         assert!(parse("").unwrap().zones().get(&"any".into()).max_age.is_never());
     }
 
     #[test]
-    fn a_wrong_setting_of_rotation_is_named_with_its_line() {
+    fn a_wrong_age_is_named_with_its_line() {
         for (key, line, value) in [
-            ("grace", "grace", "\"soon\""),
-            ("compromised", "compromised", "\"later\""),
-            ("recovery_days", "recovery_days", "31"),
             ("max_age", "max_age", "\"12h\""),
             ("max_age", "max_age", "\"always\""),
             ("max_age_by_tier.critical", "max_age_by_tier.critical", "\"1h\""),

@@ -59,7 +59,6 @@ pub(crate) struct PartnerSection {
 pub(crate) struct ObjectivesSection {
     pub(crate) compromise_notice: Option<Span>,
     pub(crate) contract_end: Option<Span>,
-    pub(crate) rotation: Option<Span>,
 }
 
 /// `[zones.NAME.proof]`
@@ -137,11 +136,9 @@ impl ZoneSection {
             shared_roles: self.roles.shared.or(base.shared_roles),
             service_roles: self.roles.service.or(base.service_roles),
             take_intruders: self.take_intruders.unwrap_or(base.take_intruders),
-            rotation_objective: span(self.objectives.rotation, base.rotation_objective),
-            grace: span(self.rotation.grace, base.grace),
-            compromised_secrets: self.rotation.compromised.or(base.compromised_secrets),
-            recovery_days: self.rotation.recovery_days.unwrap_or(base.recovery_days),
             max_age: self.rotation.max_age_over(&base.max_age),
+            // What else rotations go by cannot be set yet.
+            ..base.clone()
         }
     }
 
