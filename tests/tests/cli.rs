@@ -53,7 +53,7 @@ fn schemas_are_listed_and_printed_and_an_unknown_one_is_refused() {
     let here = Path::new(".");
     let listed = run(&["schema"], &[], here);
     let names = String::from_utf8(listed.stdout).unwrap();
-    assert_eq!(names.lines().count(), 2, "{names}");
+    assert_eq!(names.lines().count(), 3, "{names}");
     for name in names.lines() {
         let schema = run(&["schema", name], &[], here);
         let schema: Value = serde_json::from_slice(&schema.stdout).unwrap();
@@ -233,4 +233,66 @@ async fn a_wait_ends_badly_where_the_case_is_blocked_and_blocked_tasks_can_be_re
     assert!(stdout(&retried).contains("1 tasks run again now"), "{}", stderr(&retried));
     let refused = against(&world, &["tasks", "--state", "x"]).await;
     assert_eq!(refused.status.code(), Some(2), "not a state");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_from_flags_is_followed_and_says_what_it_waits_for() {
+    let world = World::new().await;
+    let worker = world.worker(&world.settings()).await;
+    world.inventory_done(&worker).await;
+    let secret = ["--secret", "acme/not/there", "--event-id", "r-1", "--ticket", "CHG-1"];
+    let rotate = ["rotate", "--cause", "owner-change", "--grace", "90m"];
+    let blocked = against(&world, &[&rotate[..], &secret[..]].concat()).await;
+    let said = stderr(&blocked);
+    assert_eq!(blocked.status.code(), Some(3), "{said}");
+    assert!(said.contains("waiting for new credentials to be handed out"), "{said}");
+    assert!(said.contains("the grace of 1h 30m to end"), "{said}");
+    assert!(said.contains("is blocked") && said.contains("acme/not/there"), "{said}");
+    let listed = against(&world, &["cases", "--event-id", "r-1", "--json"]).await;
+    let cases: Vec<Value> = serde_json::from_slice(&listed.stdout).unwrap();
+    let case = &cases[0]["case"];
+    assert_eq!((&case["trigger"], &case["cause"]), (&"rotation".into(), &"owner-change".into()));
+    assert_eq!((&case["ticket"], &case["state"]["state"]), (&"CHG-1".into(), &"open".into()));
+    let other = ["publish", "rotation", "--cause", "scheduled", "--wait"];
+    let conflict = against(&world, &[&other[..], &secret[..]].concat()).await;
+    assert_eq!(conflict.status.code(), Some(3));
+    assert!(stderr(&conflict).contains("was not acted on"), "{}", stderr(&conflict));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_for_later_stays_accepted_and_a_wait_for_it_can_be_bounded() {
+    let world = World::new().await;
+    let worker = world.worker(&world.settings()).await;
+    world.inventory_done(&worker).await;
+    let publish = ["publish", "rotation", "--zone", "acme", "--not-before", "2199-01-01T00:00:00Z"];
+    let wait = ["--event-id", "r-1", "--wait", "--wait-for", "1s"];
+    let late = against(&world, &[&publish[..], &wait[..]].concat()).await;
+    let said = stderr(&late);
+    assert_eq!(late.status.code(), Some(3), "{said}");
+    assert!(said.contains("waiting for 2199-01-01T00:00:00Z to come"), "{said}");
+    assert!(said.contains("the zone's grace") && said.contains("not closed after 1s"), "{said}");
+    let listed = against(&world, &["cases", "--state", "accepted", "--json"]).await;
+    let cases: Vec<Value> = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(cases[0]["case"]["start_at"], "2199-01-01T00:00:00Z");
+    assert_eq!(cases[0]["case"]["noticed_at"], "2199-01-01T00:00:00Z");
+}
+
+#[test]
+fn wrong_flags_of_a_rotation_are_refused_by_their_names() {
+    let secret = ["--secret", "a"];
+    for (flags, named) in [
+        (&["--grace", "soon"][..], "--grace"),
+        (&["--grace", "500ms"], "--grace"),
+        (&["--not-before", "tomorrow"], "--not-before"),
+        (&["--cause", "boredom"], "--cause"),
+    ] {
+        for command in [&["rotate"][..], &["publish", "rotation"]] {
+            let output = run(&[command, &secret, flags].concat(), &[], Path::new("."));
+            assert_eq!(output.status.code(), Some(2), "{named}");
+            assert!(stderr(&output).contains(named), "{}", stderr(&output));
+        }
+    }
+    let nothing = run(&["rotate"], &[], Path::new("."));
+    assert_eq!(nothing.status.code(), Some(2));
+    assert!(stderr(&nothing).contains("--secret"), "{}", stderr(&nothing));
 }

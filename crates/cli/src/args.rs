@@ -1,5 +1,7 @@
 //! The command line.
 
+mod rotation;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -7,8 +9,10 @@ use chrono::{DateTime, Utc};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Revokes the credentials that contract ends and compromise notices name, proves that they are dead,
-/// and says how long it took.
+pub(crate) use rotation::{PublishRotationArgs, RotateArgs, RotationArgs};
+
+/// Revokes the credentials that contract ends and compromise notices name, rotates those that
+/// rotations name, proves that the old ones are dead, and says how long it took.
 #[derive(Debug, Parser)]
 #[command(name = "severance", version, propagate_version = true, after_help = EXAMPLES)]
 pub(crate) struct Cli {
@@ -73,6 +77,9 @@ pub(crate) enum Command {
     /// Publish an event
     #[command(subcommand)]
     Publish(PublishCommand),
+    /// Publish a rotation and follow it until the old credentials are proven dead
+    #[command(after_help = rotation::ROTATE_EXAMPLES)]
+    Rotate(RotateArgs),
     /// List cases, or release one that is held
     #[command(after_help = CASES_EXAMPLES, args_conflicts_with_subcommands = true)]
     Cases(CasesArgs),
@@ -199,6 +206,9 @@ pub(crate) enum PublishCommand {
     /// Credentials are known or believed to be in the wrong hands
     #[command(after_help = COMPROMISE_EXAMPLES)]
     Compromise(CompromiseArgs),
+    /// Credentials are to be replaced, and the old ones to end
+    #[command(after_help = rotation::PUBLISH_EXAMPLES)]
+    Rotation(PublishRotationArgs),
 }
 
 const CONTRACT_END_EXAMPLES: &str = "\
@@ -226,18 +236,24 @@ pub(crate) struct EventArgs {
     /// The ticket that this belongs to
     #[arg(long)]
     pub(crate) ticket: Option<String>,
-    /// Why, in words, for the record
-    #[arg(long)]
-    pub(crate) reason: String,
     /// Kafka brokers, where no configuration says
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) brokers: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
     /// Follow the case until it closes; exits with 3 if it ends blocked or held
     #[arg(long)]
     pub(crate) wait: bool,
-    /// Give up waiting after this long
-    #[arg(long, default_value = "10m", value_parser = humantime::parse_duration, requires = "wait")]
-    pub(crate) wait_for: std::time::Duration,
+    /// Give up waiting after this long [default: 10m; a rotation is waited for until it ends]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = humantime::parse_duration,
+        requires = "wait"
+    )]
+    pub(crate) wait_for: Option<std::time::Duration>,
 }
 
 #[derive(Debug, Args)]
@@ -257,8 +273,13 @@ pub(crate) struct ContractEndArgs {
     /// A number per contract: the highest wins, whatever the order of arrival
     #[arg(long)]
     pub(crate) revision: u64,
+    /// Why, in words, for the record
+    #[arg(long)]
+    pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) event: EventArgs,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -287,8 +308,13 @@ pub(crate) struct CompromiseArgs {
     /// Where to read more
     #[arg(long, value_name = "URL")]
     pub(crate) evidence_url: Option<String>,
+    /// What happened, in words, for the record
+    #[arg(long)]
+    pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) event: EventArgs,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -312,6 +338,9 @@ pub(crate) struct SelectorArgs {
     /// An IAM role by name or ARN
     #[arg(long)]
     pub(crate) role: Vec<String>,
+    /// A secret by name or ARN
+    #[arg(long, value_name = "NAME|ARN")]
+    pub(crate) secret: Vec<String>,
     /// Everything bound to a contract
     #[arg(long, value_name = "CONTRACT")]
     pub(crate) contract: Vec<String>,
@@ -324,6 +353,9 @@ pub(crate) struct SelectorArgs {
     /// Only in this account
     #[arg(long, value_name = "ID")]
     pub(crate) account: Option<String>,
+    /// Only in this region
+    #[arg(long)]
+    pub(crate) region: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -74,6 +74,7 @@ async fn run(cli: &Cli) -> Outcome {
         Command::Schema { name } => commands::schema::run(name.as_deref(), global.json),
         Command::Check => Box::pin(commands::check::run(global, format)).await,
         Command::Publish(command) => commands::publish::run(global, command, format).await,
+        Command::Rotate(args) => commands::publish::rotate(global, args, format).await,
         Command::Cases(args) => commands::cases::cases(&Client::new(global)?, args, format).await,
         Command::Case { id } => commands::cases::case(&Client::new(global)?, id, format).await,
         Command::Tasks(args) => commands::tasks::run(&Client::new(global)?, args, format).await,

@@ -11,12 +11,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use severance_lifecycle::case::{Case, CaseState};
-use severance_lifecycle::credential::Target;
 use severance_lifecycle::event::{ContractChange, ContractEnd, Payload, Selector, SelectorTarget};
 use severance_lifecycle::failure::{Failure, FailureClass};
 use severance_lifecycle::ids::TaskId;
 use severance_lifecycle::journal::Happening;
-use severance_lifecycle::plan::{Identity, MatchedIdentity, Planner, Portions, SelectorMatch};
+use severance_lifecycle::plan::{
+    Identity, MatchedIdentity, Planner, Portions, SelectorMatch, unresolved_task,
+};
 use severance_lifecycle::policy::Desired;
 use severance_lifecycle::task::{BlockReason, Lane, TaskState};
 
@@ -106,6 +107,7 @@ async fn drawn_up(
     let selectors = match (&claimed.unresolved, &claimed.event.payload) {
         (Some(unresolved), _) => unresolved.clone(),
         (None, Payload::CompromiseNotice(notice)) => notice.credentials.clone(),
+        (None, Payload::Rotation(rotation)) => rotation.credentials.clone(),
         (None, Payload::ContractEnd(end)) => match end.change {
             ContractChange::Reinstated => {
                 return Ok(Drawn::whole(undoing::plan(shared, claimed)));
@@ -171,8 +173,7 @@ async fn in_portions(
 /// Lookups that failed in passing, by the task that stands for them.
 fn failures(case: &Case, resolved: &[Resolved]) -> BTreeMap<TaskId, Failure> {
     let failures = resolved.iter().filter_map(|it| {
-        let target = Target::Unresolved { selector: it.matched.selector.clone() };
-        let id = TaskId::of(&case.id, &target.key(), Desired::Revoked.as_str());
+        let id = unresolved_task(&case.id, case.trigger, &it.matched.selector);
         Some((id, it.failure.clone()?))
     });
     failures.collect()

@@ -39,7 +39,7 @@ const CONSUMER: &[(&str, &str)] = &[
 const fn fetch_wait(inbound: Inbound) -> &'static str {
     match inbound {
         Inbound::CompromiseNotice => "20",
-        Inbound::ContractEnd => "250",
+        Inbound::ContractEnd | Inbound::Rotation => "250",
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use severance_engine::ports::Topic;
-use severance_lifecycle::event::{COMPROMISE_NOTICE_TYPE, CONTRACT_END_TYPE};
+use severance_lifecycle::event::{COMPROMISE_NOTICE_TYPE, CONTRACT_END_TYPE, ROTATION_TYPE};
 
 use crate::SetupError;
 use crate::oauth::TokenSource;
@@ -55,17 +55,20 @@ pub enum Inbound {
     CompromiseNotice,
     /// Contract ends.
     ContractEnd,
+    /// Rotations.
+    Rotation,
 }
 
 impl Inbound {
     /// All of them, urgent first.
-    pub const ALL: [Self; 2] = [Self::CompromiseNotice, Self::ContractEnd];
+    pub const ALL: [Self; 3] = [Self::CompromiseNotice, Self::ContractEnd, Self::Rotation];
 
     /// Its name, as in the group and in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CompromiseNotice => "compromise-notice",
             Self::ContractEnd => "contract-end",
+            Self::Rotation => "rotation",
         }
     }
 
@@ -74,6 +77,7 @@ impl Inbound {
         match self {
             Self::CompromiseNotice => &[COMPROMISE_NOTICE_TYPE],
             Self::ContractEnd => &[CONTRACT_END_TYPE],
+            Self::Rotation => &[ROTATION_TYPE],
         }
     }
 }
@@ -86,6 +90,8 @@ pub struct TopicNames {
     pub contract_end: String,
     /// Inbound: compromise notices.
     pub compromise_notice: String,
+    /// Inbound: rotations.
+    pub rotation: String,
     /// Outbound: outcomes.
     pub outcome: String,
     /// Outbound: escalations.
@@ -99,6 +105,7 @@ impl Default for TopicNames {
         Self {
             contract_end: "credential.contract-end".into(),
             compromise_notice: "credential.compromise-notice".into(),
+            rotation: "credential.rotation".into(),
             outcome: "credential.outcome".into(),
             escalation: "credential.escalation".into(),
             dead_letter: "credential.dead-letter".into(),
@@ -112,6 +119,7 @@ impl TopicNames {
         match inbound {
             Inbound::CompromiseNotice => &self.compromise_notice,
             Inbound::ContractEnd => &self.contract_end,
+            Inbound::Rotation => &self.rotation,
         }
     }
 
@@ -125,10 +133,11 @@ impl TopicNames {
     }
 
     /// Every name with its setting, inbound ones first.
-    pub fn all(&self) -> [(&'static str, &str); 5] {
+    pub fn all(&self) -> [(&'static str, &str); 6] {
         [
             ("compromise_notice", &self.compromise_notice),
             ("contract_end", &self.contract_end),
+            ("rotation", &self.rotation),
             ("outcome", &self.outcome),
             ("escalation", &self.escalation),
             ("dead_letter", &self.dead_letter),
@@ -173,8 +182,8 @@ pub struct IntakeConfig {
     /// The most bytes of records that wait for the ledger, per topic. A batch ends before it would be
     /// larger (but has one record at least).
     pub buffer_bytes: usize,
-    /// How long a batch of contract ends waits, at most, while compromise notices are on their way to
-    /// the ledger.
+    /// How long a batch waits, at most, while more urgent ones are on their way to the ledger: contract
+    /// ends for compromise notices, rotations for both.
     pub yield_seconds: u32,
     /// How often lag is measured.
     pub health_seconds: u32,

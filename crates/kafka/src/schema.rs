@@ -4,7 +4,8 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 use severance_lifecycle::event::{
-    COMPROMISE_NOTICE_TYPE, CONTRACT_END_TYPE, CompromiseNotice, ContractEnd,
+    COMPROMISE_NOTICE_TYPE, CONTRACT_END_TYPE, CompromiseNotice, ContractEnd, ROTATION_TYPE,
+    RotationRequest,
 };
 
 /// The schemas by CloudEvents type. Each describes the whole event in structured mode; in binary mode
@@ -13,6 +14,7 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
     vec![
         (COMPROMISE_NOTICE_TYPE, event::<CompromiseNotice>(COMPROMISE_NOTICE_TYPE)),
         (CONTRACT_END_TYPE, event::<ContractEnd>(CONTRACT_END_TYPE)),
+        (ROTATION_TYPE, event::<RotationRequest>(ROTATION_TYPE)),
     ]
 }
 

@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use severance_engine::ports::Headers;
 use severance_kafka::{ContentMode, Outgoing, decode, encode};
-use severance_lifecycle::event::{COMPROMISE_NOTICE_TYPE, CONTRACT_END_TYPE, Event, Malformed};
+use severance_lifecycle::event::{
+    COMPROMISE_NOTICE_TYPE, CONTRACT_END_TYPE, Event, Malformed, ROTATION_TYPE,
+};
 
 const BOTH: &[&str] = &[CONTRACT_END_TYPE, COMPROMISE_NOTICE_TYPE];
 const STRUCTURED: &str = "application/cloudevents+json";
@@ -45,6 +47,37 @@ fn both_modes_say_the_same() {
         read(&value, &headers).unwrap()
     });
     assert_eq!(binary, structured, "digests included");
+}
+
+#[test]
+fn a_rotation_says_the_same_in_both_modes_and_its_bad_fields_are_named_in_both() {
+    let event = |field: &str, value: Value| {
+        let mut data = json!({"credentials": [{"secret": "acme/api"}], "cause": "owner-change",
+            "grace": "PT2H", "not_before": "2026-02-01T00:00:00Z", "ticket": "CHG-1"});
+        data[field] = value;
+        let (source, id) = ("/owners".into(), "1".into());
+        Outgoing { event_type: ROTATION_TYPE.into(), source, id, time: None, data }
+    };
+    let decoded = |event: &Outgoing, mode| {
+        let (value, headers) = encode(event, mode);
+        decode(None, Some(&value), &headers, &[ROTATION_TYPE])
+    };
+    let both = [ContentMode::Binary, ContentMode::Structured];
+    let good = event("extra", json!(1));
+    let [binary, structured] = both.map(|mode| decoded(&good, mode).unwrap());
+    assert_eq!(binary, structured, "digests included");
+    for (field, value) in [
+        ("credentials", json!([])),
+        ("cause", json!("boredom")),
+        ("grace", json!("2h")),
+        ("not_before", json!("tomorrow")),
+        ("ticket", json!(7)),
+    ] {
+        for mode in both {
+            let refused = decoded(&event(field, value.clone()), mode).unwrap_err();
+            assert_eq!(refused.field, format!("data.{field}"), "{mode:?}");
+        }
+    }
 }
 
 #[test]

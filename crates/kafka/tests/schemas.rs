@@ -10,7 +10,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use severance_engine::ports::Headers;
 use severance_kafka::{decode, schemas};
-use severance_lifecycle::event::{COMPROMISE_NOTICE_TYPE, CONTRACT_END_TYPE};
+use severance_lifecycle::event::{COMPROMISE_NOTICE_TYPE, CONTRACT_END_TYPE, Cause, ROTATION_TYPE};
 
 #[test]
 fn the_files_are_those_of_the_code() {
@@ -49,6 +49,10 @@ fn notice() -> Value {
         "discovered_at": "2026-01-01T00:00:00Z", "severity": "high", "reporter": "soc",
         "reason": "found"}),
     )
+}
+
+fn rotation() -> Value {
+    event(ROTATION_TYPE, &json!({"credentials": [{"secret": "a"}], "cause": "requested"}))
 }
 
 fn end() -> Value {
@@ -173,11 +177,70 @@ fn the_schema_of_a_contract_end_accepts_what_the_reader_accepts() {
 }
 
 #[test]
+fn the_schema_of_a_rotation_accepts_what_the_reader_accepts() {
+    let text = |text: &str| Some(json!(text));
+    let grace = |value: &str| ("/data/grace", text(value));
+    let mut good: Vec<Change> = vec![
+        ("/data/extra", Some(json!({"kept": true}))),
+        ("/data/grace", Some(Value::Null)),
+        ("/data/not_before", Some(Value::Null)),
+        ("/data/not_before", text("2199-12-31T23:59:59.5+01:00")),
+        ("/data/ticket", text("CHG-1")),
+        ("/data/ticket", Some(Value::Null)),
+        ("/data/credentials/0", Some(json!({"contract": "c-17", "region": "eu-west-1"}))),
+    ];
+    good.extend(Cause::ALL.map(|cause| ("/data/cause", text(cause.as_str()))));
+    good.extend(["PT0S", "PT2H", "P1DT12H", "P2W", "P999DT9999H999999M99999999S"].map(grace));
+    let mut bad: Vec<Change> = vec![
+        ("/type", text(CONTRACT_END_TYPE)),
+        ("/data/credentials", None),
+        ("/data/credentials", Some(json!([]))),
+        ("/data/credentials/0", Some(json!({"secret": ""}))),
+        ("/data/credentials/0", Some(json!({"secret": "a", "zone": "b"}))),
+        ("/data/cause", None),
+        ("/data/cause", Some(Value::Null)),
+        ("/data/cause", text("boredom")),
+        ("/data/cause", text("Requested")),
+        ("/data/grace", Some(json!(7_200))),
+        ("/data/not_before", text("tomorrow")),
+        ("/data/not_before", text("2026-1-1T0:0:0Z")),
+        ("/data/not_before", Some(json!(1_700_000_000))),
+        ("/data/ticket", Some(json!(1))),
+    ];
+    let refused = [
+        "",
+        "P",
+        "PT",
+        "P1DT",
+        "2h",
+        "P1Y",
+        "P1M",
+        "PT1.5H",
+        "-PT1H",
+        "P1W2D",
+        "PT1M1H",
+        "P1000D",
+        "PT10000H",
+        "P1H",
+        "PT1D",
+        "pt2h",
+        " PT2H",
+        "PT2H ",
+        "PT2H\n",
+        "P\u{661}D",
+    ];
+    bad.extend(refused.map(grace));
+    agree(ROTATION_TYPE, &rotation(), &good, &bad);
+}
+
+#[test]
 fn both_agree_on_the_number_of_selectors() {
-    for (count, expected) in [(10_000, true), (10_001, false)] {
-        let many = vec![json!({"user": "a"}); count];
-        let event = changed(&notice(), &("/data/credentials", Some(Value::from(many))));
-        let (read, valid) = judge(COMPROMISE_NOTICE_TYPE, &event);
-        assert_eq!((read.is_ok(), valid), (expected, expected), "{count}");
+    for (event_type, base) in [(COMPROMISE_NOTICE_TYPE, notice()), (ROTATION_TYPE, rotation())] {
+        for (count, expected) in [(10_000, true), (10_001, false)] {
+            let many = vec![json!({"user": "a"}); count];
+            let event = changed(&base, &("/data/credentials", Some(Value::from(many))));
+            let (read, valid) = judge(event_type, &event);
+            assert_eq!((read.is_ok(), valid), (expected, expected), "{event_type} {count}");
+        }
     }
 }

@@ -4,9 +4,9 @@
 
 mod common;
 
-use common::{Rig, arrival, at, end, malformed, notice};
+use common::{Rig, arrival, at, end, malformed, notice, rotation};
 use severance_engine::ports::{Acceptance, Inbox, Ledger, Queries, Topic};
-use severance_lifecycle::event::{ContractChange, Payload};
+use severance_lifecycle::event::{Cause, ContractChange, Payload, Trigger};
 use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::CaseId;
 use severance_lifecycle::journal::Happening;
@@ -45,6 +45,11 @@ async fn a_large_batch_of_all_sorts_is_answered_record_by_record() {
     expected.insert(300, Acceptance::DeadLettered);
     expected.push(Acceptance::Conflict { case: case(7) });
     assert_eq!(answers, expected);
+    // A rotation among them: the same answers, all at once.
+    batch.push(arrival(&rotation("r", None), 9_003, 2));
+    let again = rig.accept(batch.clone()).await;
+    assert!(matches!(again.last(), Some(Acceptance::Accepted { .. })));
+    batch.pop();
     // A contract's end among them: the same answers, one by one.
     batch.push(arrival(&end("e", ContractChange::Ended, 1), 9_002, 2));
     let again = rig.accept(batch).await;
@@ -52,7 +57,7 @@ async fn a_large_batch_of_all_sorts_is_answered_record_by_record() {
     assert_eq!(duplicates, 600);
     assert!(matches!(again.last(), Some(Acceptance::Accepted { .. })));
     let counts = rig.ledger.counts().await.unwrap();
-    assert_eq!((counts.accepted, counts.duplicates, counts.cases_open), (601, 601, 601));
+    assert_eq!((counts.accepted, counts.duplicates, counts.cases_open), (602, 1_201, 602));
     assert_eq!((counts.conflicts, counts.dead_lettered), (1, 1));
     let journal = rig.ledger.case(&case(599)).await.unwrap().journal;
     assert!(matches!(journal[0].entry.what, Happening::Accepted), "{journal:?}");
@@ -182,4 +187,64 @@ async fn compromise_is_planned_before_contract_ends_that_are_due_longer() {
     let first = rig.open_case(notice("n1"), 5).await;
     let order: Vec<_> = rig.claim_cases(10).await.into_iter().map(|c| c.case.id).collect();
     assert_eq!(order, [first, second, ended]);
+}
+
+#[tokio::test]
+async fn a_rotation_is_kept_whole_and_what_is_odd_about_it_is_shown() {
+    let rig = Rig::new().await;
+    let event = rotation("r", None);
+    let case = rig.open_case(event.clone(), 0).await;
+    let detail = rig.ledger.case(&case).await.unwrap();
+    assert_eq!(detail.findings, [Finding::ShortGrace { seconds: 300 }]);
+    assert!(rig.ledger.outbox(at(1), 10).await.unwrap().is_empty(), "shown, not escalated");
+    let claimed = rig.claim_cases(0).await.remove(0);
+    assert_eq!((claimed.event, claimed.case.trigger), (event, Trigger::Rotation));
+    assert_eq!(claimed.case.cause, Some(Cause::OwnerChange));
+    assert_eq!(claimed.case.grace, Some(chrono::TimeDelta::minutes(5)));
+    assert_eq!(claimed.case.ticket.as_deref(), Some("CHG-1"));
+}
+
+#[tokio::test]
+async fn a_rotation_again_is_a_duplicate_and_with_other_content_a_conflict() {
+    let rig = Rig::new().await;
+    let event = rotation("r", None);
+    let case = CaseId::of(&event.key);
+    let mut other = event.clone();
+    other.digest = "other".into();
+    let batch = vec![arrival(&event, 1, 0), arrival(&event, 2, 0), arrival(&other, 3, 0)];
+    let answers = rig.accept(batch).await;
+    assert_eq!(
+        answers,
+        [
+            Acceptance::Accepted { case: case.clone() },
+            Acceptance::Duplicate { case: case.clone() },
+            Acceptance::Conflict { case: case.clone() },
+        ]
+    );
+    let found = rig.ledger.case(&case).await.unwrap().findings;
+    let conflict = Finding::ContentConflict { case, digest: "other".into() };
+    assert!(found.contains(&conflict), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_rotation_that_may_not_begin_yet_waits_for_its_time_across_a_restart() {
+    let rig = Rig::new().await;
+    rig.open_case(rotation("r", Some(1_000)), 0).await;
+    assert!(rig.claim_cases(999).await.is_empty());
+    let rig = rig.crash().await;
+    let agenda = rig.ledger.agenda(at(0)).await.unwrap();
+    assert_eq!((agenda.next_at, agenda.due), (Some(at(1_000)), 0));
+    let claimed = rig.claim_cases(1_000).await;
+    assert_eq!(claimed.len(), 1);
+    assert_eq!(claimed[0].case.noticed_at, at(1_000), "its clock starts when it may begin");
+}
+
+#[tokio::test]
+async fn rotations_are_planned_after_everything_else() {
+    let rig = Rig::new().await;
+    let rotation = rig.open_case(rotation("r", None), 0).await;
+    let ended = rig.open_case(end("e", ContractChange::Ended, 1), 5).await;
+    let noticed = rig.open_case(notice("n"), 6).await;
+    let order: Vec<_> = rig.claim_cases(10).await.into_iter().map(|c| c.case.id).collect();
+    assert_eq!(order, [noticed, ended, rotation]);
 }

@@ -1,11 +1,12 @@
 //! Cases: what one accepted event opened.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Event, Payload, Severity, Trigger};
+use crate::event::{Cause, Event, Payload, Severity, Trigger};
 use crate::finding::Finding;
 use crate::ids::{CaseId, ContractName, EventKey, ZoneName};
+use crate::rotation::CLIENT_CACHE;
 
 /// What one accepted event opened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,8 +17,14 @@ pub struct Case {
     pub event: EventKey,
     /// What kind of event that was.
     pub trigger: Trigger,
-    /// How bad it is; contract ends have none.
+    /// How bad it is; only a compromise notice says.
     pub severity: Option<Severity>,
+    /// Why credentials are rotated; only a rotation says.
+    #[serde(default)]
+    pub cause: Option<Cause>,
+    /// The grace that a rotation asks for; else the zone's.
+    #[serde(default)]
+    pub grace: Option<TimeDelta>,
     /// The zone that a contract end names; a notice may reach several.
     pub zone: Option<ZoneName>,
     /// The contract that a contract end names.
@@ -28,7 +35,7 @@ pub struct Case {
     pub noticed_at: DateTime<Utc>,
     /// When the intake stored the event.
     pub received_at: DateTime<Utc>,
-    /// When work starts: at once, or at a contract's end.
+    /// When work starts: at once, at a contract's end, or when a rotation may begin.
     pub start_at: DateTime<Utc>,
     /// Where it stands.
     pub state: CaseState,
@@ -123,45 +130,69 @@ impl Case {
     /// moment that the intake stores it.
     ///
     /// The clock of a notice starts at the earliest of `discovered_at` and `time`, either clamped to
-    /// the record's timestamp where it lies in the future; a contract end's at `effective_at`.
+    /// the record's timestamp where it lies in the future; a contract end's at `effective_at`; a
+    /// rotation's at the later of `time` (clamped alike) and `not_before`.
     pub fn open(event: &Event, record_time: DateTime<Utc>, received_at: DateTime<Utc>) -> Self {
         let sent = event.time.unwrap_or(record_time).min(record_time);
-        let (noticed_at, start_at, severity, zone, contract) = match &event.payload {
-            Payload::CompromiseNotice(notice) => {
-                let noticed = notice.discovered_at.min(sent);
-                (noticed, received_at, Some(notice.severity), None, None)
-            }
-            Payload::ContractEnd(end) => {
-                let start = end.effective_at.max(received_at);
-                let zone = Some(end.zone.clone());
-                (end.effective_at, start, None, zone, Some(end.contract.clone()))
-            }
-        };
-        Self {
+        let case = Self {
             id: CaseId::of(&event.key),
             event: event.key.clone(),
             trigger: event.trigger(),
-            severity,
-            zone,
-            contract,
+            severity: None,
+            cause: None,
+            grace: None,
+            zone: None,
+            contract: None,
             ticket: event.ticket().map(str::to_owned),
-            noticed_at,
+            noticed_at: sent,
             received_at,
-            start_at,
+            start_at: received_at,
             state: CaseState::Accepted,
             released: 0,
             closed_at: None,
+        };
+        match &event.payload {
+            Payload::CompromiseNotice(notice) => Self {
+                noticed_at: notice.discovered_at.min(sent),
+                severity: Some(notice.severity),
+                ..case
+            },
+            Payload::ContractEnd(end) => Self {
+                noticed_at: end.effective_at,
+                start_at: end.effective_at.max(received_at),
+                zone: Some(end.zone.clone()),
+                contract: Some(end.contract.clone()),
+                ..case
+            },
+            Payload::Rotation(rotation) => Self {
+                noticed_at: rotation.not_before.map_or(sent, |at| at.max(sent)),
+                start_at: rotation.not_before.map_or(received_at, |at| at.max(received_at)),
+                cause: Some(rotation.cause),
+                grace: rotation.grace,
+                ..case
+            },
         }
     }
 }
 
+/// What a person should know of an event as it came: its clamped times, and a grace that is too short.
+pub fn remarks(event: &Event, record_time: DateTime<Utc>) -> Vec<Finding> {
+    let mut remarks = clamped_times(event, record_time);
+    if let Payload::Rotation(rotation) = &event.payload
+        && let Some(grace) = rotation.grace.filter(|grace| *grace < CLIENT_CACHE)
+    {
+        remarks.push(Finding::ShortGrace { seconds: grace.num_seconds() });
+    }
+    remarks
+}
+
 /// Times of an event that lie after its record's timestamp. They are clamped to it by [`Case::open`],
 /// since a clock that runs ahead must not make a revocation look faster than it was.
-pub fn clamped_times(event: &Event, record_time: DateTime<Utc>) -> Vec<Finding> {
+fn clamped_times(event: &Event, record_time: DateTime<Utc>) -> Vec<Finding> {
     let discovered = match &event.payload {
         Payload::CompromiseNotice(notice) => Some(notice.discovered_at),
-        // An end that lies ahead is a timer, not a mistake.
-        Payload::ContractEnd(_) => None,
+        // An end or a start that lies ahead is a timer, not a mistake.
+        Payload::ContractEnd(_) | Payload::Rotation(_) => None,
     };
     [("time", event.time), ("data.discovered_at", discovered)]
         .into_iter()
@@ -201,8 +232,50 @@ mod tests {
         assert_eq!(noticed(&notice(Some(90), 70)), at(70));
         assert_eq!(noticed(&notice(None, 500)), at(100), "the record stands in for `time`");
         assert_eq!(noticed(&notice(Some(900), 500)), at(100));
-        assert_eq!(clamped_times(&notice(Some(900), 500), at(100)).len(), 2);
-        assert!(clamped_times(&notice(Some(100), 70), at(100)).is_empty());
+        assert_eq!(remarks(&notice(Some(900), 500), at(100)).len(), 2);
+        assert!(remarks(&notice(Some(100), 70), at(100)).is_empty());
+    }
+
+    fn rotation(time: Option<i64>, not_before: Option<i64>, grace: Option<TimeDelta>) -> Event {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+        let rotation = crate::event::RotationRequest {
+            credentials: Vec::new(),
+            cause: Cause::OwnerChange,
+            grace,
+            not_before: not_before.map(at),
+            ticket: None,
+        };
+        let payload = Payload::Rotation(rotation);
+        Event { time: time.map(at), payload, ..notice(None, 0) }
+    }
+
+    #[test]
+    fn a_rotations_clock_starts_at_the_later_of_its_time_and_not_before() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+        for (time, not_before, noticed, start) in [
+            (Some(50), None, 50, 200),
+            (None, None, 100, 200),
+            (Some(50), Some(70), 70, 200),
+            (Some(90), Some(70), 90, 200),
+            (Some(50), Some(900), 900, 900),
+            (Some(5_000), Some(70), 100, 200),
+        ] {
+            let case = Case::open(&rotation(time, not_before, None), at(100), at(200));
+            let found = (case.noticed_at, case.start_at);
+            assert_eq!(found, (at(noticed), at(start)), "{time:?} {not_before:?}");
+        }
+    }
+
+    #[test]
+    fn a_rotations_cause_and_grace_are_kept_and_a_grace_below_the_clients_cache_is_told() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+        let told = |grace| remarks(&rotation(Some(50), Some(900), grace), at(100));
+        let case = Case::open(&rotation(None, None, Some(TimeDelta::hours(1))), at(100), at(200));
+        assert_eq!(case.trigger, Trigger::Rotation);
+        assert_eq!((case.cause, case.grace), (Some(Cause::OwnerChange), Some(TimeDelta::hours(1))));
+        assert_eq!(told(None), [], "a start that lies ahead is no mistake");
+        assert_eq!(told(Some(TimeDelta::hours(1))), []);
+        assert_eq!(told(Some(TimeDelta::minutes(5))), [Finding::ShortGrace { seconds: 300 }]);
     }
 
     #[test]

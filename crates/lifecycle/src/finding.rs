@@ -42,6 +42,8 @@ pub enum Finding {
     ExtendedAfterRevocation { revoked_by: CaseId },
     /// A time in the event lay in the future and was clamped to the record's timestamp.
     ClampedTime { field: String },
+    /// The grace that a rotation asks for is shorter than clients keep a value.
+    ShortGrace { seconds: i64 },
     /// What was closed was found open again at a later look.
     Drift { what: String },
     /// The zone's objective is missed: the task was not finished by its deadline.
@@ -55,7 +57,10 @@ pub enum Finding {
 impl Finding {
     /// Whether it goes out as an escalation, or is only shown with the case.
     pub fn escalates(&self) -> bool {
-        !matches!(self, Self::ClampedTime { .. } | Self::HeldByAnotherCase { .. })
+        !matches!(
+            self,
+            Self::ClampedTime { .. } | Self::HeldByAnotherCase { .. } | Self::ShortGrace { .. }
+        )
     }
 }
 
@@ -107,6 +112,11 @@ impl fmt::Display for Finding {
                 "extended after {revoked_by} had revoked: publish `reinstated` to restore"
             ),
             Self::ClampedTime { field } => write!(f, "{field} lay in the future"),
+            Self::ShortGrace { seconds } => write!(
+                f,
+                "a grace of {seconds} s is shorter than clients keep a secret's value, commonly an \
+                 hour: some may still use the old one when it ends"
+            ),
             Self::Drift { what } => write!(f, "open again after it was closed: {what}"),
             Self::DeadlineMissed { deadline } => {
                 write!(f, "not finished by its deadline, {}", deadline.format("%FT%TZ"))

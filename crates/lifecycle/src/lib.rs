@@ -22,6 +22,7 @@ pub mod plan;
 pub mod policy;
 pub mod record;
 pub mod rotation;
+pub mod rotation_schedule;
 pub mod secret;
 pub mod secret_action;
 pub mod secret_view;

@@ -95,6 +95,7 @@ pub fn case_closed(case: &Case, tally: Tally, how: Closing, at: DateTime<Utc>) -
             "event": {"source": case.event.source, "id": case.event.id},
             "trigger": case.trigger,
             "severity": case.severity,
+            "cause": case.cause,
             "zone": case.zone,
             "contract": case.contract,
             "ticket": case.ticket,
@@ -192,6 +193,7 @@ fn facts(task: &Task) -> Value {
         "ticket": task.ticket,
         "trigger": task.trigger,
         "severity": task.severity,
+        "cause": task.cause,
         "stages": {
             "noticed": stages.noticed,
             "received": stages.received,

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::secret_view::Held;
 
+/// How long clients keep a secret's value, commonly (AWS: Secrets Manager User Guide, caching clients). A
+/// grace that is shorter ends before the last of them has looked again.
+pub const CLIENT_CACHE: TimeDelta = TimeDelta::hours(1);
+
 /// How a secret is rotated: a zone's settings applied to one task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RotationTerms {
@@ -48,9 +52,8 @@ pub enum RevokeOrder {
 impl Default for RotationTerms {
     fn default() -> Self {
         Self {
-            // Clients cache values, commonly for an hour (AWS: Secrets Manager User Guide, caching
-            // clients): two hours leave room.
-            grace: TimeDelta::hours(2),
+            // Twice, to leave room.
+            grace: CLIENT_CACHE * 2,
             order: RevokeOrder::default(),
             exposed_at: None,
             leaving: BTreeSet::new(),

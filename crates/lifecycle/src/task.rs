@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::credential::Target;
-use crate::event::{Severity, Trigger};
+use crate::event::{Cause, Severity, Trigger};
 use crate::ids::{CaseId, ContractName, TaskId, ZoneName};
 use crate::observe::AssumableRole;
 use crate::policy::Desired;
@@ -29,8 +29,11 @@ pub struct Task {
     pub binding: Binding,
     /// What opened the case.
     pub trigger: Trigger,
-    /// How bad it is; contract ends have none.
+    /// How bad it is; only a compromise notice says.
     pub severity: Option<Severity>,
+    /// Why it is rotated; only a rotation says.
+    #[serde(default)]
+    pub cause: Option<Cause>,
     /// The ticket that the event named.
     #[serde(default)]
     pub ticket: Option<String>,

@@ -8,6 +8,7 @@ use crate::event::{Severity, Trigger};
 use crate::ids::{UNASSIGNED_ZONE, ZoneName};
 use crate::policy::{Desired, Holds, Policy, Proof, RoleSessions, ServiceRoles};
 use crate::rotation::{RevokeOrder, RotationTerms};
+use crate::rotation_schedule::MaxAge;
 use crate::task::{Mode, Task};
 use crate::trust::Partner;
 
@@ -43,6 +44,8 @@ pub struct ZoneSettings {
     /// How long a deleted secret can be restored, in days: 7 to 30 (AWS: Secrets Manager API,
     /// `DeleteSecret`).
     pub recovery_days: u8,
+    /// How old secrets may become before they are rotated.
+    pub max_age: MaxAge,
     /// How a key is proven dead.
     pub proof: Proof,
     /// How long a policy change takes to hold everywhere.
@@ -75,6 +78,7 @@ impl Default for ZoneSettings {
             grace: RotationTerms::default().grace,
             compromised_secrets: None,
             recovery_days: RotationTerms::default().recovery_days,
+            max_age: MaxAge::default(),
             proof: Proof::default(),
             // Twice the published 3 to 4 s, with room.
             spread: TimeDelta::seconds(10),

@@ -29,6 +29,8 @@ fn case(trigger: Trigger) -> Case {
         event: EventKey { source: "/s".into(), id: "1".into() },
         trigger,
         severity: (!ends).then_some(Severity::High),
+        cause: None,
+        grace: None,
         zone: ends.then(|| "acme".into()),
         contract: ends.then(|| "acme-1".into()),
         ticket: None,

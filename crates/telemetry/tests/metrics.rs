@@ -38,6 +38,7 @@ fn task(state: TaskState) -> Task {
         binding: Binding { zone: "acme".into(), contract: None, owner: None, tier: None },
         trigger: Trigger::CompromiseNotice,
         severity: Some(Severity::High),
+        cause: None,
         lane: Lane::Compromise,
         mode: Mode::Enforce,
         noticed_at: at(0),

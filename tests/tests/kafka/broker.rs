@@ -80,6 +80,7 @@ impl Kafka {
         for name in [
             &mut names.contract_end,
             &mut names.compromise_notice,
+            &mut names.rotation,
             &mut names.outcome,
             &mut names.escalation,
             &mut names.dead_letter,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use severance_engine::ports::{Acceptance, Arrival, Inbox, LedgerError};
-use severance_lifecycle::event::Trigger;
+use severance_lifecycle::event::{Event, Trigger};
 use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::CaseId;
 use tokio::sync::Semaphore;
@@ -17,6 +17,8 @@ pub(crate) struct FakeLedger {
     taken: Mutex<Taken>,
     failing: AtomicBool,
     failures: AtomicUsize,
+    /// Batches with such an event are refused.
+    refused: Mutex<Option<Trigger>>,
     /// Where set: each batch is stored, and then its answer waits for a permit.
     answers: Option<Semaphore>,
     waiting: AtomicUsize,
@@ -45,6 +47,21 @@ impl FakeLedger {
     /// Stores what it is given, but lets nobody know until [`answer`](Self::answer).
     pub(crate) fn that_holds_its_answers() -> Arc<Self> {
         Arc::new(Self { answers: Some(Semaphore::new(0)), ..Self::default() })
+    }
+
+    /// Refuses batches with such an event until [`take_all`](Self::take_all).
+    pub(crate) fn that_refuses(trigger: Trigger) -> Arc<Self> {
+        Arc::new(Self { refused: Mutex::new(Some(trigger)), ..Self::default() })
+    }
+
+    pub(crate) fn take_all(&self) {
+        *self.refused.lock().unwrap() = None;
+    }
+
+    fn refuses(&self, batch: &[Arrival]) -> bool {
+        let refused = *self.refused.lock().unwrap();
+        let of = |arrival: &Arrival| arrival.parsed.as_ref().ok().map(Event::trigger);
+        refused.is_some() && batch.iter().any(|arrival| of(arrival) == refused)
     }
 
     pub(crate) fn answer(&self, batches: usize) {
@@ -89,7 +106,7 @@ impl FakeLedger {
 #[async_trait]
 impl Inbox for FakeLedger {
     async fn accept(&self, batch: Vec<Arrival>) -> Result<Vec<Acceptance>, LedgerError> {
-        if self.failing.load(Ordering::SeqCst) {
+        if self.failing.load(Ordering::SeqCst) || self.refuses(&batch) {
             self.failures.fetch_add(1, Ordering::SeqCst);
             let source = std::io::Error::other("the disk is full").into();
             return Err(LedgerError::Store { doing: "accept events", source });

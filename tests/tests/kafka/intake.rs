@@ -10,7 +10,7 @@ use severance_lifecycle::finding::Finding;
 
 use crate::broker::{Kafka, Need, PATIENCE, clock, eventually};
 use crate::fake_ledger::{Entry, FakeLedger};
-use crate::records::{Publisher, committed, contract_end, ids, notice};
+use crate::records::{Publisher, committed, contract_end, ids, notice, rotation};
 
 pub(crate) fn intake(config: &KafkaConfig, ledger: &Arc<FakeLedger>) -> Intake {
     let inbox: Arc<dyn Inbox> = Arc::clone(ledger) as _;
@@ -18,7 +18,7 @@ pub(crate) fn intake(config: &KafkaConfig, ledger: &Arc<FakeLedger>) -> Intake {
 }
 
 #[tokio::test]
-async fn both_modes_and_both_topics_are_read_from_their_beginning() {
+async fn both_modes_and_all_topics_are_read_from_their_beginning() {
     let Some(kafka) = Kafka::for_test(1, &[]).await else { return };
     let publisher = Publisher::new(&kafka.config);
     for (inbound, event, mode) in [
@@ -26,15 +26,17 @@ async fn both_modes_and_both_topics_are_read_from_their_beginning() {
         (Inbound::CompromiseNotice, notice("b"), ContentMode::Structured),
         (Inbound::ContractEnd, contract_end("c"), ContentMode::Binary),
         (Inbound::ContractEnd, contract_end("d"), ContentMode::Structured),
+        (Inbound::Rotation, rotation("e"), ContentMode::Binary),
+        (Inbound::Rotation, rotation("f"), ContentMode::Structured),
     ] {
         publisher.0.publish(inbound, &event, mode, None).await.unwrap();
     }
     let ledger = FakeLedger::new();
     let intake = intake(&kafka.config, &ledger);
-    eventually("four events", || ledger.entries().len() == 4).await;
+    eventually("six events", || ledger.entries().len() == 6).await;
     let mut found = ledger.ids();
     found.sort();
-    assert_eq!(found, ["a", "b", "c", "d"]);
+    assert_eq!(found, ["a", "b", "c", "d", "e", "f"]);
     eventually("ready, without lag", || {
         let health = intake.health();
         let level = |topic: &severance_kafka::TopicHealth| {
@@ -138,19 +140,47 @@ async fn a_ledger_that_is_behind_pauses_the_topic_and_loses_no_record() {
 }
 
 #[tokio::test]
-async fn compromise_notices_are_stored_before_contract_ends_when_both_wait() {
+async fn notices_are_stored_before_contract_ends_and_those_before_rotations_when_all_wait() {
     let Some(kafka) = Kafka::for_test(3, &[]).await else { return };
     let publisher = Publisher::new(&kafka.config);
+    publisher.rotations(&ids(0..1_000)).await;
     publisher.contract_ends(&ids(0..1_000)).await;
     publisher.notices(&ids(0..700)).await;
     let ledger = FakeLedger::new();
     let intake = intake(&kafka.config, &ledger);
-    eventually("everything", || ledger.ids().len() == 1_700).await;
-    let is_notice =
-        |entry: &Entry| matches!(entry, Entry::Event { trigger: Trigger::CompromiseNotice, .. });
-    let (first, rest) = (&ledger.entries()[..700], &ledger.entries()[700..]);
-    assert!(first.iter().all(is_notice));
-    assert!(!rest.iter().any(is_notice));
+    eventually("everything", || ledger.ids().len() == 2_700).await;
+    let triggers = ledger.entries().into_iter().map(|entry| match entry {
+        Entry::Event { trigger, .. } => Some(trigger),
+        Entry::DeadLetter { .. } => None,
+    });
+    let runs: Vec<_> = triggers.collect::<Vec<_>>().chunk_by(|a, b| a == b).map(run).collect();
+    let urgent_first = [
+        (Some(Trigger::CompromiseNotice), 700),
+        (Some(Trigger::ContractEnd), 1_000),
+        (Some(Trigger::Rotation), 1_000),
+    ];
+    assert_eq!(runs, urgent_first);
+    assert!(intake.stop(PATIENCE).await);
+}
+
+/// What is the same in a row, and how many.
+fn run(same: &[Option<Trigger>]) -> (Option<Trigger>, usize) {
+    (same[0], same.len())
+}
+
+#[tokio::test]
+async fn a_backlog_of_rotations_that_the_ledger_refuses_holds_up_no_other_topic() {
+    let Some(kafka) = Kafka::for_test(1, &[]).await else { return };
+    let publisher = Publisher::new(&kafka.config);
+    publisher.rotations(&ids(0..500)).await;
+    let ledger = FakeLedger::that_refuses(Trigger::Rotation);
+    let intake = intake(&kafka.config, &ledger);
+    eventually("rotations are refused", || ledger.failures() > 0).await;
+    publisher.contract_ends(&["end".to_owned()]).await;
+    publisher.notices(&["notice".to_owned()]).await;
+    eventually("the others are taken", || ledger.ids().len() == 2).await;
+    ledger.take_all();
+    eventually("the rotations, too", || ledger.ids().len() == 502).await;
     assert!(intake.stop(PATIENCE).await);
 }
 

@@ -6,7 +6,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::Offset;
 use serde_json::json;
 use severance_kafka::{ContentMode, EventPublisher, Inbound, KafkaConfig, Outgoing};
-use severance_lifecycle::event::{COMPROMISE_NOTICE_TYPE, CONTRACT_END_TYPE};
+use severance_lifecycle::event::{COMPROMISE_NOTICE_TYPE, CONTRACT_END_TYPE, ROTATION_TYPE};
 
 use crate::broker::{PATIENCE, clock};
 
@@ -29,6 +29,16 @@ pub(crate) fn contract_end(id: &str) -> Outgoing {
         time: None,
         data: json!({"contract": id, "zone": "acme", "effective_at": "2026-01-01T00:00:00Z",
             "reason": "ended", "revision": 1}),
+    }
+}
+
+pub(crate) fn rotation(id: &str) -> Outgoing {
+    Outgoing {
+        event_type: ROTATION_TYPE.into(),
+        source: "/owners".into(),
+        id: id.into(),
+        time: None,
+        data: json!({"credentials": [{"secret": id}], "cause": "owner-change", "grace": "PT2H"}),
     }
 }
 
@@ -59,6 +69,15 @@ impl Publisher {
             let event = contract_end(id);
             let mode = ContentMode::Structured;
             self.0.publish(Inbound::ContractEnd, &event, mode, Some(id)).await.unwrap();
+        });
+        futures::future::join_all(publish).await;
+    }
+
+    pub(crate) async fn rotations(&self, ids: &[String]) {
+        let publish = ids.iter().map(|id| async move {
+            let event = rotation(id);
+            let mode = ContentMode::Structured;
+            self.0.publish(Inbound::Rotation, &event, mode, Some(id)).await.unwrap();
         });
         futures::future::join_all(publish).await;
     }

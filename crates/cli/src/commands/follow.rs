@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use severance_engine::ports::CaseDetail;
 use severance_lifecycle::case::CaseState;
 use severance_lifecycle::ids::CaseId;
+use severance_lifecycle::task::TaskState;
 
 use super::timeline;
 use crate::client::Client;
@@ -16,15 +17,15 @@ use crate::output::{self, Format};
 pub(super) const EVERY: Duration = Duration::from_millis(250);
 
 /// Shows a case's progress until it closes. Ends badly where everything that is left is blocked, or
-/// the case is held, since neither ends without a person; or when `patience` is over.
+/// the case is held, since neither ends without a person; or when `patience` is over, if it has an end.
 pub(crate) async fn to_the_end(
     client: &Client,
     case: &CaseId,
-    patience: Duration,
+    patience: Option<Duration>,
     format: Format,
 ) -> Outcome {
     let mut view = View::new(format);
-    let ended = tokio::time::timeout(patience, async {
+    let following = async {
         loop {
             if let Some(detail) = client.case_if_known(case.as_str()).await? {
                 view.update(&detail);
@@ -34,15 +35,18 @@ pub(crate) async fn to_the_end(
             }
             tokio::time::sleep(EVERY).await;
         }
-    })
-    .await;
+    };
+    let ended = match patience {
+        Some(patience) => tokio::time::timeout(patience, following).await.map_err(|_| patience),
+        None => Ok(following.await),
+    };
     view.finish();
-    let Ok(ended) = ended else {
-        return Err(Failure::ended_badly(format!(
+    let ended = ended.map_err(|patience| {
+        Failure::ended_badly(format!(
             "{case} is not closed after {}; it goes on without us",
             humantime::format_duration(patience)
-        )));
-    };
+        ))
+    })?;
     let (detail, end) = ended?;
     if format == Format::Json {
         output::json(&detail);
@@ -75,8 +79,8 @@ fn end(detail: &CaseDetail) -> Option<End> {
             let (mut open, mut blocked) = (0, Vec::new());
             for detail in counting {
                 match &detail.task.state {
-                    severance_lifecycle::task::TaskState::Open => open += 1,
-                    severance_lifecycle::task::TaskState::Blocked { reason } => {
+                    TaskState::Open => open += 1,
+                    TaskState::Blocked { reason } => {
                         blocked.push(format!("{}: {reason}", detail.task.target.label()));
                     }
                     _ => {}
@@ -86,6 +90,20 @@ fn end(detail: &CaseDetail) -> Option<End> {
                 .then(|| End::Stuck(format!("is blocked: {}", blocked.join("; "))))
         }
         CaseState::Accepted => None,
+    }
+}
+
+/// What is waited for, where nothing happens for a while: a start that lies ahead, or what the task that is
+/// due last waits for.
+fn waits(detail: &CaseDetail) -> String {
+    let case = &detail.summary.case;
+    if case.state == CaseState::Accepted && case.start_at > case.received_at {
+        return format!("; begins at {}", case.start_at.format("%FT%TZ"));
+    }
+    let open = detail.tasks.iter().filter(|it| it.task.counts && it.task.state == TaskState::Open);
+    match open.filter_map(|it| Some((it.next_at?, it.last_reason.as_ref()?))).max() {
+        Some((until, reason)) => format!("; until {}: {reason}", until.format("%TZ")),
+        None => String::new(),
     }
 }
 
@@ -127,7 +145,10 @@ impl View {
         if let Some(bar) = &self.bar {
             let (finished, tasks, blocked) = (summary.finished, summary.tasks, summary.blocked);
             let state = summary.case.state.as_str();
-            bar.set_message(format!("{state}: {finished} of {tasks} verified, {blocked} blocked"));
+            let waits = waits(detail);
+            bar.set_message(format!(
+                "{state}: {finished} of {tasks} verified, {blocked} blocked{waits}"
+            ));
         }
     }
 

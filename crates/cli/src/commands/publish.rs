@@ -1,9 +1,11 @@
-//! `severance publish`
+//! `severance publish` and `severance rotate`
+
+mod before;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
 use severance_engine::ports::Clock;
 use severance_kafka::{
@@ -11,19 +13,20 @@ use severance_kafka::{
 };
 use severance_lifecycle::event::{
     COMPROMISE_NOTICE_TYPE, CONTRACT_END_TYPE, CompromiseNotice, ContractChange, ContractEnd,
-    Selector, SelectorTarget, Severity,
+    ROTATION_TYPE, RotationRequest, Selector, SelectorTarget, Severity,
 };
-use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::{AccountId, CaseId, EventKey};
 
+use self::before::Before;
 use super::follow;
 use crate::args::{
-    Change, CompromiseArgs, ContractEndArgs, EventArgs, Global, Level, PublishCommand, SelectorArgs,
+    Change, CompromiseArgs, ContractEndArgs, EventArgs, Global, Level, PublishCommand, RotateArgs,
+    RotationArgs, SelectorArgs, WaitArgs,
 };
 use crate::client::{Client, configured};
 use crate::clock::SystemClock;
 use crate::entropy;
-use crate::error::{Doing, Failure, Outcome};
+use crate::error::{Doing, Outcome};
 use crate::output::{self, Format};
 
 /// What is to be published.
@@ -34,74 +37,65 @@ struct Publication<'a> {
     key: Option<String>,
     data: Value,
     args: &'a EventArgs,
+    /// Whether its case is followed.
+    wait: Option<Wait>,
 }
 
-/// What the worker knew before the event was published.
-#[derive(Default)]
-struct Before {
-    /// The case was there: the event's id was used before.
-    known: bool,
-    /// Events with a known id that it had counted.
-    repeated: u64,
+/// How a case is followed.
+struct Wait {
+    /// `None`: until it ends.
+    patience: Option<Duration>,
+    /// Told first where it may take longer than people expect: what is waited for.
+    awaited: Option<String>,
 }
 
-impl Before {
-    async fn look(client: &Client, case: &CaseId) -> Outcome<Self> {
-        let known = client.case_if_known(case.as_str()).await?.is_some();
-        Ok(Self { known, repeated: if known { repeated(client).await? } else { 0 } })
+/// How long the worker may take to take an event, and to revoke, where nobody says.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+impl Wait {
+    fn asked(args: &WaitArgs) -> Option<Self> {
+        let patience = Some(args.wait_for.unwrap_or(PATIENCE));
+        args.wait.then_some(Self { patience, awaited: None })
     }
 
-    /// Where the id was used before, the old case would be followed whatever has become of this event:
-    /// waits until the worker has taken it, and ends badly where it says something else than the first.
-    async fn until_taken(
-        &self,
-        client: &Client,
-        case: &CaseId,
-        digest: &str,
-        patience: Duration,
-    ) -> Outcome {
-        if !self.known {
-            return Ok(());
-        }
-        let taken = tokio::time::timeout(patience, async {
-            loop {
-                // Counted first: what is counted shows in the case that is asked for after it.
-                let counted = repeated(client).await? > self.repeated;
-                let detail = client.case(case.as_str()).await?;
-                let conflicts = |finding: &Finding| {
-                    matches!(finding, Finding::ContentConflict { digest: other, .. }
-                        if other == digest)
-                };
-                if detail.findings.iter().any(conflicts) {
-                    return Err(Failure::ended_badly(format!(
-                        "the event was not acted on: {case} was opened by an event of the same \
-                         source and id that says something else; publish it under an id of its own"
-                    )));
-                }
-                if counted {
-                    return Ok(());
-                }
-                tokio::time::sleep(follow::EVERY).await;
-            }
-        });
-        taken.await.unwrap_or_else(|_| {
-            Err(Failure::ended_badly("the worker has not taken the event yet; it may still do so"))
-        })
+    /// For a rotation, which ends after its grace.
+    fn for_rotation(rotation: &RotationRequest, patience: Option<Duration>) -> Self {
+        Self { patience, awaited: Some(awaited(rotation)) }
     }
 }
 
-async fn repeated(client: &Client) -> Outcome<u64> {
-    let counts = client.summary().await?.counts;
-    Ok(counts.duplicates + counts.conflicts)
+fn awaited(rotation: &RotationRequest) -> String {
+    let moment = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let begin = rotation.not_before.map(|at| format!("{} to come, ", moment(at)));
+    let grace = match rotation.grace.map(|grace| grace.to_std().unwrap_or_default()) {
+        Some(Duration::ZERO) => String::new(),
+        Some(grace) => format!("the grace of {} to end, ", humantime::format_duration(grace)),
+        None => "the zone's grace to end, ".to_owned(),
+    };
+    let begin = begin.unwrap_or_default();
+    format!(
+        "waiting for {begin}new credentials to be handed out, {grace}and the old ones to be proven dead"
+    )
 }
 
 /// Publishes an event built from flags; with `--wait`, follows its case to the end.
 pub(crate) async fn run(global: &Global, command: &PublishCommand, format: Format) -> Outcome {
-    let clock = SystemClock;
     let publication = match command {
-        PublishCommand::ContractEnd(args) => contract_end(args, clock)?,
-        PublishCommand::Compromise(args) => compromise(args, clock)?,
+        PublishCommand::ContractEnd(args) => contract_end(args, SystemClock)?,
+        PublishCommand::Compromise(args) => compromise(args, SystemClock)?,
+        PublishCommand::Rotation(args) => {
+            rotation(&args.rotation, args.wait.wait, args.wait.wait_for)?
+        }
     };
+    published(global, publication, format).await
+}
+
+/// Publishes a rotation and follows its case to the end.
+pub(crate) async fn rotate(global: &Global, args: &RotateArgs, format: Format) -> Outcome {
+    published(global, rotation(&args.rotation, true, args.wait_for)?, format).await
+}
+
+async fn published(global: &Global, publication: Publication<'_>, format: Format) -> Outcome {
     let args = publication.args;
     let key = EventKey {
         source: args.source.clone(),
@@ -109,16 +103,20 @@ pub(crate) async fn run(global: &Global, command: &PublishCommand, format: Forma
     };
     let case = CaseId::of(&key);
     // Before anything is published: a follower that cannot follow should not have published.
-    let client = if args.wait { Some(Client::new(global)?) } else { None };
+    let client = publication.wait.as_ref().map(|_| Client::new(global)).transpose()?;
     let before = match &client {
         Some(client) => Before::look(client, &case).await?,
         None => Before::default(),
     };
-    let digest = send(global, &publication, &key, clock).await?;
-    match (client, format) {
-        (Some(client), _) => {
-            before.until_taken(&client, &case, &digest, args.wait_for).await?;
-            follow::to_the_end(&client, &case, args.wait_for, format).await
+    let digest = send(global, &publication, &key, SystemClock).await?;
+    match (client.zip(publication.wait), format) {
+        (Some((client, wait)), _) => {
+            if let Some(awaited) = wait.awaited.filter(|_| format == Format::Human) {
+                output::note(&awaited);
+            }
+            let patience = wait.patience.unwrap_or(PATIENCE);
+            before.until_taken(&client, &case, &digest, patience).await?;
+            follow::to_the_end(&client, &case, wait.patience, format).await
         }
         (None, Format::Json) => {
             output::json(&serde_json::json!({"case": case, "source": key.source, "id": key.id}));
@@ -174,7 +172,7 @@ fn contract_end(args: &ContractEndArgs, clock: SystemClock) -> Outcome<Publicati
         contract: args.contract.as_str().into(),
         zone: args.zone.as_str().into(),
         effective_at: args.effective_at.unwrap_or_else(|| clock.now()),
-        reason: args.event.reason.clone(),
+        reason: args.reason.clone(),
         ticket: args.event.ticket.clone(),
         change: match args.change {
             Change::Ended => ContractChange::Ended,
@@ -189,6 +187,7 @@ fn contract_end(args: &ContractEndArgs, clock: SystemClock) -> Outcome<Publicati
         key: Some(args.contract.clone()),
         data: serde_json::to_value(end).doing("the event cannot be written")?,
         args: &args.event,
+        wait: Wait::asked(&args.wait),
     })
 }
 
@@ -203,7 +202,7 @@ fn compromise(args: &CompromiseArgs, clock: SystemClock) -> Outcome<Publication<
             Level::Critical => Severity::Critical,
         },
         reporter: args.reporter.clone(),
-        reason: args.event.reason.clone(),
+        reason: args.reason.clone(),
         ticket: args.event.ticket.clone(),
         evidence_url: args.evidence_url.clone(),
     };
@@ -212,6 +211,30 @@ fn compromise(args: &CompromiseArgs, clock: SystemClock) -> Outcome<Publication<
         event_type: COMPROMISE_NOTICE_TYPE,
         key: None,
         data: serde_json::to_value(notice).doing("the event cannot be written")?,
+        args: &args.event,
+        wait: Wait::asked(&args.wait),
+    })
+}
+
+/// `patience`: how long its case is followed at most, where it is.
+fn rotation(
+    args: &RotationArgs,
+    followed: bool,
+    patience: Option<Duration>,
+) -> Outcome<Publication<'_>> {
+    let rotation = RotationRequest {
+        credentials: selectors(&args.names),
+        cause: args.cause.into(),
+        grace: args.grace,
+        not_before: args.not_before,
+        ticket: args.event.ticket.clone(),
+    };
+    Ok(Publication {
+        inbound: Inbound::Rotation,
+        event_type: ROTATION_TYPE,
+        key: None,
+        wait: followed.then(|| Wait::for_rotation(&rotation, patience)),
+        data: serde_json::to_value(rotation).doing("the event cannot be written")?,
         args: &args.event,
     })
 }
@@ -223,6 +246,7 @@ fn selectors(args: &SelectorArgs) -> Vec<Selector> {
     let mut targets = named(&args.access_key_id, SelectorTarget::AccessKeyId);
     targets.extend(named(&args.user, SelectorTarget::User));
     targets.extend(named(&args.role, SelectorTarget::Role));
+    targets.extend(named(&args.secret, SelectorTarget::Secret));
     targets.extend(named(&args.contract, |name| SelectorTarget::Contract(name.into())));
     targets.extend(named(&args.zone, |name| SelectorTarget::Zone(name.into())));
     if !args.tag.is_empty() {
@@ -231,6 +255,6 @@ fn selectors(args: &SelectorArgs) -> Vec<Selector> {
     let account = args.account.clone().map(AccountId);
     targets
         .into_iter()
-        .map(|target| Selector { target, account: account.clone(), region: None })
+        .map(|target| Selector { target, account: account.clone(), region: args.region.clone() })
         .collect()
 }

@@ -4,6 +4,7 @@ mod document;
 mod duration;
 mod overrides;
 mod regions;
+mod rotation;
 mod secrets;
 mod sections;
 mod zones;

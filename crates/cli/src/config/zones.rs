@@ -8,6 +8,7 @@ use severance_lifecycle::task::Mode;
 use severance_lifecycle::trust::Partner;
 use severance_lifecycle::zone::{ZoneSettings, Zones};
 
+use super::rotation::RotationSection;
 use super::{Problem, Span};
 
 const DEFAULT: &str = "default";
@@ -27,6 +28,7 @@ pub(crate) struct ZoneSection {
     pub(crate) partner: PartnerSection,
     pub(crate) quarantine: Option<Span>,
     pub(crate) objectives: ObjectivesSection,
+    pub(crate) rotation: RotationSection,
     pub(crate) proof: ProofSection,
     pub(crate) spread: Option<Span>,
     pub(crate) cutoff_margin: Option<Span>,
@@ -134,13 +136,14 @@ impl ZoneSection {
             shared_roles: self.roles.shared.or(base.shared_roles),
             service_roles: self.roles.service.or(base.service_roles),
             take_intruders: self.take_intruders.unwrap_or(base.take_intruders),
-            // What rotations go by cannot be set until an event asks for one.
+            max_age: self.rotation.max_age_over(&base.max_age),
+            // What else rotations go by cannot be set yet.
             ..base.clone()
         }
     }
 
     fn problems(&self, section: &str) -> Vec<Problem> {
-        let mut problems = Vec::new();
+        let mut problems = self.rotation.problems(&format!("{section}.rotation"));
         let mut check = |key: &str, holds: bool, why: &str| {
             if !holds {
                 problems.push(Problem::new(format!("{section}.{key}"), why));

@@ -9,8 +9,7 @@ use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::TaskId;
 use severance_lifecycle::journal::{Happening, JournalEntry};
 use severance_lifecycle::outcome;
-use severance_lifecycle::plan::Planned;
-use severance_lifecycle::policy::Desired;
+use severance_lifecycle::plan::{Planned, unresolved_task};
 use severance_lifecycle::task::{BlockReason, Task, TaskState};
 
 use super::ahead::Memory;
@@ -171,10 +170,10 @@ impl<'a> Draft<'a> {
 
     /// Unresolved tasks of an earlier plan whose selector has an answer now.
     fn answered(&self) -> Vec<TaskId> {
-        let selectors = self.claimed.unresolved.iter().flatten().cloned();
+        let case = &self.claimed.case;
+        let selectors = self.claimed.unresolved.iter().flatten();
         selectors
-            .map(|selector| Target::Unresolved { selector }.key())
-            .map(|key| TaskId::of(&self.claimed.case.id, &key, Desired::Revoked.as_str()))
+            .map(|selector| unresolved_task(&case.id, case.trigger, selector))
             .filter(|id| !self.credentials.contains_key(id))
             .collect()
     }

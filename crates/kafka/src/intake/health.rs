@@ -27,7 +27,7 @@ impl IntakeHealth {
 #[allow(clippy::struct_excessive_bools, reason = "independent facts, each told by its own name")]
 #[derive(Clone, Debug, Serialize)]
 pub struct TopicHealth {
-    /// What it carries: `compromise-notice`, `contract-end`.
+    /// What it carries: `compromise-notice`, `contract-end`, `rotation`.
     pub carries: &'static str,
     /// Its name.
     pub topic: String,

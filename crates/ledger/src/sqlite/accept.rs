@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use severance_engine::ports::{Acceptance, Arrival, Message, Topic};
-use severance_lifecycle::case::{Case, clamped_times};
+use severance_lifecycle::case::{Case, remarks};
 use severance_lifecycle::event::{Event, Malformed, Payload, Trigger};
 use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::CaseId;
@@ -22,13 +22,13 @@ pub(super) async fn accept(
     connection: &mut SqliteConnection,
     batch: &[Arrival],
 ) -> Result<Vec<Acceptance>, Fault> {
-    let mut opened = open_notices(connection, batch).await?;
+    let mut opened = open_at_once(connection, batch).await?;
     let mut answers = Vec::with_capacity(batch.len());
     for (number, arrival) in batch.iter().enumerate() {
         let answer = match &arrival.parsed {
             Ok(event) => match opened.remove(&number) {
                 Some(case) => {
-                    note_clamped_times(connection, arrival, event, &case).await?;
+                    note_remarks(connection, arrival, event, &case).await?;
                     Acceptance::Accepted { case: case.id }
                 }
                 None => accept_event(connection, arrival, event).await?,
@@ -44,19 +44,20 @@ pub(super) async fn accept(
     Ok(answers)
 }
 
-/// Stores all compromise notices of a batch at once: a burst of them must not hold up the work that it
-/// asks for. Answers the cases of those that are new, by their place in the batch.
+/// Stores all compromise notices and rotations of a batch at once: a burst of them must not hold up the work
+/// that it asks for, or, of rotations, work that is more urgent. Answers the cases of those that are new, by
+/// their place in the batch.
 ///
 /// Where a contract's end is among them, none: what it means for the cases before it depends on the
 /// order, and is judged one by one.
-async fn open_notices(
+async fn open_at_once(
     connection: &mut SqliteConnection,
     batch: &[Arrival],
 ) -> Result<HashMap<usize, Case>, Fault> {
     let mut rows = Vec::with_capacity(batch.len());
     for (place, arrival) in batch.iter().enumerate() {
         match &arrival.parsed {
-            Ok(event) if event.trigger() == Trigger::CompromiseNotice => {
+            Ok(event) if event.trigger() != Trigger::ContractEnd => {
                 let at = arrival.coordinates.timestamp;
                 let case = Case::open(event, at, arrival.received_at);
                 rows.push((place, Row { arrival, event, case }));
@@ -118,7 +119,7 @@ async fn accept_event(
         return conflict(connection, arrival, event, case.id).await;
     }
     journal::append(connection, &accepted(arrival, &case)).await?;
-    note_clamped_times(connection, arrival, event, &case).await?;
+    note_remarks(connection, arrival, event, &case).await?;
     if let Payload::ContractEnd(end) = &event.payload {
         contracts::judge(connection, &case, end, &event.digest, arrival.received_at).await?;
     }
@@ -218,15 +219,15 @@ async fn store<'a>(
     Ok(insert.build_query_as().persistent(single).fetch_all(connection).await?)
 }
 
-/// Either time of a notice that lies after the record's own is clamped to it; that is noted here, where
-/// the record's time is still known.
-async fn note_clamped_times(
+/// Notes what a person should know of an event as it came. A time that lies after the record's own is clamped
+/// to it; that is noted here, where the record's time is still known.
+async fn note_remarks(
     connection: &mut SqliteConnection,
     arrival: &Arrival,
     event: &Event,
     case: &Case,
 ) -> Result<(), Fault> {
-    for finding in clamped_times(event, arrival.coordinates.timestamp) {
+    for finding in remarks(event, arrival.coordinates.timestamp) {
         journal::found(connection, &case.id, case.zone.as_ref(), arrival.received_at, finding)
             .await?;
     }

@@ -75,7 +75,7 @@ impl<'a> NewRow<'a> {
                 let revision = i64::try_from(end.revision).unwrap_or(i64::MAX);
                 Some((revision, to_json("change", &end.change)?))
             }
-            Payload::CompromiseNotice(_) => None,
+            Payload::CompromiseNotice(_) | Payload::Rotation(_) => None,
         };
         Ok(Self { number, case, contract, body: to_json("case", case)? })
     }

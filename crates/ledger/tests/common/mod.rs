@@ -15,8 +15,8 @@ use severance_lifecycle::action::Change;
 use severance_lifecycle::case::{Case, CaseState};
 use severance_lifecycle::credential::{Target, UserRef};
 use severance_lifecycle::event::{
-    CompromiseNotice, ContractChange, ContractEnd, Event, Malformed, Payload, Selector,
-    SelectorTarget, Severity,
+    Cause, CompromiseNotice, ContractChange, ContractEnd, Event, Malformed, Payload,
+    RotationRequest, Selector, SelectorTarget, Severity,
 };
 use severance_lifecycle::ids::{CaseId, EventKey, TaskId};
 use severance_lifecycle::journal::{Happening, JournalEntry};
@@ -174,6 +174,22 @@ pub fn end_at(id: &str, effective: i64, revision: u64) -> Event {
     event
 }
 
+/// A rotation of a secret, asked for now or for later.
+pub fn rotation(id: &str, not_before: Option<i64>) -> Event {
+    let selector =
+        Selector { target: SelectorTarget::Secret("acme/api".into()), account: None, region: None };
+    event(
+        id,
+        Payload::Rotation(RotationRequest {
+            credentials: vec![selector],
+            cause: Cause::OwnerChange,
+            grace: Some(TimeDelta::minutes(5)),
+            not_before: not_before.map(at),
+            ticket: Some("CHG-1".into()),
+        }),
+    )
+}
+
 fn event(id: &str, payload: Payload) -> Event {
     let digest = format!("digest of {id}");
     Event { key: EventKey { source: "/soc".into(), id: id.into() }, time: None, payload, digest }
@@ -224,6 +240,7 @@ pub fn about(case: &Case, target: Target, desired: Desired) -> Task {
         binding: Binding { zone: "acme".into(), contract: None, owner: None, tier: None },
         trigger: case.trigger,
         severity: case.severity,
+        cause: case.cause,
         lane: Lane::of(case.trigger, desired),
         mode: Mode::Enforce,
         noticed_at: case.noticed_at,

@@ -5,18 +5,20 @@
 
 mod compromise_notice;
 mod contract_end;
+mod duration;
 mod parse;
+mod rotation_request;
 mod selector;
 
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
-use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use compromise_notice::{CompromiseNotice, Severity};
 pub use contract_end::{ContractChange, ContractEnd};
 pub use parse::{Attributes, MAX_EVENT_BYTES, MAX_SELECTORS, Malformed, parse};
+pub use rotation_request::{Cause, RotationRequest};
 pub use selector::{Selector, SelectorTarget};
 
 use crate::ids::EventKey;
@@ -25,13 +27,26 @@ use crate::ids::EventKey;
 pub const CONTRACT_END_TYPE: &str = "io.severance.contract-end.v1";
 /// CloudEvents `type` of a compromise notice.
 pub const COMPROMISE_NOTICE_TYPE: &str = "io.severance.compromise-notice.v1";
+/// CloudEvents `type` of a rotation.
+pub const ROTATION_TYPE: &str = "io.severance.rotation.v1";
 
 /// Reads a time as RFC 3339 has it. Chrono's own reading lets much more pass (`2026-1-1T0:0:0Z`).
 fn strict_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
-    let text = Cow::<str>::deserialize(deserializer)?;
-    DateTime::parse_from_rfc3339(&text)
+    rfc3339(&Cow::<str>::deserialize(deserializer)?)
+}
+
+/// The same, where there need not be one.
+fn optional_strict_time<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let text = Option::<Cow<'_, str>>::deserialize(deserializer)?;
+    text.map(|text| rfc3339(&text)).transpose()
+}
+
+fn rfc3339<E: serde::de::Error>(text: &str) -> Result<DateTime<Utc>, E> {
+    DateTime::parse_from_rfc3339(text)
         .map(|time| time.with_timezone(&Utc))
-        .map_err(|_| D::Error::custom("not an RFC 3339 time"))
+        .map_err(|_| E::custom("not an RFC 3339 time"))
 }
 
 /// A valid inbound event.
@@ -56,6 +71,8 @@ pub enum Payload {
     ContractEnd(ContractEnd),
     /// Credentials are known or believed to be in the wrong hands.
     CompromiseNotice(CompromiseNotice),
+    /// Credentials are to be replaced.
+    Rotation(RotationRequest),
 }
 
 /// What kind of event opened a case. The order is the order of urgency: urgent first.
@@ -90,6 +107,7 @@ impl Event {
         match self.payload {
             Payload::ContractEnd(_) => Trigger::ContractEnd,
             Payload::CompromiseNotice(_) => Trigger::CompromiseNotice,
+            Payload::Rotation(_) => Trigger::Rotation,
         }
     }
 
@@ -98,6 +116,7 @@ impl Event {
         match &self.payload {
             Payload::ContractEnd(end) => end.ticket.as_deref(),
             Payload::CompromiseNotice(notice) => notice.ticket.as_deref(),
+            Payload::Rotation(rotation) => rotation.ticket.as_deref(),
         }
     }
 }

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::{
     COMPROMISE_NOTICE_TYPE, CONTRACT_END_TYPE, CompromiseNotice, ContractEnd, Event, Payload,
+    ROTATION_TYPE, RotationRequest, Selector,
 };
 use crate::ids::EventKey;
 
@@ -94,16 +95,24 @@ fn payload(event_type: &str, data: Value) -> Result<Payload, Malformed> {
         }
         COMPROMISE_NOTICE_TYPE => {
             let notice: CompromiseNotice = fields(data)?;
-            match notice.credentials.len() {
-                0 => Err(Malformed::new("data.credentials", "is empty")),
-                n if n > MAX_SELECTORS => Err(Malformed::new(
-                    "data.credentials",
-                    format!("{n} selectors; at most {MAX_SELECTORS}"),
-                )),
-                _ => Ok(Payload::CompromiseNotice(notice)),
-            }
+            bounded(&notice.credentials)?;
+            Ok(Payload::CompromiseNotice(notice))
+        }
+        ROTATION_TYPE => {
+            let rotation: RotationRequest = fields(data)?;
+            bounded(&rotation.credentials)?;
+            Ok(Payload::Rotation(rotation))
         }
         _ => Err(Malformed::new("type", "unknown")),
+    }
+}
+
+fn bounded(selectors: &[Selector]) -> Result<(), Malformed> {
+    let refuse = |reason: String| Err(Malformed::new("data.credentials", reason));
+    match selectors.len() {
+        0 => refuse("is empty".to_owned()),
+        n if n > MAX_SELECTORS => refuse(format!("{n} selectors; at most {MAX_SELECTORS}")),
+        _ => Ok(()),
     }
 }
 
@@ -172,6 +181,9 @@ fn digest(event_type: &str, time: Option<DateTime<Utc>>, data: &Value) -> String
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
+    use super::super::{Cause, Trigger};
     use super::*;
 
     const BOTH: &[&str] = &[CONTRACT_END_TYPE, COMPROMISE_NOTICE_TYPE];
@@ -183,6 +195,67 @@ mod tests {
             source: Some("/soc".into()),
             id: Some("1".into()),
             time: None,
+        }
+    }
+
+    fn rotation(data: &str) -> Result<Event, Malformed> {
+        parse(&attributes(ROTATION_TYPE), data.as_bytes(), &[ROTATION_TYPE])
+    }
+
+    const ROTATION: &str = r#"{"credentials":[{"secret":"a"}],"cause":"requested","grace":"PT2H",
+        "not_before":"2026-01-01T00:00:00Z","ticket":"CHG-1","extra":1}"#;
+
+    #[test]
+    fn the_field_is_named_in_every_refusal_of_a_rotation() {
+        let selectors = r#"[{"secret":"a"}]"#;
+        let many = format!("[{}]", vec![r#"{"secret":"a"}"#; MAX_SELECTORS + 1].join(","));
+        let cases = [
+            (ROTATION.replace(&format!("\"credentials\":{selectors},"), ""), "data.credentials"),
+            (ROTATION.replace(selectors, "[]"), "data.credentials"),
+            (ROTATION.replace(selectors, &many), "data.credentials"),
+            (ROTATION.replace(selectors, r#"[{"secret":""}]"#), "data.credentials[0]"),
+            (ROTATION.replace(selectors, r#"[{"secret":7}]"#), "data.credentials[0].secret"),
+            (ROTATION.replace("\"cause\":\"requested\",", ""), "data.cause"),
+            (ROTATION.replace("requested", "boredom"), "data.cause"),
+            (ROTATION.replace("PT2H", "2h"), "data.grace"),
+            (ROTATION.replace("PT2H", "P1M"), "data.grace"),
+            (ROTATION.replace("\"PT2H\"", "7200"), "data.grace"),
+            (ROTATION.replace("2026-01-01T00:00:00Z", "tomorrow"), "data.not_before"),
+            (ROTATION.replace("\"2026-01-01T00:00:00Z\"", "1767225600"), "data.not_before"),
+            (ROTATION.replace("\"CHG-1\"", "1"), "data.ticket"),
+            ("[]".to_owned(), "data"),
+        ];
+        for (text, field) in cases {
+            let refused = rotation(&text).unwrap_err();
+            assert!(refused.field.starts_with(field), "{refused} should name {field}");
+            assert!(!refused.reason.contains("boredom") && !refused.reason.contains("tomorrow"));
+        }
+    }
+
+    #[test]
+    fn a_rotation_is_read_whole_and_survives_the_store() {
+        let event = rotation(ROTATION).unwrap();
+        let Payload::Rotation(request) = &event.payload else { panic!("{event:?}") };
+        assert_eq!(request.cause, Cause::Requested);
+        assert_eq!(request.grace, Some(TimeDelta::hours(2)));
+        assert_eq!(request.not_before, Some(rfc3339("", "2026-01-01T00:00:00Z").unwrap()));
+        assert_eq!((event.trigger(), event.ticket()), (Trigger::Rotation, Some("CHG-1")));
+        let stored = serde_json::to_string(&event).unwrap();
+        assert_eq!(serde_json::from_str::<Event>(&stored).unwrap(), event);
+    }
+
+    #[test]
+    fn every_cause_is_read_by_its_name_and_what_is_optional_may_be_absent_or_null() {
+        for cause in Cause::ALL {
+            let text =
+                format!(r#"{{"credentials":[{{"zone":"a"}}],"cause":"{}"}}"#, cause.as_str());
+            let null = text.replace('}', "").replacen("\"a\"", "\"a\"}", 1)
+                + r#","grace":null,"not_before":null,"ticket":null}"#;
+            for text in [text, null] {
+                let Payload::Rotation(read) = rotation(&text).unwrap().payload else { panic!() };
+                let rest = (read.grace, read.not_before, read.ticket.as_deref());
+                assert_eq!((read.cause, rest), (cause, (None, None, None)), "{text}");
+            }
         }
     }
 

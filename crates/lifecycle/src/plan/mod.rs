@@ -6,4 +6,6 @@ mod planner;
 
 pub use blast_radius::BlastRadius;
 pub use inventory::{Flattened, Identity, IdentityDetail, TagKeys};
-pub use planner::{MatchedIdentity, Planned, Planner, Portions, Protected, SelectorMatch};
+pub use planner::{
+    MatchedIdentity, Planned, Planner, Portions, Protected, SelectorMatch, unresolved_task,
+};

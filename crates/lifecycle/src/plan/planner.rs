@@ -10,7 +10,7 @@ use crate::case::Case;
 use crate::credential::{RoleRef, Target, UserRef};
 use crate::event::{Selector, SelectorTarget, Trigger};
 use crate::finding::Finding;
-use crate::ids::{TaskId, UNASSIGNED_ZONE, ZoneName};
+use crate::ids::{CaseId, TaskId, UNASSIGNED_ZONE, ZoneName};
 use crate::observe::AssumableRole;
 use crate::policy::Desired;
 use crate::record::Record;
@@ -72,6 +72,20 @@ pub struct Planned {
     pub tasks: Vec<Task>,
     /// What a person should know.
     pub findings: Vec<Finding>,
+}
+
+/// The task that stands for a selector without an answer.
+pub fn unresolved_task(case: &CaseId, trigger: Trigger, selector: &Selector) -> TaskId {
+    let target = Target::Unresolved { selector: selector.clone() };
+    TaskId::of(case, &target.key(), of_unresolved(trigger).as_str())
+}
+
+/// A rotation exposes nothing: what it did not find is no exposure.
+fn of_unresolved(trigger: Trigger) -> Desired {
+    match trigger {
+        Trigger::Rotation => Desired::Rotated,
+        Trigger::CompromiseNotice | Trigger::ContractEnd => Desired::Revoked,
+    }
 }
 
 impl Planned {
@@ -346,7 +360,7 @@ impl Planner<'_> {
     ) -> Task {
         self.protected.spare(&mut assumable);
         let zone = self.zones.get(&binding.zone);
-        let desired = Desired::Revoked;
+        let desired = of_unresolved(case.trigger);
         Task {
             id: TaskId::of(&case.id, &target.key(), desired.as_str()),
             case: case.id.clone(),
@@ -354,6 +368,7 @@ impl Planner<'_> {
             desired,
             trigger: case.trigger,
             severity: case.severity,
+            cause: case.cause,
             ticket: case.ticket.clone(),
             lane: Lane::of(case.trigger, desired),
             mode: zone.mode,
@@ -365,7 +380,7 @@ impl Planner<'_> {
             leaving: BTreeSet::new(),
             credentials: 1,
             counts: true,
-            grace: None,
+            grace: case.grace,
             undoes: None,
             delete_after: None,
             state: refused.map_or(TaskState::Open, |reason| TaskState::Blocked { reason }),

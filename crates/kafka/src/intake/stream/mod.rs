@@ -27,7 +27,7 @@ pub(super) struct Stream {
     batch_records: usize,
     /// The most bytes of the buffer, and of a batch.
     buffer_bytes: usize,
-    /// How long a batch yields to the urgent topic.
+    /// How long a batch yields to more urgent topics.
     pub(super) patience: Duration,
     /// How often lag is measured.
     pub(super) health_every: Duration,
@@ -129,10 +129,6 @@ impl Stream {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn is_urgent(&self) -> bool {
-        self.inbound == Inbound::ALL[0]
-    }
-
     pub(super) fn stop(&self) {
         // Under the lock, so that nobody who is about to wait misses it.
         let state = self.state();
@@ -168,12 +164,11 @@ impl Stream {
     }
 
     fn tell_gate(&self, state: &State) {
-        if self.is_urgent() {
-            let waiting = !state.buffer.is_empty() || state.at_ledger > 0;
-            self.gate.set_busy(waiting && !state.ledger_failing);
-            if state.joined {
-                self.gate.set_behind(state.partitions.values().any(|p| !p.caught_up));
-            }
+        let waiting = !state.buffer.is_empty() || state.at_ledger > 0;
+        self.gate.set_busy(self.inbound, waiting && !state.ledger_failing);
+        if state.joined {
+            let behind = state.partitions.values().any(|p| !p.caught_up);
+            self.gate.set_behind(self.inbound, behind);
         }
     }
 }

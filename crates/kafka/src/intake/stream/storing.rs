@@ -85,17 +85,13 @@ impl Stream {
 
     /// The batch is tried again. `false`: stop instead.
     pub(in super::super) fn trying_again(&self) -> bool {
-        if self.is_urgent() {
-            self.gate.set_busy(true);
-        }
+        self.gate.set_busy(self.inbound, true);
         !self.is_stopping()
     }
 
-    /// Lets the urgent topic go first.
+    /// Lets more urgent topics go first.
     pub(in super::super) async fn yield_to_urgent(&self) {
-        if !self.is_urgent() {
-            self.unless_stopped(self.gate.yield_to_urgent(self.patience)).await;
-        }
+        self.unless_stopped(self.gate.yield_to_urgent(self.inbound, self.patience)).await;
     }
 
     pub(in super::super) fn storer_ended(&self) {
