@@ -1,9 +1,18 @@
 //! Planning: from a case's selectors and what they matched to tasks.
 
 mod blast_radius;
+mod draft;
 mod inventory;
 mod planner;
+mod protected;
+mod secrets;
+mod sharing;
+mod strategy;
+mod ties;
 
 pub use blast_radius::BlastRadius;
-pub use inventory::{Flattened, Identity, IdentityDetail, TagKeys};
-pub use planner::{MatchedIdentity, Planned, Planner, Protected, SelectorMatch};
+pub use inventory::{Flattened, Identity, IdentityDetail, SecretDetail, TagKeys};
+pub use planner::{MatchedIdentity, Planned, Planner, SelectorMatch, unresolved_task};
+pub use protected::Protected;
+pub use strategy::SecretTagKeys;
+pub use ties::Ties;

@@ -1,16 +1,19 @@
 //! The planner: which tasks a case has, and which of them must not be touched. Pure; what the selectors
 //! matched was looked up before.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
+use super::draft::Draft;
 use super::inventory::{Flattened, Identity, IdentityDetail, TagKeys};
+use super::protected::Protected;
+use super::ties::Ties;
 use crate::case::Case;
-use crate::credential::{RoleRef, Target, UserRef};
+use crate::credential::Target;
 use crate::event::{Selector, SelectorTarget, Trigger};
 use crate::finding::Finding;
-use crate::ids::{TaskId, UNASSIGNED_ZONE, ZoneName};
+use crate::ids::{CaseId, TaskId, UNASSIGNED_ZONE, ZoneName};
 use crate::observe::AssumableRole;
 use crate::policy::Desired;
 use crate::record::Record;
@@ -31,15 +34,6 @@ pub struct SelectorMatch {
 
 /// An identity that a selector matched, with the roles that it could assume.
 pub type MatchedIdentity = (Identity, Vec<AssumableRole>);
-
-/// Identities that are never touched.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Protected {
-    /// ARNs of the worker's own identities (user or role, not session).
-    pub own: BTreeSet<String>,
-    /// ARNs of break-glass identities.
-    pub break_glass: BTreeSet<String>,
-}
 
 /// What planning needs to know beside the case.
 #[derive(Clone, Copy, Debug)]
@@ -68,151 +62,140 @@ impl Planned {
     }
 }
 
-impl Protected {
-    /// Whether an ARN is protected. Paths and partitions are left out of the comparison: a name is unique
-    /// in its account whatever its path, and a session's ARN, from which our own is read, has no path
-    /// (AWS: IAM User Guide, "IAM ARNs").
-    pub fn has(&self, arn: &str) -> bool {
-        self.own.contains(arn)
-            || self.break_glass.contains(arn)
-            || AccountKindName::of(arn)
-                .is_some_and(|it| self.all().any(|other| AccountKindName::of(other) == Some(it)))
-    }
-
-    /// Whether a user is protected.
-    pub fn has_user(&self, user: &UserRef) -> bool {
-        self.names(AccountKindName {
-            account: user.account.as_str(),
-            kind: "user",
-            name: &user.name,
-        })
-    }
-
-    /// Whether a role is protected.
-    pub fn has_role(&self, role: &RoleRef) -> bool {
-        self.names(AccountKindName {
-            account: role.account.as_str(),
-            kind: "role",
-            name: &role.name,
-        })
-    }
-
-    /// Has protected roles within reach treated like service-linked ones: not cut, but listed until
-    /// their sessions have ended.
-    pub fn spare(&self, reached: &mut [AssumableRole]) {
-        for role in reached {
-            role.service_linked |= self.has_role(&role.role);
-        }
-    }
-
-    fn names(&self, it: AccountKindName<'_>) -> bool {
-        self.all().any(|other| AccountKindName::of(other) == Some(it))
-    }
-
-    fn all(&self) -> impl Iterator<Item = &String> {
-        self.own.iter().chain(&self.break_glass)
-    }
+/// What is wanted of a target.
+pub(super) struct Wanted {
+    pub(super) target: Target,
+    pub(super) desired: Desired,
+    pub(super) binding: Binding,
+    pub(super) refused: Option<BlockReason>,
 }
 
-/// What of an ARN says which identity it is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct AccountKindName<'a> {
-    account: &'a str,
-    kind: &'a str,
-    name: &'a str,
+/// The task that stands for a selector without an answer.
+pub fn unresolved_task(case: &CaseId, trigger: Trigger, selector: &Selector) -> TaskId {
+    let target = Target::Unresolved { selector: selector.clone() };
+    TaskId::of(case, &target.key(), of_unresolved(trigger).as_str())
 }
 
-impl<'a> AccountKindName<'a> {
-    fn of(arn: &'a str) -> Option<Self> {
-        let mut parts = arn.splitn(6, ':').skip(4);
-        let (account, resource) = (parts.next()?, parts.next()?);
-        let (kind, path_and_name) = resource.split_once('/')?;
-        Some(Self { account, kind, name: path_and_name.rsplit('/').next()? })
+/// A rotation exposes nothing: what it did not find is no exposure.
+fn of_unresolved(trigger: Trigger) -> Desired {
+    match trigger {
+        Trigger::Rotation => Desired::Rotated,
+        Trigger::CompromiseNotice | Trigger::ContractEnd => Desired::Revoked,
     }
 }
 
 impl Planner<'_> {
     /// Plans a case. The same matches give the same tasks, in any order.
-    pub fn plan(&self, case: &Case, matches: &[SelectorMatch], now: DateTime<Utc>) -> Planned {
-        let mut planned = Planned::default();
-        let mut tasks: BTreeMap<TaskId, Task> = BTreeMap::new();
+    pub fn plan(
+        &self,
+        case: &Case,
+        matches: &[SelectorMatch],
+        ties: &Ties,
+        now: DateTime<Utc>,
+    ) -> Planned {
+        let mut draft = Draft::new(case, ties, now);
         for found in matches {
-            let nothing = found.identities.is_empty().then_some(BlockReason::NotFound);
-            if let Some(reason) = found.refused.clone().or(nothing) {
-                // It may name something yet: the limit is not passed by failing lookups.
-                let failed = matches!(reason, BlockReason::Refused { .. });
-                let target = Target::Unresolved { selector: found.selector.clone() };
-                let binding = unresolved_binding(case, &found.selector);
-                let mut task = self.task(case, target, binding, Vec::new(), Some(reason), now);
-                task.credentials = usize::from(failed && found.identities.is_empty());
-                tasks.insert(task.id.clone(), task);
-            }
-            for (identity, roles) in &found.identities {
-                if let Some(mismatch) = self.belongs_elsewhere(case, identity) {
-                    planned.findings.push(mismatch);
-                    continue;
-                }
-                let mut task =
-                    self.identity_task(case, found, (identity, roles), &mut planned, now);
-                task.credentials = credentials(&found.selector, identity);
-                tasks.insert(task.id.clone(), task);
-            }
+            self.plan_selector(&mut draft, found);
         }
-        // A whole user covers its single keys: one task would otherwise wait for the other.
-        let whole: BTreeSet<_> = tasks
-            .values()
-            .filter(|t| matches!(t.target, Target::User { .. }) && t.state == TaskState::Open)
-            .map(|t| t.target.lock())
-            .collect();
-        tasks.retain(|_, t| {
-            !(matches!(t.target, Target::AccessKey { .. }) && whole.contains(&t.target.lock()))
-        });
-        let leaving = self.leaving(case, matches);
-        planned.tasks = tasks.into_values().collect();
-        for task in &mut planned.tasks {
-            if matches!(task.target, Target::Role { .. }) {
-                task.leaving.clone_from(&leaving);
-            }
-        }
+        self.plan_what_shares(&mut draft, matches);
+        Self::whole_users_cover(&mut draft, matches);
+        Self::shared_wait(&mut draft);
+        let mut planned =
+            Planned { tasks: draft.tasks.into_values().collect(), findings: draft.findings };
+        self.leave(case, matches, ties, &mut planned.tasks);
         planned
     }
 
-    fn identity_task(
+    fn plan_selector<'a>(&self, draft: &mut Draft<'a>, found: &'a SelectorMatch) {
+        let mut planned = false;
+        for (identity, roles) in &found.identities {
+            planned |= self.plan_identity(draft, found, (identity, roles));
+        }
+        let nothing = match (found.identities.is_empty(), planned) {
+            (true, _) => Some(BlockReason::NotFound),
+            (false, false) => Some(BlockReason::NothingToRotate),
+            (false, true) => None,
+        };
+        if let Some(reason) = found.refused.clone().or(nothing) {
+            // It may name something yet: the limit is not passed by failing lookups.
+            let failed = matches!(reason, BlockReason::Refused { .. });
+            let mut task = self.unresolved(draft, found.selector.clone(), reason);
+            task.credentials = usize::from(failed && found.identities.is_empty());
+            draft.add(task);
+        }
+    }
+
+    /// Answers whether there was anything to plan or to tell.
+    fn plan_identity<'a>(
         &self,
-        case: &Case,
-        found: &SelectorMatch,
-        (identity, roles): (&Identity, &[AssumableRole]),
-        planned: &mut Planned,
-        now: DateTime<Utc>,
+        draft: &mut Draft<'a>,
+        found: &'a SelectorMatch,
+        (identity, roles): (&'a Identity, &[AssumableRole]),
+    ) -> bool {
+        if let Some(mismatch) = self.belongs_elsewhere(draft.case, identity) {
+            draft.find(mismatch);
+            return true;
+        }
+        match (&identity.detail, draft.case.trigger) {
+            (IdentityDetail::Secret(_), _) => self.plan_secret(draft, identity),
+            (IdentityDetail::User { .. }, Trigger::Rotation) => {
+                return self.plan_rotation_of_keys(draft, found, identity);
+            }
+            // Whoever may take a role holds nothing that lasts.
+            (IdentityDetail::Role { .. }, Trigger::Rotation) => return false,
+            _ => {
+                let target = target(&found.selector, identity);
+                let mut task = self.identity_task(draft, target, identity);
+                task.assumable = roles.to_vec();
+                self.protected.spare(&mut task.assumable);
+                task.credentials = credentials(&found.selector, identity);
+                draft.add(task);
+            }
+        }
+        true
+    }
+
+    /// The task of a user, a role or a key.
+    pub(super) fn identity_task(
+        &self,
+        draft: &mut Draft<'_>,
+        target: Target,
+        identity: &Identity,
     ) -> Task {
-        let target = target(&found.selector, identity);
-        let (binding, flattened) = match self.tag_keys.bind(&identity.tags) {
-            Ok(binding) => (binding, None),
+        let (binding, flattened) = self.bind(draft, identity, identity);
+        let refused = self.never(identity).or(flattened);
+        self.task(draft, Wanted { target, desired: Desired::Revoked, binding, refused })
+    }
+
+    /// Where an identity belongs, by the tags of `bound`; what is wrong with that is told.
+    pub(super) fn bind(
+        &self,
+        draft: &mut Draft<'_>,
+        identity: &Identity,
+        bound: &Identity,
+    ) -> (Binding, Option<BlockReason>) {
+        let case_zone = draft.case.zone.as_ref();
+        let arn = || identity.arn.clone();
+        match self.tag_keys.bind(&bound.tags) {
+            Ok(binding) => {
+                if let Some(event_zone) = case_zone.filter(|zone| **zone != binding.zone) {
+                    let (event_zone, tag_zone) = (event_zone.0.clone(), binding.zone.0.clone());
+                    draft.find(Finding::ZoneMismatch { identity: arn(), event_zone, tag_zone });
+                }
+                (binding, None)
+            }
             Err(Flattened { tag }) => {
-                planned.findings.push(Finding::FlattenedBoundary {
-                    identity: identity.arn.clone(),
-                    tag: tag.clone(),
-                });
-                let zone = case.zone.clone().unwrap_or_else(|| UNASSIGNED_ZONE.into());
+                let zone = case_zone.cloned().unwrap_or_else(|| UNASSIGNED_ZONE.into());
+                draft.find(Finding::FlattenedBoundary { identity: arn(), tag: tag.clone() });
                 let binding = Binding { zone, contract: None, owner: None, tier: None };
                 (binding, Some(BlockReason::FlattenedBoundary { tag }))
             }
-        };
-        let other_zone = case.zone.as_ref().filter(|zone| **zone != binding.zone);
-        if let Some(event_zone) = other_zone.filter(|_| flattened.is_none()) {
-            planned.findings.push(Finding::ZoneMismatch {
-                identity: identity.arn.clone(),
-                event_zone: event_zone.0.clone(),
-                tag_zone: binding.zone.0.clone(),
-            });
         }
-        let refused = self.never(identity).or(flattened);
-        self.task(case, target, binding, roles.to_vec(), refused, now)
     }
 
     /// Two partners may name their contracts alike: a contract's end takes nothing that is tagged with
     /// another zone. What no zone claims is taken, and the mismatch told.
-    fn belongs_elsewhere(&self, case: &Case, identity: &Identity) -> Option<Finding> {
+    pub(super) fn belongs_elsewhere(&self, case: &Case, identity: &Identity) -> Option<Finding> {
         let event_zone = case.zone.as_ref().filter(|_| case.trigger == Trigger::ContractEnd)?;
         let tag_zone = self.tag_keys.bind(&identity.tags).ok()?.zone;
         let elsewhere = tag_zone != *event_zone && tag_zone.as_str() != UNASSIGNED_ZONE;
@@ -223,18 +206,69 @@ impl Planner<'_> {
         })
     }
 
-    /// A contract's users leave with it: wherever a role trusts them, that trust goes.
-    fn leaving(&self, case: &Case, matches: &[SelectorMatch]) -> BTreeSet<String> {
-        if case.trigger != Trigger::ContractEnd {
-            return BTreeSet::new();
+    /// A whole user covers its single keys: one task would otherwise wait for the other. A secret that
+    /// hands out one of them gets no new one either: it would be a key of a user who may do nothing.
+    fn whole_users_cover(draft: &mut Draft<'_>, matches: &[SelectorMatch]) {
+        let whole: BTreeSet<_> = draft
+            .tasks
+            .values()
+            .filter(|t| matches!(t.target, Target::User { .. }) && t.state == TaskState::Open)
+            .map(|t| t.target.lock())
+            .collect();
+        let is_covered = |task: &Task| {
+            let part = match task.target {
+                Target::AccessKey { .. } => true,
+                Target::Secret { .. } => task.desired == Desired::Rotated,
+                _ => false,
+            };
+            part && whole.contains(&task.target.lock())
+        };
+        draft.tasks.retain(|_, task| !is_covered(task));
+        let users = matches.iter().flat_map(|found| &found.identities).filter_map(|(it, _)| {
+            let IdentityDetail::User { access_keys, .. } = &it.detail else { return None };
+            let lock = Target::User { user: it.user()? }.lock();
+            whole.contains(&lock).then_some(access_keys)
+        });
+        for key_id in users.flatten() {
+            for secret in draft.ties.holders(key_id) {
+                let has_task = draft.secrets.get(&secret.arn);
+                if !has_task.is_some_and(|(id, _)| draft.tasks.contains_key(id)) {
+                    let credential = format!("access key {key_id}");
+                    let secret = secret.arn.clone();
+                    draft.find(Finding::HandsOutRevoked { secret, credential });
+                }
+            }
         }
-        matches
+    }
+
+    /// A contract's users leave with it: wherever a role trusts them, that trust goes, and they read none
+    /// of its secrets any more.
+    fn leave(&self, case: &Case, matches: &[SelectorMatch], ties: &Ties, tasks: &mut [Task]) {
+        if case.trigger != Trigger::ContractEnd {
+            return;
+        }
+        let identities = || {
+            let all = matches.iter().flat_map(|found| &found.identities).map(|(it, _)| it);
+            all.filter(|identity| self.belongs_elsewhere(case, identity).is_none())
+        };
+        let users = identities().filter(|identity| identity.user().is_some());
+        let names = users.flat_map(|user| [user.arn.clone(), user.unique_id.clone()]);
+        let leaving: BTreeSet<String> = names.chain(ties.leaving.iter().cloned()).collect();
+        // Roles read secrets too. A resource policy takes ARNs alone, and nobody who is protected.
+        let roles = identities().filter(|it| it.role().is_some()).map(|role| role.arn.clone());
+        let readers: BTreeSet<String> = leaving
             .iter()
-            .flat_map(|found| &found.identities)
-            .filter(|(identity, _)| identity.user().is_some())
-            .filter(|(identity, _)| self.belongs_elsewhere(case, identity).is_none())
-            .flat_map(|(identity, _)| [identity.arn.clone(), identity.unique_id.clone()])
-            .collect()
+            .cloned()
+            .chain(roles)
+            .filter(|name| name.starts_with("arn:") && !self.protected.has(name))
+            .collect();
+        for task in tasks {
+            match task.target {
+                Target::Role { .. } => task.leaving.clone_from(&leaving),
+                Target::Secret { .. } => task.leaving.clone_from(&readers),
+                _ => {}
+            }
+        }
     }
 
     /// Why an identity is never touched.
@@ -251,18 +285,23 @@ impl Planner<'_> {
         }
     }
 
-    fn task(
+    /// The task that stands for a selector without an answer.
+    pub(super) fn unresolved(
         &self,
-        case: &Case,
-        target: Target,
-        binding: Binding,
-        mut assumable: Vec<AssumableRole>,
-        refused: Option<BlockReason>,
-        now: DateTime<Utc>,
+        draft: &Draft<'_>,
+        selector: Selector,
+        reason: BlockReason,
     ) -> Task {
-        self.protected.spare(&mut assumable);
+        let binding = unresolved_binding(draft.case, &selector);
+        let desired = of_unresolved(draft.case.trigger);
+        let target = Target::Unresolved { selector };
+        self.task(draft, Wanted { target, desired, binding, refused: Some(reason) })
+    }
+
+    pub(super) fn task(&self, draft: &Draft<'_>, wanted: Wanted) -> Task {
+        let Wanted { target, desired, binding, refused } = wanted;
+        let case = draft.case;
         let zone = self.zones.get(&binding.zone);
-        let desired = Desired::Revoked;
         Task {
             id: TaskId::of(&case.id, &target.key(), desired.as_str()),
             case: case.id.clone(),
@@ -275,9 +314,9 @@ impl Planner<'_> {
             mode: zone.mode,
             noticed_at: case.noticed_at,
             received_at: case.received_at,
-            planned_at: now,
+            planned_at: draft.now,
             deadline: case.noticed_at + zone.objective(case.trigger),
-            assumable,
+            assumable: Vec::new(),
             leaving: BTreeSet::new(),
             credentials: 1,
             counts: true,
@@ -308,7 +347,7 @@ fn target(selector: &Selector, identity: &Identity) -> Target {
         }
         (_, Some(user), _) => Target::User { user },
         (_, _, Some(role)) => Target::Role { role },
-        // An identity is a user or a role; a selector that matched neither names nothing.
+        // A selector that matched neither a user nor a role names nothing.
         _ => Target::Unresolved { selector: selector.clone() },
     }
 }
@@ -316,7 +355,8 @@ fn target(selector: &Selector, identity: &Identity) -> Target {
 /// How many credentials a target comes to, for the blast radius.
 fn credentials(selector: &Selector, identity: &Identity) -> usize {
     match (&selector.target, &identity.detail) {
-        (SelectorTarget::AccessKeyId(_), _) | (_, IdentityDetail::Role { .. }) => 1,
+        (SelectorTarget::AccessKeyId(_), _) => 1,
         (_, IdentityDetail::User { credentials, .. }) => (*credentials).max(1),
+        (_, IdentityDetail::Role { .. } | IdentityDetail::Secret(_)) => 1,
     }
 }
