@@ -16,7 +16,7 @@ use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::TaskId;
 use severance_lifecycle::journal::Happening;
 use severance_lifecycle::outcome;
-use severance_lifecycle::plan::{Identity, Planned, Planner, SelectorMatch};
+use severance_lifecycle::plan::{Identity, Planned, Planner, SelectorMatch, unresolved_task};
 use severance_lifecycle::policy::Desired;
 use severance_lifecycle::task::{BlockReason, Lane, Task, TaskState};
 
@@ -28,6 +28,7 @@ use crate::reach::account_principals;
 use crate::resolve::{self, Asking, Resolved, Unanswered};
 use crate::shared::Shared;
 use crate::telling::Telling;
+use crate::ties;
 
 /// How often a case that waits for a listing asks again.
 const LISTING: Growth = Growth::millis(1_000, 5_000);
@@ -100,22 +101,36 @@ async fn drawn_up(
     if ends && !again && resolved.iter().any(Resolved::is_unlisted) {
         return Err(Unanswered::NotListed);
     }
-    let failures = resolved.iter().filter_map(|it| {
-        let target = Target::Unresolved { selector: it.matched.selector.clone() };
-        let id = TaskId::of(&claimed.case.id, &target.key(), Desired::Revoked.as_str());
-        Some((id, it.failure.clone()?))
-    });
-    let failures: BTreeMap<TaskId, Failure> = failures.collect();
+    let failures = resolved
+        .iter()
+        .filter_map(|it| Some((unresolved_id(claimed, &it.matched.selector), it.failure.clone()?)));
+    let mut failures: BTreeMap<TaskId, Failure> = failures.collect();
     let mut matches: Vec<SelectorMatch> = resolved.into_iter().map(|it| it.matched).collect();
     if let Payload::ContractEnd(end) = &claimed.event.payload {
         add_roles_of_partner(shared, end, &mut matches).await?;
+    }
+    let mut tied = ties::of(shared, &matches, lane).await?;
+    failures.extend(
+        tied.failures
+            .iter()
+            .map(|(selector, failure)| (unresolved_id(claimed, selector), failure.clone())),
+    );
+    if let Payload::ContractEnd(end) = &claimed.event.payload
+        && again
+    {
+        // Whoever leaves was matched by an earlier plan.
+        tied.ties.leaving = ties::leavers(shared, &contract(end)).await?;
     }
     let zones = shared.zones();
     let protected = shared.protected();
     let planner =
         Planner { zones: &zones, tag_keys: &shared.config.tag_keys, protected: &protected };
-    let plan = planner.plan(&claimed.case, &matches, now);
+    let plan = planner.plan(&claimed.case, &matches, &tied.ties, now);
     Ok(commit(shared, claimed, plan, &failures, memory))
+}
+
+fn unresolved_id(claimed: &ClaimedCase, selector: &Selector) -> TaskId {
+    unresolved_task(&claimed.case.id, claimed.case.trigger, selector)
 }
 
 fn contract(end: &ContractEnd) -> Selector {
@@ -300,19 +315,15 @@ fn tell_finding(
 
 /// Whether a task stands for a selector that may have an answer later.
 fn is_unresolved(task: &Task) -> bool {
-    let hopeless = matches!(
-        task.state,
-        TaskState::Blocked { reason: BlockReason::SecretSelector | BlockReason::SessionKey }
-    );
+    let hopeless = matches!(task.state, TaskState::Blocked { reason: BlockReason::SessionKey });
     matches!(task.target, Target::Unresolved { .. }) && !hopeless
 }
 
 /// Unresolved tasks of an earlier plan whose selector has an answer now.
 fn answered(claimed: &ClaimedCase, tasks: &[Task]) -> Vec<TaskId> {
-    let selectors = claimed.unresolved.iter().flatten().cloned();
+    let selectors = claimed.unresolved.iter().flatten();
     selectors
-        .map(|selector| Target::Unresolved { selector }.key())
-        .map(|key| TaskId::of(&claimed.case.id, &key, Desired::Revoked.as_str()))
+        .map(|selector| unresolved_id(claimed, selector))
         .filter(|id| !tasks.iter().any(|task| task.id == *id))
         .collect()
 }

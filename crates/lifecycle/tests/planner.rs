@@ -12,6 +12,7 @@ use severance_lifecycle::ids::{EventKey, TaskId};
 use severance_lifecycle::observe::AssumableRole;
 use severance_lifecycle::plan::{
     BlastRadius, Identity, IdentityDetail, Planned, Planner, Protected, SelectorMatch, TagKeys,
+    Ties,
 };
 use severance_lifecycle::policy::Holds;
 use severance_lifecycle::task::{BlockReason, Lane, Mode, TaskState};
@@ -82,7 +83,7 @@ fn plan_with(protected: &Protected, case: &Case, found: &[SelectorMatch]) -> Pla
     let zones = Zones { named: BTreeMap::from([("acme".into(), enforced)]), ..Zones::default() };
     let tag_keys = TagKeys::default();
     let planner = Planner { zones: &zones, tag_keys: &tag_keys, protected };
-    planner.plan(case, found, now())
+    planner.plan(case, found, &Ties::default(), now())
 }
 
 fn plan(case: &Case, found: &[SelectorMatch]) -> Planned {

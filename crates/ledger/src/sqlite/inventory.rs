@@ -1,11 +1,12 @@
 //! The inventory: identities, and what they are looked up by.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use severance_lifecycle::event::{Selector, SelectorTarget};
 use severance_lifecycle::ids::AccountId;
 use severance_lifecycle::plan::{Identity, IdentityDetail, TagKeys};
+use severance_lifecycle::secret::Holding;
 use severance_lifecycle::trust;
 use sqlx::SqliteConnection;
 
@@ -47,6 +48,7 @@ fn kind(identity: &Identity) -> &'static str {
     match identity.detail {
         IdentityDetail::User { .. } => "user",
         IdentityDetail::Role { .. } => "role",
+        IdentityDetail::Secret(_) => "secret",
     }
 }
 
@@ -60,6 +62,7 @@ async fn index(
         "DELETE FROM identity_tags WHERE identity = ?",
         "DELETE FROM identity_keys WHERE identity = ?",
         "DELETE FROM role_principals WHERE identity = ?",
+        "DELETE FROM secret_holds WHERE identity = ?",
     ] {
         sqlx::query(clear).bind(number).execute(&mut *connection).await?;
     }
@@ -79,6 +82,10 @@ async fn index(
             "INSERT INTO role_principals (principal, identity) VALUES (?, ?)
              ON CONFLICT DO NOTHING",
             trust::principals(trust),
+        ),
+        IdentityDetail::Secret(detail) => (
+            "INSERT INTO secret_holds (holds, identity) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            detail.holds.iter().map(Holding::name).collect(),
         ),
     };
     for text in texts {
@@ -173,6 +180,9 @@ pub(super) async fn find(
         let third = tag.to_ascii_lowercase();
         Some(Lookup { sql: BY_TAG, value: value.to_owned(), third, whole })
     };
+    if let SelectorTarget::Secret(name) = &selector.target {
+        return secrets_named(connection, name, selector).await;
+    }
     let lookup = match &selector.target {
         SelectorTarget::AccessKeyId(id) => {
             Some(Lookup { sql: BY_KEY, value: id.clone(), third: String::new(), whole: false })
@@ -184,12 +194,20 @@ pub(super) async fn find(
         SelectorTarget::Tags(tags) => {
             tags.first_key_value().and_then(|(tag, value)| tagged(tag, value, true))
         }
-        // Secrets are not in this inventory.
         SelectorTarget::Secret(_) => None,
     };
     let Some(lookup) = lookup else { return Ok(Vec::new()) };
     let account = selector.account.as_ref().map(AccountId::as_str);
     let mut identities = lookup.read(connection, account).await?;
+    if let SelectorTarget::Contract(name) = &selector.target {
+        let third = keys.shared.to_ascii_lowercase();
+        let shared = Lookup { sql: BY_TAG, value: name.0.clone(), third, whole: false };
+        let shared = shared.read(connection, account).await?;
+        let known: BTreeSet<String> = identities.iter().map(|it| it.arn.clone()).collect();
+        // Only of a secret does it say anything.
+        let more = shared.into_iter().filter(|it| it.secret().is_some());
+        identities.extend(more.filter(|it| !known.contains(&it.arn)));
+    }
     if let SelectorTarget::Tags(tags) = &selector.target {
         identities.retain(|identity| {
             tags.iter().all(|(tag, value)| {
@@ -197,7 +215,91 @@ pub(super) async fn find(
             })
         });
     }
+    identities.retain(|identity| is_in_region(identity, selector));
     Ok(identities)
+}
+
+/// IAM is global; a secret is in one region.
+fn is_in_region(identity: &Identity, selector: &Selector) -> bool {
+    let region = identity.secret().map(|(secret, _)| secret.region);
+    match (&selector.region, region) {
+        (Some(wanted), Some(region)) => *wanted == region,
+        _ => true,
+    }
+}
+
+const BY_SECRET_ARN: &str = "SELECT body FROM identities
+     WHERE kind = 'secret' AND arn = ?1 AND (?2 IS NULL OR account = ?2)";
+/// AWS ends an ARN with a dash and six characters of its choice, which may be left out (AWS: Secrets
+/// Manager User Guide, "ARN format").
+const BY_PARTIAL_ARN: &str = "SELECT body FROM identities
+     WHERE kind = 'secret' AND name = ?3 AND length(arn) = length(?1) + 7
+         AND substr(arn, 1, length(?1) + 1) = ?1 || '-' AND (?2 IS NULL OR account = ?2)";
+const BY_SECRET_NAME: &str = "SELECT body FROM identities
+     WHERE kind = 'secret' AND name = ?1 AND (?2 IS NULL OR account = ?2) ORDER BY arn";
+
+/// Secrets by name, by ARN, or by an ARN without its end.
+async fn secrets_named(
+    connection: &mut SqliteConnection,
+    name: &str,
+    selector: &Selector,
+) -> Result<Vec<Identity>, Fault> {
+    let account = selector.account.as_ref().map(AccountId::as_str);
+    let is_arn = name.starts_with("arn:");
+    let sql = if is_arn { BY_SECRET_ARN } else { BY_SECRET_NAME };
+    let mut bodies: Vec<String> =
+        sqlx::query_scalar(sql).bind(name).bind(account).fetch_all(&mut *connection).await?;
+    if let Some((_, own_name)) = name.split_once(":secret:").filter(|_| bodies.is_empty() && is_arn)
+    {
+        bodies = sqlx::query_scalar(BY_PARTIAL_ARN)
+            .bind(name)
+            .bind(account)
+            .bind(own_name)
+            .fetch_all(connection)
+            .await?;
+    }
+    let mut found = read_all(&bodies)?;
+    found.retain(|identity| is_in_region(identity, selector));
+    Ok(found)
+}
+
+fn read_all(bodies: &[String]) -> Result<Vec<Identity>, Fault> {
+    bodies.iter().map(|body| from_json("identity", body)).collect()
+}
+
+/// Secrets that hand out one of these credentials.
+pub(super) async fn secrets_holding(
+    connection: &mut SqliteConnection,
+    holds: &[Holding],
+) -> Result<Vec<Identity>, Fault> {
+    let names: Vec<String> = holds.iter().map(Holding::name).collect();
+    let bodies: Vec<String> = sqlx::query_scalar(
+        "SELECT body FROM identities WHERE number IN (
+             SELECT identity FROM secret_holds WHERE holds IN (SELECT value FROM json_each(?)))
+         ORDER BY arn",
+    )
+    .bind(to_json("credentials", &names)?)
+    .fetch_all(connection)
+    .await?;
+    read_all(&bodies)
+}
+
+/// A page of secrets, in the order of their ARNs.
+pub(super) const SECRETS_AFTER: &str = "SELECT body FROM identities INDEXED BY identities_arn
+     WHERE kind = 'secret' AND arn > ?1 ORDER BY arn LIMIT ?2";
+
+/// A page of [`SECRETS_AFTER`].
+pub(super) async fn secrets_after(
+    connection: &mut SqliteConnection,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<Identity>, Fault> {
+    let bodies: Vec<String> = sqlx::query_scalar(SECRETS_AFTER)
+        .bind(after.unwrap_or_default())
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(connection)
+        .await?;
+    read_all(&bodies)
 }
 
 struct Lookup {

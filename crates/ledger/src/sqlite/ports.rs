@@ -18,6 +18,7 @@ use severance_lifecycle::journal::Happening;
 use severance_lifecycle::outcome;
 use severance_lifecycle::plan::Identity;
 use severance_lifecycle::policy::Holds;
+use severance_lifecycle::secret::Holding;
 use severance_lifecycle::task::{Lane, Task};
 
 use super::writer::Urgency;
@@ -205,6 +206,22 @@ impl Ledger for SqliteLedger {
     async fn find_identities(&self, selector: &Selector) -> Result<Vec<Identity>, LedgerError> {
         read!(self, "look identities up", |connection| {
             inventory::find(connection, &self.tag_keys, selector)
+        })
+    }
+
+    async fn secrets_holding(&self, holds: &[Holding]) -> Result<Vec<Identity>, LedgerError> {
+        read!(self, "look up who holds a credential", |connection| {
+            inventory::secrets_holding(connection, holds)
+        })
+    }
+
+    async fn secrets_after(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Identity>, LedgerError> {
+        read!(self, "go through secrets", |connection| {
+            inventory::secrets_after(connection, after, limit)
         })
     }
 
