@@ -7,8 +7,10 @@
 //! No lock is held while a call is made: a call of a lower lane is not admitted while more urgent work
 //! is there, and urgent work that waited for its lock would wait for ever.
 
+mod found;
 mod listed;
 mod search;
+mod versions;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,11 +18,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use severance_engine::ports::InventorySink;
 use severance_lifecycle::failure::{Failure, FailureClass};
-use severance_lifecycle::secret::is_ours;
-use severance_lifecycle::secret_view::Held;
 use severance_lifecycle::task::Lane;
 use tokio::sync::watch;
 
+use self::found::{Contents, Found, Place};
 use crate::calls::{Calls, TOO_MANY_PAGES};
 use crate::config::{FieldPair, SecretFinding};
 use crate::failure;
@@ -58,23 +59,6 @@ struct Known {
     last: Option<Last>,
 }
 
-/// What secrets were found to hold.
-#[derive(Clone, Default)]
-struct Found {
-    places: HashMap<String, Place>,
-    /// What was read in values, by secret, with the change that it was read at.
-    read: HashMap<String, (i64, Contents)>,
-}
-
-/// What a secret's current version was found to hold: names, never a value.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Contents {
-    key_id: Option<String>,
-    login: Option<String>,
-    /// When the version was stored.
-    stored: Option<DateTime<Utc>>,
-}
-
 /// How the last refresh ended.
 #[derive(Clone, Copy)]
 struct Last {
@@ -99,19 +83,6 @@ pub(crate) enum Holds {
     No,
     /// Secrets cannot be searched at the moment.
     Open,
-}
-
-/// Where a key's secret half is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// The secret.
-    pub(crate) arn: String,
-    /// Which of the account's regions it is in.
-    pub(crate) region: usize,
-    /// When it last changed, in seconds: what was found unusable may be good after a change.
-    changed: i64,
-    /// What it holds cannot be read or is wrong.
-    unusable: bool,
 }
 
 /// A refresh under way. Dropped at its end, however it ends, it wakes who waits for it.
@@ -212,33 +183,6 @@ impl SecretIndex {
     /// The fields that hold an access key.
     pub(crate) fn fields(&self) -> &[FieldPair] {
         &self.finding.fields
-    }
-
-    /// What a version of a secret holds, where it was read before.
-    pub(crate) fn held(&self, version: &(String, String)) -> Option<Held> {
-        self.versions.lock().unwrap_or_else(PoisonError::into_inner).get(version).cloned()
-    }
-
-    /// Whether a version that Severance stored holds the key, which then is one that it made.
-    pub(crate) fn is_ours(&self, key_id: &str) -> bool {
-        let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
-        let holds = |held: &Held| matches!(held, Held::AccessKey { key_id: id } if id == key_id);
-        versions.iter().any(|((_, version), held)| is_ours(version) && holds(held))
-    }
-
-    /// Whether another secret than `arn` is known to hold the key.
-    pub(crate) fn is_elsewhere(&self, key_id: &str, arn: &str) -> bool {
-        if self.place(key_id).is_some_and(|place| place.arn != arn) {
-            return true;
-        }
-        let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
-        let holds = |held: &Held| matches!(held, Held::AccessKey { key_id: id } if id == key_id);
-        versions.iter().any(|((of, _), held)| of != arn && holds(held))
-    }
-
-    /// Keeps what a version holds. The names of what it holds, never a value.
-    pub(crate) fn remember(&self, version: (String, String), held: Held) {
-        self.versions.lock().unwrap_or_else(PoisonError::into_inner).insert(version, held);
     }
 
     /// The secret cannot be read, or what it holds is wrong: the key is not probeable by it until the
@@ -362,24 +306,6 @@ impl SecretIndex {
 
     fn running(&self) -> MutexGuard<'_, Vec<(Lane, watch::Receiver<()>)>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Found {
-    /// Keeps what was known of a region, beside what is found.
-    fn keep(&mut self, before: &Self, region: usize) {
-        for (id, place) in before.places.iter().filter(|(_, place)| place.region == region) {
-            self.places.entry(id.clone()).or_insert_with(|| place.clone());
-        }
-        for (arn, read) in &before.read {
-            self.read.entry(arn.clone()).or_insert_with(|| read.clone());
-        }
-    }
-}
-
-impl Place {
-    fn new(arn: &str, region: usize, changed: i64) -> Self {
-        Self { arn: arn.to_owned(), region, changed, unusable: false }
     }
 }
 

@@ -168,3 +168,14 @@ impl fmt::Display for BlockReason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_older_ledgers_say_of_secrets_is_looked_up_again() {
+        let old: BlockReason = serde_json::from_str(r#"{"block":"secret-selector"}"#).unwrap();
+        assert_eq!(old, BlockReason::NotFound);
+    }
+}

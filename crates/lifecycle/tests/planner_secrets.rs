@@ -279,9 +279,23 @@ fn a_key_dies_whatever_the_order_where_its_secret_cannot_be_rotated() {
         app
     };
     let untold = secret("untold", How::Untold, &[key(KEY)]);
-    for one in [managed, untold] {
+    let function = secret("function", How::Managed, &[key(KEY)]);
+    for one in [managed, untold, function] {
         let planned = plan(&notice(Severity::Low), &[named(&one)], &ties(&[&ann], &[&one]));
         assert!(key_task(&planned).is_some(), "{}", one.name);
+    }
+}
+
+#[test]
+fn a_contracts_own_secret_has_its_key_die_or_the_key_does_by_itself() {
+    let ann = user("ann", &[KEY]);
+    for (how, by_itself) in [(How::IamAccessKey, false), (How::Untold, false), (How::Managed, true)]
+    {
+        let theirs = tagged(secret("app", how, &[key(KEY)]), &[("severance:contract", "acme-1")]);
+        let tied = ties(&[&ann], &[&theirs]);
+        let planned = plan(&end(), &[by_contract(vec![theirs.clone()])], &tied);
+        assert_eq!(task_of(&planned, &theirs).desired, Desired::Revoked);
+        assert_eq!(key_task(&planned).is_some(), by_itself);
     }
 }
 

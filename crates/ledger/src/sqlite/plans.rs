@@ -4,7 +4,7 @@
 
 use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqliteConnection};
 
-use super::{agenda, claim, holds, inventory, outbox, planning, queries};
+use super::{agenda, claim, holds, outbox, planning, queries, secrets};
 
 async fn empty() -> SqliteConnection {
     let options = sqlx::sqlite::SqliteConnectOptions::new().in_memory(true);
@@ -33,7 +33,7 @@ async fn what_runs_all_the_time_never_scans_a_table_or_sorts_a_backlog() {
         holds::IN_THE_WAY,
         outbox::FRESH,
         outbox::DEFERRED,
-        inventory::SECRETS_AFTER,
+        secrets::AFTER,
     ];
     for sql in statements {
         for line in plan(&mut connection, sql).await {

@@ -24,7 +24,7 @@ use severance_lifecycle::task::{Lane, Task};
 use super::writer::Urgency;
 use super::{
     SqliteLedger, accept, agenda, cases, claim, commands, during, holds, inventory, journal,
-    leases, outbox, planning, queries, step,
+    leases, outbox, planning, queries, secrets, step,
 };
 
 /// Queues a call with the writer. It may be applied twice: what it takes is named, and each time it gets
@@ -211,7 +211,7 @@ impl Ledger for SqliteLedger {
 
     async fn secrets_holding(&self, holds: &[Holding]) -> Result<Vec<Identity>, LedgerError> {
         read!(self, "look up who holds a credential", |connection| {
-            inventory::secrets_holding(connection, holds)
+            secrets::holding(connection, holds)
         })
     }
 
@@ -220,9 +220,7 @@ impl Ledger for SqliteLedger {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Identity>, LedgerError> {
-        read!(self, "go through secrets", |connection| {
-            inventory::secrets_after(connection, after, limit)
-        })
+        read!(self, "go through secrets", |connection| { secrets::after(connection, after, limit) })
     }
 
     async fn roles_trusting(&self, principals: &[String]) -> Result<Vec<Identity>, LedgerError> {

@@ -1,6 +1,7 @@
 //! Planning: from a case's selectors and what they matched to tasks.
 
 mod blast_radius;
+mod covering;
 mod draft;
 mod inventory;
 mod planner;

@@ -47,9 +47,7 @@ impl Planner<'_> {
             }
         };
         task.credentials = detail.holds.len().max(1);
-        if draft.case.trigger == Trigger::CompromiseNotice {
-            self.plan_keys_of_secret(draft, &task, detail);
-        }
+        self.plan_keys_of_secret(draft, &task, desired, detail);
         let id = draft.add(task);
         draft.secrets.insert(identity.arn.clone(), (id, identity));
     }
@@ -85,16 +83,27 @@ impl Planner<'_> {
         if zones.is_empty() && contracts.is_empty() { owner.unwrap_or(identity) } else { identity }
     }
 
-    /// The keys that a compromised secret hands out. Where the old credential is to die first, each dies by
-    /// a task of its own, whatever holds the secret up; so it does where there is no replacing. Else the
-    /// secret's task has it die once there is another.
-    fn plan_keys_of_secret(&self, draft: &mut Draft<'_>, task: &Task, detail: &SecretDetail) {
-        let replaces = matches!(task.target, Target::Secret { .. })
-            && task.desired == Desired::Rotated
-            && task.state == TaskState::Open
-            && detail.owning_service.is_none();
+    /// The keys that a secret hands out and that are to die. Where the secret's own task has them die, once
+    /// there is another, that is enough. Where the old credential is to die first, each dies by a task of its
+    /// own too, whatever holds the secret up; so it does where the secret's task cannot see to it.
+    fn plan_keys_of_secret(
+        &self,
+        draft: &mut Draft<'_>,
+        task: &Task,
+        desired: Desired,
+        detail: &SecretDetail,
+    ) {
+        let compromise = draft.case.trigger == Trigger::CompromiseNotice;
+        if !compromise && desired != Desired::Revoked {
+            return;
+        }
+        let sees_to_it =
+            matches!(task.target, Target::Secret { issuer: Issuer::AccessKey { .. }, .. })
+                && task.state == TaskState::Open
+                && detail.owning_service.is_none();
         let order = self.zones.get(&task.binding.zone).order(task);
-        if replaces && order == RevokeOrder::ReplaceThenRevoke {
+        let once_replaced = desired == Desired::Rotated && order == RevokeOrder::ReplaceThenRevoke;
+        if sees_to_it && (!compromise || once_replaced) {
             return;
         }
         let ties = draft.ties;
