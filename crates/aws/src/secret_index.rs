@@ -21,7 +21,8 @@ use severance_lifecycle::failure::{Failure, FailureClass};
 use severance_lifecycle::task::Lane;
 use tokio::sync::watch;
 
-use self::found::{Contents, Found, Place};
+pub(crate) use self::found::Place;
+use self::found::{Contents, Found};
 use crate::calls::{Calls, TOO_MANY_PAGES};
 use crate::config::{FieldPair, SecretFinding};
 use crate::failure;

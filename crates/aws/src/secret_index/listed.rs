@@ -92,14 +92,17 @@ impl Listed {
         self.labelled(PENDING).filter(|id| is_ours(id) && Some(*id) != current)
     }
 
-    /// Ids of access keys as its tag has them. Once Severance has stored the current version, the tag is
-    /// older than that.
-    pub(super) fn tagged_keys(&self, finding: &SecretFinding) -> Vec<String> {
-        if self.labelled(CURRENT).is_some_and(is_ours) {
-            return Vec::new();
-        }
+    /// Ids of access keys in its tag, those that an earlier version held too.
+    pub(super) fn keys_in_tag(&self, finding: &SecretFinding) -> Vec<String> {
         let ids = self.tag(&finding.key_id_tag).unwrap_or_default();
         ids.split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// Ids of access keys that it hands out, as its tag has them. Once Severance has stored the current
+    /// version, the tag is older than that.
+    fn tagged_keys(&self, finding: &SecretFinding) -> Vec<String> {
+        let is_older = self.labelled(CURRENT).is_some_and(is_ours);
+        if is_older { Vec::new() } else { self.keys_in_tag(finding) }
     }
 
     /// Whether its value is to be read for the id of the key: it is declared to hold one, and no tag says

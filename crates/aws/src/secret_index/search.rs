@@ -140,7 +140,7 @@ impl SecretIndex {
         found: &mut Found,
     ) -> Result<Contents, Failure> {
         let place = || Place::new(&secret.arn, secret.region, secret.changed);
-        for id in secret.tagged_keys(&self.finding) {
+        for id in secret.keys_in_tag(&self.finding) {
             found.places.insert(id, place());
         }
         let inside = secret.names_key_inside(&self.finding);
