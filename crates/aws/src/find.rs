@@ -51,13 +51,10 @@ async fn secrets(
     text: &str,
     only: Option<&str>,
 ) -> Result<Vec<Identity>, Failure> {
-    let named = match text.starts_with("arn:") {
-        false => None,
-        true => match secret_here(calls, text) {
-            Some(region) => Some(region),
-            None => return Ok(Vec::new()),
-        },
-    };
+    let named = secret_here(calls, text);
+    if text.starts_with("arn:") && named.is_none() {
+        return Ok(Vec::new());
+    }
     let mut found: Vec<Identity> = Vec::new();
     let mut denied = None;
     for (number, region) in calls.account.regions.iter().enumerate() {
@@ -83,7 +80,7 @@ async fn secrets(
 
 /// The region in a secret's ARN; `None` for an ARN of another account, partition or service.
 fn secret_here<'a>(calls: &Calls<'_>, text: &'a str) -> Option<&'a str> {
-    let mut parts = text.splitn(7, ':').skip(1);
+    let mut parts = text.strip_prefix("arn:")?.splitn(6, ':');
     let (partition, service) = (parts.next()?, parts.next()?);
     let (region, account, kind) = (parts.next()?, parts.next()?, parts.next()?);
     let here = partition == calls.account.partition

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use severance_lifecycle::event::{Selector, SelectorTarget};
 use severance_lifecycle::failure::{Failure, FailureClass};
 use severance_lifecycle::plan::{Identity, IdentityDetail, SelectorMatch, Ties};
@@ -27,13 +27,13 @@ pub(crate) struct Tied {
 /// no listed user has.
 pub(crate) async fn of(
     shared: &Shared,
-    matches: &[SelectorMatch],
+    found: &[SelectorMatch],
     lane: Lane,
 ) -> Result<Tied, LedgerError> {
-    let matched = || matches.iter().flat_map(|found| &found.identities).map(|(it, _)| it);
+    let matched = || found.iter().flat_map(|one| &one.identities).map(|(it, _)| it);
     let mut wanted: BTreeSet<Holding> = matched().flat_map(holdings).collect();
-    for found in matches {
-        if let SelectorTarget::AccessKeyId(key_id) = &found.selector.target {
+    for one in found {
+        if let SelectorTarget::AccessKeyId(key_id) = &one.selector.target {
             wanted.insert(Holding::AccessKey { key_id: key_id.clone() });
         }
     }
@@ -48,21 +48,14 @@ pub(crate) async fn of(
         .flat_map(|(_, detail)| detail.key_ids().map(str::to_owned).collect::<Vec<_>>())
         .collect();
     let users: BTreeMap<&str, &Identity> = matched().flat_map(keys_of).collect();
-    let owners = stream::iter(held)
-        .map(|key_id| async {
-            let owner = match users.get(key_id.as_str()) {
-                Some(user) => Ok(Owner::known((*user).clone())),
-                None => owner(shared, &key_id, lane).await,
-            };
-            owner.map(|owner| (key_id, owner))
-        })
-        .buffered(AT_ONCE);
-    let owners: Vec<(String, Owner)> = futures::TryStreamExt::try_collect(owners).await?;
-    let failed: BTreeMap<&String, &Failure> =
-        owners.iter().filter_map(|(id, owner)| Some((id, owner.failure.as_ref()?))).collect();
+    let owners = owners(shared, held, &users, lane).await?;
+    let failed: BTreeMap<&str, &Failure> = owners
+        .iter()
+        .filter_map(|(id, owner)| Some((id.as_str(), owner.failure.as_ref()?)))
+        .collect();
     let failures = matched().chain(&secrets).filter_map(|identity| {
         let (_, detail) = identity.secret()?;
-        let failure = detail.key_ids().find_map(|id| failed.get(&id.to_owned()))?;
+        let failure = detail.key_ids().find_map(|id| failed.get(id))?;
         let target = SelectorTarget::Secret(identity.arn.clone());
         let account = Some(identity.account.clone());
         Some((Selector { target, account, region: None }, (*failure).clone()))
@@ -70,6 +63,26 @@ pub(crate) async fn of(
     let failures = failures.collect();
     let owners = owners.into_iter().map(|(id, owner)| (id, owner.answer)).collect();
     Ok(Tied { ties: Ties { owners, secrets, leaving: BTreeSet::new() }, failures })
+}
+
+/// Whose the keys are: of a matched user, or looked up.
+async fn owners(
+    shared: &Shared,
+    held: BTreeSet<String>,
+    users: &BTreeMap<&str, &Identity>,
+    lane: Lane,
+) -> Result<Vec<(String, Owner)>, LedgerError> {
+    stream::iter(held)
+        .map(|key_id| async {
+            let owner = match users.get(key_id.as_str()) {
+                Some(user) => Ok(Owner::known((*user).clone())),
+                None => owner(shared, &key_id, lane).await,
+            };
+            owner.map(|owner| (key_id, owner))
+        })
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await
 }
 
 /// Who leaves with a contract, by ARN and by unique id, as the inventory knows them.

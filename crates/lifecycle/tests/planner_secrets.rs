@@ -355,8 +355,8 @@ fn a_contracts_own_secret_ends_and_a_shared_one_is_rotated_without_its_leavers()
         assert_eq!(zones().policy(task, Holds::default()).rotation.leaving, task.leaving);
     }
     // Planned again, when nobody but the secret is looked up.
-    let mut late = Ties::default();
-    late.leaving = BTreeSet::from([ann.arn.clone(), ann.unique_id.clone()]);
+    let leaving = BTreeSet::from([ann.arn.clone(), ann.unique_id.clone()]);
+    let late = Ties { leaving, ..Ties::default() };
     let again = plan(&end(), &[named(&ours)], &late);
     assert_eq!(task_of(&again, &ours).leaving, BTreeSet::from([ann.arn]));
 }

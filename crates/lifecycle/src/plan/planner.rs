@@ -290,8 +290,8 @@ fn target(selector: &Selector, identity: &Identity) -> Target {
 /// How many credentials a target comes to, for the blast radius.
 fn credentials(selector: &Selector, identity: &Identity) -> usize {
     match (&selector.target, &identity.detail) {
-        (SelectorTarget::AccessKeyId(_), _) => 1,
+        (SelectorTarget::AccessKeyId(_), _)
+        | (_, IdentityDetail::Role { .. } | IdentityDetail::Secret(_)) => 1,
         (_, IdentityDetail::User { credentials, .. }) => (*credentials).max(1),
-        (_, IdentityDetail::Role { .. } | IdentityDetail::Secret(_)) => 1,
     }
 }

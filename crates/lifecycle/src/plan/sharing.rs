@@ -34,11 +34,11 @@ impl Planner<'_> {
             if secrets.is_empty() {
                 continue;
             }
-            let writes = compromise && secrets.is_disjoint(&writers);
+            let replaces = compromise && secrets.is_disjoint(&writers);
             secrets.insert(arn.clone());
             let secrets: Vec<_> = secrets.into_iter().collect();
             draft.find(Finding::SharedCredential { secrets: secrets.clone() });
-            if writes {
+            if replaces {
                 writers.insert(arn);
             } else if let Some(task) = draft.tasks.get_mut(&id) {
                 let reason = BlockReason::SharedCredential { secrets };
