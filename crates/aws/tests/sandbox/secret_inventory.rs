@@ -172,10 +172,10 @@ async fn a_secret_is_found_by_name_arn_and_an_arn_without_its_end_and_only_where
     let both = find(&world, "app/db", None).await;
     assert_eq!(detail(&both[0]).strategy, Strategy::Managed);
     assert_eq!(arns(both), [first.clone(), second.clone()]);
-    assert_eq!(arns(find(&world, "app/db", Some(REGIONS[1])).await), [second.clone()]);
-    assert_eq!(arns(find(&world, &first, None).await), [first.clone()]);
+    assert_eq!(arns(find(&world, "app/db", Some(REGIONS[1])).await), [second.as_str()]);
+    assert_eq!(arns(find(&world, &first, None).await), [first.as_str()]);
     let partial = &second[..second.len() - "-AbCdEf".len()];
-    assert_eq!(arns(find(&world, partial, None).await), [second.clone()]);
+    assert_eq!(arns(find(&world, partial, None).await), [second.as_str()]);
     let elsewhere = first.replacen(HOME, "333333333333", 1);
     let other = first.replacen(HOME, OTHER, 1);
     let region = first.replacen(REGIONS[0], "ap-south-1", 1);
