@@ -229,8 +229,11 @@ fn is_read(operation: &str) -> bool {
     ["Get", "List", "Describe", "Simulate"].iter().any(|verb| name.starts_with(verb))
 }
 
+/// The code of [`too_many_pages`].
+pub(crate) const TOO_MANY_PAGES: &str = "TooManyPages";
+
 /// A part of a listing is never taken for the whole.
 pub(crate) fn too_many_pages(operation: &str, limit: usize) -> Failure {
     let message = format!("more than {limit} pages (aws.limits.pages)");
-    failure::cannot(operation, "TooManyPages", &message)
+    failure::cannot(operation, TOO_MANY_PAGES, &message)
 }

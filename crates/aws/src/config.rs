@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use severance_lifecycle::ids::AccountId;
+use severance_lifecycle::plan::SecretTagKeys;
 
 /// Everything that the adapter needs to know. Its TOML form is this struct; unknown keys are errors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +89,15 @@ pub struct SecretFinding {
     pub holds_tag: String,
     /// The value of that tag.
     pub holds_value: String,
+    /// The tag whose value names the login that the secret holds, where its JSON does not or is not to be
+    /// read: two secrets of the same value share one login.
+    pub login_tag: String,
+    /// The tag that says how the secret is rotated: `iam-access-key`, `managed`, `database`, `webhook`.
+    pub strategy_tag: String,
+    /// The tag that names the webhook.
+    pub webhook_tag: String,
+    /// The tag that says whether two database users take turns: `true` or `false`.
+    pub alternating_tag: String,
     /// Pairs of JSON fields: the key's id and its secret half. The first pair that is there counts.
     pub fields: Vec<FieldPair>,
 }
@@ -150,6 +160,10 @@ impl Default for SecretFinding {
             key_id_tag: "severance:access-key-id".into(),
             holds_tag: "severance:holds".into(),
             holds_value: "access-key".into(),
+            login_tag: "severance:login".into(),
+            strategy_tag: "severance:strategy".into(),
+            webhook_tag: "severance:webhook".into(),
+            alternating_tag: "severance:alternating".into(),
             fields: vec![
                 pair("access_key_id", "secret_access_key"),
                 pair("aws_access_key_id", "aws_secret_access_key"),
@@ -158,6 +172,38 @@ impl Default for SecretFinding {
                 pair("AccessKeyId", "SecretAccessKey"),
             ],
         }
+    }
+}
+
+impl SecretFinding {
+    pub(crate) fn strategy_keys(&self) -> SecretTagKeys<'_> {
+        SecretTagKeys {
+            strategy: &self.strategy_tag,
+            webhook: &self.webhook_tag,
+            alternating: &self.alternating_tag,
+        }
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let tags = [
+            ("key_id_tag", &self.key_id_tag),
+            ("holds_tag", &self.holds_tag),
+            ("login_tag", &self.login_tag),
+            ("strategy_tag", &self.strategy_tag),
+            ("webhook_tag", &self.webhook_tag),
+            ("alternating_tag", &self.alternating_tag),
+        ];
+        let wrong = tags.iter().enumerate().filter_map(|(place, (name, tag))| {
+            let twice = tags[..place].iter().any(|(_, other)| other == tag);
+            match (tag.is_empty(), twice) {
+                (true, _) => Some(format!("aws.secrets.{name} is empty")),
+                (_, true) => {
+                    Some(format!("aws.secrets.{name} is the same tag as another one here"))
+                }
+                _ => None,
+            }
+        });
+        wrong.collect()
     }
 }
 
@@ -194,6 +240,7 @@ impl AwsConfig {
                 }
             }
         }
+        problems.extend(self.secrets.problems());
         if self.limits.concurrency == 0 || self.limits.pages == 0 {
             problems.push("aws.limits: concurrency and pages must be at least 1".to_owned());
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use severance_engine::ports::InventorySink;
 use severance_lifecycle::event::{Selector, SelectorTarget};
-use severance_lifecycle::failure::Failure;
+use severance_lifecycle::failure::{Failure, FailureClass};
 use severance_lifecycle::plan::Identity;
 
 use crate::arn::IamArn;
@@ -13,7 +13,8 @@ use crate::failure::present;
 use crate::identity::{Count, of_role};
 use crate::inventory;
 
-/// What a selector names in one account. A user or role by name or ARN costs one look; tags cost the
+/// What a selector names in one account. A user, role or secret by name or ARN costs one look (a secret's
+/// name one in every region); tags cost the
 /// whole listing. Contracts and zones are bindings by configured tags, which the inventory knows, and
 /// access keys are located instead: nothing is found for them here.
 pub(crate) async fn find(calls: &Calls<'_>, selector: &Selector) -> Result<Vec<Identity>, Failure> {
@@ -33,13 +34,60 @@ pub(crate) async fn find(calls: &Calls<'_>, selector: &Selector) -> Result<Vec<I
         SelectorTarget::Tags(wanted) => {
             let mut tagged = Tagged { wanted, found: Vec::new() };
             inventory::list(calls, Count::All, &mut tagged).await?;
+            calls.account.secrets.list(calls, &mut tagged).await?;
             Ok(tagged.found)
         }
-        SelectorTarget::AccessKeyId(_)
-        | SelectorTarget::Secret(_)
-        | SelectorTarget::Contract(_)
-        | SelectorTarget::Zone(_) => Ok(Vec::new()),
+        SelectorTarget::Secret(text) => secrets(calls, text, selector.region.as_deref()).await,
+        SelectorTarget::AccessKeyId(_) | SelectorTarget::Contract(_) | SelectorTarget::Zone(_) => {
+            Ok(Vec::new())
+        }
     }
+}
+
+/// Secrets of that name, which every region may have one of, or the one of that ARN, whole or without its
+/// end (AWS: Secrets Manager API, `DescribeSecret`). Of a replica it is the primary.
+async fn secrets(
+    calls: &Calls<'_>,
+    text: &str,
+    only: Option<&str>,
+) -> Result<Vec<Identity>, Failure> {
+    let named = secret_here(calls, text);
+    if text.starts_with("arn:") && named.is_none() {
+        return Ok(Vec::new());
+    }
+    let mut found: Vec<Identity> = Vec::new();
+    let mut denied = None;
+    for (number, region) in calls.account.regions.iter().enumerate() {
+        if named.is_some_and(|named| named != region) {
+            continue;
+        }
+        match calls.account.secrets.find(calls, number, text).await {
+            Ok(Some(secret)) if !found.iter().any(|known| known.arn == secret.arn) => {
+                found.push(secret);
+            }
+            Ok(_) => {}
+            Err(failure) if failure.class == FailureClass::Cannot => denied = Some(failure),
+            Err(failure) => return Err(failure),
+        }
+    }
+    let is_wanted = |secret: &Identity| {
+        let region = secret.secret().map(|(secret, _)| secret.region);
+        only.is_none_or(|only| region.as_deref() == Some(only))
+    };
+    found.retain(is_wanted);
+    denied.filter(|_| found.is_empty()).map_or(Ok(found), Err)
+}
+
+/// The region in a secret's ARN; `None` for an ARN of another account, partition or service.
+fn secret_here<'a>(calls: &Calls<'_>, text: &'a str) -> Option<&'a str> {
+    let mut parts = text.strip_prefix("arn:")?.splitn(6, ':');
+    let (partition, service) = (parts.next()?, parts.next()?);
+    let (region, account, kind) = (parts.next()?, parts.next()?, parts.next()?);
+    let here = partition == calls.account.partition
+        && service == "secretsmanager"
+        && account == calls.id().as_str()
+        && kind == "secret";
+    here.then_some(region)
 }
 
 /// The name in a name or an ARN; `None` for an ARN of another account, partition or kind.

@@ -161,7 +161,7 @@ impl InventorySink for Search<'_> {
 fn has_key(identity: &Identity, key_id: &str) -> bool {
     match &identity.detail {
         IdentityDetail::User { access_keys, .. } => access_keys.iter().any(|key| key == key_id),
-        IdentityDetail::Role { .. } => false,
+        IdentityDetail::Role { .. } | IdentityDetail::Secret(_) => false,
     }
 }
 

@@ -32,6 +32,10 @@ const BOUNDARY: &str = "denies as permissions boundaries";
 const TRUST: &str = "trust policies";
 const ROLES: &str = "roles that a user could assume";
 const PROBE: &str = "probes";
+const SECRETS: &str = "looking at a secret";
+const ROTATE: &str = "rotating a secret";
+const READERS: &str = "denying a secret to those who leave";
+const HIDE: &str = "deleting a secret that nobody needs";
 
 /// Everything that the adapter calls, each with what it is for. (`sts:GetCallerIdentity` needs no
 /// permission.)
@@ -87,8 +91,20 @@ pub const REQUIRED_PERMISSIONS: &[RequiredPermission] = &[
     need("iam:DeleteUserPermissionsBoundary", BOUNDARY),
     need("iam:UpdateAssumeRolePolicy", TRUST),
     need("iam:SimulatePrincipalPolicy", ROLES),
-    need("secretsmanager:ListSecrets", PROBE),
+    need("secretsmanager:ListSecrets", INVENTORY),
     need("secretsmanager:GetSecretValue", PROBE),
+    need("secretsmanager:DescribeSecret", SECRETS),
+    need("secretsmanager:ListSecretVersionIds", SECRETS),
+    need("secretsmanager:GetResourcePolicy", SECRETS),
+    need("iam:CreateAccessKey", ROTATE),
+    need("secretsmanager:PutSecretValue", ROTATE),
+    need("secretsmanager:UpdateSecretVersionStage", ROTATE),
+    need("secretsmanager:RotateSecret", ROTATE),
+    need("secretsmanager:PutResourcePolicy", READERS),
+    need("secretsmanager:DeleteResourcePolicy", READERS),
+    need("secretsmanager:DeleteSecret", HIDE),
+    need("secretsmanager:RestoreSecret", HIDE),
+    need("secretsmanager:RemoveRegionsFromReplication", HIDE),
 ];
 
 /// What our identity may do in an account.
@@ -213,6 +229,9 @@ mod tests {
             include_str!("locate.rs"),
             include_str!("probe.rs"),
             include_str!("renamed.rs"),
+            include_str!("secret/act.rs"),
+            include_str!("secret/observe.rs"),
+            include_str!("secret/value.rs"),
             include_str!("secret_index/search.rs"),
         ];
         let mut called = 0;

@@ -1,24 +1,29 @@
 //! Which secret holds which access key: places, never values.
 //!
-//! Built from tags (and, for secrets that are tagged as holding a key without saying which, from the
-//! key id in their JSON), refreshed with the inventory. A key that is not in it causes one refresh, and
+//! Built from tags (and, for secrets that are tagged as holding a key without saying which, or whose version
+//! is newer than their tag, from the key id in their JSON), refreshed with the inventory, which lists them. A key that is not in it causes one refresh, and
 //! an account is refreshed by misses at most once a minute, so that looks stay free of such calls.
 //!
 //! No lock is held while a call is made: a call of a lower lane is not admitted while more urgent work
 //! is there, and urgent work that waited for its lock would wait for ever.
 
+mod found;
+mod listed;
 mod search;
+mod versions;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use severance_engine::ports::InventorySink;
 use severance_lifecycle::failure::{Failure, FailureClass};
-use severance_lifecycle::secret_view::Held;
 use severance_lifecycle::task::Lane;
 use tokio::sync::watch;
 
-use crate::calls::Calls;
+pub(crate) use self::found::Place;
+use self::found::{Contents, Found};
+use crate::calls::{Calls, TOO_MANY_PAGES};
 use crate::config::{FieldPair, SecretFinding};
 use crate::failure;
 use crate::secret::HeldByVersion;
@@ -55,14 +60,6 @@ struct Known {
     last: Option<Last>,
 }
 
-/// What secrets were found to hold.
-#[derive(Clone, Default)]
-struct Found {
-    places: HashMap<String, Place>,
-    /// Key ids found in JSON, by secret, with the change that they were read at.
-    read: HashMap<String, (i64, Option<String>)>,
-}
-
 /// How the last refresh ended.
 #[derive(Clone, Copy)]
 struct Last {
@@ -87,19 +84,6 @@ pub(crate) enum Holds {
     No,
     /// Secrets cannot be searched at the moment.
     Open,
-}
-
-/// Where a key's secret half is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// The secret.
-    pub(crate) arn: String,
-    /// Which of the account's regions it is in.
-    pub(crate) region: usize,
-    /// When it last changed, in seconds: what was found unusable may be good after a change.
-    changed: i64,
-    /// What it holds cannot be read or is wrong.
-    unusable: bool,
 }
 
 /// A refresh under way. Dropped at its end, however it ends, it wakes who waits for it.
@@ -202,16 +186,6 @@ impl SecretIndex {
         &self.finding.fields
     }
 
-    /// What a version of a secret holds, where it was read before.
-    pub(crate) fn held(&self, version: &(String, String)) -> Option<Held> {
-        self.versions.lock().unwrap_or_else(PoisonError::into_inner).get(version).cloned()
-    }
-
-    /// Keeps what a version holds. The names of what it holds, never a value.
-    pub(crate) fn remember(&self, version: (String, String), held: Held) {
-        self.versions.lock().unwrap_or_else(PoisonError::into_inner).insert(version, held);
-    }
-
     /// The secret cannot be read, or what it holds is wrong: the key is not probeable by it until the
     /// secret changes.
     pub(crate) fn is_unusable(&self, key_id: &str) {
@@ -220,15 +194,40 @@ impl SecretIndex {
         }
     }
 
-    /// Builds the index anew, unless that is being done already.
-    pub(crate) async fn refresh(&self, calls: &Calls<'_>) -> Result<(), Failure> {
+    /// Lists every secret into `sink`, and builds the index anew from the listing.
+    ///
+    /// # Errors
+    /// A [`Failure`], of which the listing is not whole. A region that may not be listed by us is told, and
+    /// is no failure: it would keep the account's users from being known in full.
+    pub(crate) async fn list(
+        &self,
+        calls: &Calls<'_>,
+        sink: &mut dyn InventorySink,
+    ) -> Result<(), Failure> {
         if !self.finding.enabled {
             return Ok(());
         }
-        match self.begin(calls.lane()) {
-            Ok(running) => self.fill(calls, &running).await,
-            Err(_) => Ok(()),
+        let this = self.next();
+        let mut found = Found::default();
+        let mut reads_left = calls.account.limits.secret_reads;
+        let mut end = End::Whole;
+        for region in 0..calls.account.regions.len() {
+            match self.list_region(calls, region, &mut reads_left, &mut found, sink).await {
+                Ok(()) => {}
+                // A part of a listing is never taken for the whole.
+                Err(failure) if !is_final(&failure) || failure.code == TOO_MANY_PAGES => {
+                    return Err(failure);
+                }
+                Err(failure) => {
+                    let region_name = &calls.account.regions[region];
+                    tracing::warn!(account = %calls.id(), region = region_name, %failure, "secrets cannot be listed");
+                    found.keep(&self.known().found, region);
+                    end = End::Denied;
+                }
+            }
         }
+        self.take_in(found, this, Last { at: calls.now(), end });
+        Ok(())
     }
 
     /// Begins a refresh in a lane, or tells which one to wait for: one of that lane or of a more urgent
@@ -246,11 +245,7 @@ impl SecretIndex {
     /// Searches every region. One that fails keeps what was known of it and takes nothing from the
     /// others.
     async fn fill(&self, calls: &Calls<'_>, _: &Running<'_>) -> Result<(), Failure> {
-        let this = {
-            let mut known = self.known();
-            known.begun += 1;
-            known.begun
-        };
+        let this = self.next();
         let mut found = Found::default();
         let mut failed: Option<Failure> = None;
         let mut reads_left = calls.account.limits.secret_reads;
@@ -268,8 +263,19 @@ impl SecretIndex {
             Some(failure) if passes(failure) => End::Passing,
             Some(_) => End::Denied,
         };
+        // It reads no logins.
+        for (arn, read) in &self.known().found.read {
+            found.read.entry(arn.clone()).or_insert_with(|| read.clone());
+        }
         self.take_in(found, this, Last { at: calls.now(), end });
         failed.map_or(Ok(()), Err)
+    }
+
+    /// The number of the refresh that begins.
+    fn next(&self) -> u64 {
+        let mut known = self.known();
+        known.begun += 1;
+        known.begun
     }
 
     fn take_in(&self, mut found: Found, this: u64, last: Last) {
@@ -301,24 +307,6 @@ impl SecretIndex {
 
     fn running(&self) -> MutexGuard<'_, Vec<(Lane, watch::Receiver<()>)>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Found {
-    /// Keeps what was known of a region, beside what is found.
-    fn keep(&mut self, before: &Self, region: usize) {
-        for (id, place) in before.places.iter().filter(|(_, place)| place.region == region) {
-            self.places.entry(id.clone()).or_insert_with(|| place.clone());
-        }
-        for (arn, read) in &before.read {
-            self.read.entry(arn.clone()).or_insert_with(|| read.clone());
-        }
-    }
-}
-
-impl Place {
-    fn new(arn: &str, region: usize, changed: i64) -> Self {
-        Self { arn: arn.to_owned(), region, changed, unusable: false }
     }
 }
 

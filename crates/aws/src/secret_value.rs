@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use zeroize::Zeroizing;
 
@@ -46,6 +47,36 @@ pub(crate) fn held_key(json: &Secret, pairs: &[FieldPair]) -> Option<HeldKey> {
     let place = found.iter().position(|(id, secret)| id.is_some() && secret.is_some())?;
     let (id, secret) = found.swap_remove(place);
     Some(HeldKey { id: id?, secret: secret? })
+}
+
+/// The name of the login in a secret's JSON, as in `app@db.example:5432`: no secret, and the same for two
+/// secrets that share the login. Of two users in turns it is the first one's. `None` where there is none.
+pub(crate) fn login_name(json: &Secret, alternating: bool) -> Option<String> {
+    let Login { username, host, port } = serde_json::from_str(json.reveal()).ok()?;
+    let user = if alternating { username.trim_end_matches("_clone") } else { &username };
+    let port = match port {
+        Some(Port::Number(port)) => format!(":{port}"),
+        Some(Port::Text(port)) => format!(":{port}"),
+        None => String::new(),
+    };
+    Some(format!("{user}@{}{port}", host.unwrap_or_default().to_ascii_lowercase()))
+}
+
+/// Nothing else of the value is kept.
+#[derive(Deserialize)]
+struct Login {
+    username: String,
+    #[serde(default)]
+    host: Option<String>,
+    #[serde(default)]
+    port: Option<Port>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Port {
+    Number(u16),
+    Text(String),
 }
 
 /// Fields found, one entry a pair.
@@ -119,6 +150,19 @@ mod tests {
     fn what_is_no_json_object_holds_no_key() {
         for text in ["", "AKIA:secret", "[1]", r#"{"access_key_id":1}"#, r#"{"a":1} x"#] {
             assert!(read(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_login_is_named_by_its_user_and_place_whatever_its_password() {
+        let name = |json: &str, turns| login_name(&Secret::new(json.to_owned()), turns);
+        let json = r#"{"engine":"postgres","host":"DB.example","port":5432,"username":"app_clone","password":"p"}"#;
+        assert_eq!(name(json, true).as_deref(), Some("app@db.example:5432"));
+        assert_eq!(name(json, false).as_deref(), Some("app_clone@db.example:5432"));
+        let text = r#"{"host":"h","port":"5432","username":"app","password":"other"}"#;
+        assert_eq!(name(text, false).as_deref(), Some("app@h:5432"));
+        for none in ["", "[]", r#"{"password":"p"}"#, r#"{"username":1}"#] {
+            assert_eq!(name(none, false), None, "{none}");
         }
     }
 

@@ -49,7 +49,28 @@ pub(crate) async fn check(shared: &Shared, task: &mut Task) -> Result<Guarded, L
             }
         }
     }
+    if matches!(&task.state, TaskState::Blocked { reason: BlockReason::SharedCredential { .. } }) {
+        let sharing = sharing(shared, &task.target).await?;
+        if !sharing.is_empty() {
+            return Ok(Guarded::Refused(BlockReason::SharedCredential { secrets: sharing }));
+        }
+    }
     Ok(Guarded::Clear)
+}
+
+/// ARNs of the secrets that hand out the same credential as this one, itself among them, by the last
+/// listing; none where it does not share it.
+async fn sharing(shared: &Shared, target: &Target) -> Result<Vec<String>, LedgerError> {
+    let Some(identity) = known(shared, target).await? else { return Ok(Vec::new()) };
+    let Some((_, detail)) = identity.secret() else { return Ok(Vec::new()) };
+    let holds: Vec<_> = detail.holds.iter().cloned().collect();
+    let found = shared.ledger.secrets_holding(&holds).await?;
+    let alive = found.into_iter().filter(|other| {
+        other.arn == identity.arn
+            || other.secret().is_some_and(|(_, detail)| detail.deleted_at.is_none())
+    });
+    let arns: Vec<_> = alive.map(|other| other.arn).collect();
+    Ok(if arns.len() > 1 { arns } else { Vec::new() })
 }
 
 /// Whether a task's identity was tagged anew after planning. It goes on as planned, or a leaver would

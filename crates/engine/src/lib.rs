@@ -23,6 +23,7 @@ mod scheduler;
 mod shared;
 mod steady;
 mod telling;
+mod ties;
 mod urgency;
 mod worker;
 

@@ -3,26 +3,29 @@
 pub(crate) mod ahead;
 mod draft;
 mod holding;
+pub(crate) mod pages;
 mod times;
 mod undoing;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use severance_lifecycle::case::{Case, CaseState};
-use severance_lifecycle::event::{ContractChange, ContractEnd, Payload, Selector, SelectorTarget};
-use severance_lifecycle::failure::{Failure, FailureClass};
+use severance_lifecycle::case::CaseState;
+use severance_lifecycle::event::{
+    ContractChange, ContractEnd, Payload, Selector, SelectorTarget, Trigger,
+};
+use severance_lifecycle::failure::FailureClass;
 use severance_lifecycle::ids::TaskId;
 use severance_lifecycle::journal::Happening;
 use severance_lifecycle::plan::{
-    Identity, MatchedIdentity, Planner, Portions, SelectorMatch, unresolved_task,
+    Identity, MatchedIdentity, Planner, Portions, SelectorMatch, Ties, unresolved_task,
 };
 use severance_lifecycle::policy::Desired;
 use severance_lifecycle::task::{BlockReason, Lane, TaskState};
 
 use self::ahead::Memory;
 use self::draft::Draft;
+use self::pages::Pages;
 use self::times::{LISTING, Times};
 use crate::call::under_case_lease;
 use crate::ports::{ClaimedCase, EngineEvent, LedgerError, PlanCommit};
@@ -30,6 +33,7 @@ use crate::reach::account_principals;
 use crate::resolve::{self, Asking, Resolved, Unanswered};
 use crate::shared::Shared;
 use crate::telling::Telling;
+use crate::ties::{self, Tied};
 
 /// So often a lookup may fail in passing before its selector is told to be blocked.
 const PASSING: u32 = 8;
@@ -125,13 +129,16 @@ async fn drawn_up(
     if ends && !again && unlisted {
         return Err(Unanswered::NotListed);
     }
-    let failures = failures(&claimed.case, &resolved);
+    let failed = resolved
+        .iter()
+        .filter_map(|it| Some((unresolved_id(claimed, &it.matched.selector), it.failure.clone()?)));
+    let failures = failed.collect();
     let times = Times::of(shared, claimed, &failures, unlisted, memory);
     let draft = Draft::new(shared, claimed, memory, failures, times);
     in_portions(shared, claimed, resolved, draft, now).await
 }
 
-/// Plans what was resolved: what is read in pages a portion at a time, and then the rest.
+/// Plans what was resolved: the users that are read in pages a portion at a time, and then the rest.
 async fn in_portions(
     shared: &Shared,
     claimed: &ClaimedCase,
@@ -139,25 +146,27 @@ async fn in_portions(
     mut draft: Draft<'_>,
     now: DateTime<Utc>,
 ) -> Result<Drawn, Unanswered> {
+    let case = &claimed.case;
+    let lane = Lane::of_case(case.trigger);
     let zones = shared.zones();
     let protected = shared.protected();
     let planner =
         Planner { zones: &zones, tag_keys: &shared.config.tag_keys, protected: &protected };
     let mut portions = Portions::default();
+    let mut ties = Ties::default();
     let mut rest = Vec::with_capacity(resolved.len());
     for Resolved { mut matched, in_pages, .. } in resolved {
-        let mut after = in_pages.then_some(0);
-        while let Some(from) = after {
-            let room = shared.config.portion;
-            let page = shared.ledger.identities_page(&matched.selector, from, room).await?;
-            let identities = page.identities.into_iter().map(unreached);
-            matched.identities.extend(identities);
-            after = page.next;
-            if after.is_some() && matched.identities.len() >= room {
-                let identities = std::mem::take(&mut matched.identities);
-                let selector = matched.selector.clone();
-                let portion = SelectorMatch { selector, identities, refused: None };
-                draft.add(planner.plan_portion(&claimed.case, portion, &mut portions, now));
+        let mut pages = Pages::of(shared, &matched.selector, in_pages);
+        while let Some(page) = pages.next().await? {
+            matched.identities.extend(page.into_iter().map(unreached));
+            if pages.is_last() || case.trigger == Trigger::Rotation {
+                continue;
+            }
+            if let Some(portion) = users_of(&mut matched, shared.config.portion) {
+                let portion = [portion];
+                tie(shared, claimed, &portion, lane, &mut ties, &mut draft).await?;
+                let [portion] = portion;
+                draft.add(planner.plan_portion(case, portion, &mut portions, now));
                 draft.store_portion().await?;
             }
         }
@@ -165,23 +174,49 @@ async fn in_portions(
     }
     if let Payload::ContractEnd(end) = &claimed.event.payload {
         add_roles_of_partner(shared, end, &mut rest).await?;
+        if claimed.unresolved.is_some() {
+            // Whoever leaves was matched by an earlier plan.
+            ties.leaving = ties::leavers(shared, &contract(end)).await?;
+        }
     }
-    draft.add(planner.plan_rest(&claimed.case, &rest, portions, now));
+    tie(shared, claimed, &rest, lane, &mut ties, &mut draft).await?;
+    draft.add(planner.plan_rest(case, &rest, &ties, &portions, now));
     Ok(draft.finish())
 }
 
-/// Lookups that failed in passing, by the task that stands for them.
-fn failures(case: &Case, resolved: &[Resolved]) -> BTreeMap<TaskId, Failure> {
-    let failures = resolved.iter().filter_map(|it| {
-        let id = unresolved_task(&case.id, case.trigger, &it.matched.selector);
-        Some((id, it.failure.clone()?))
-    });
-    failures.collect()
+/// Takes the users out of what was matched, where they are a portion.
+fn users_of(matched: &mut SelectorMatch, portion: usize) -> Option<SelectorMatch> {
+    let is_user = |(identity, _): &MatchedIdentity| identity.user().is_some();
+    if matched.identities.iter().filter(|it| is_user(it)).count() < portion {
+        return None;
+    }
+    let identities = matched.identities.extract_if(.., |it| is_user(it)).collect();
+    Some(SelectorMatch { selector: matched.selector.clone(), identities, refused: None })
+}
+
+/// Looks up what belongs to what was matched.
+async fn tie(
+    shared: &Shared,
+    claimed: &ClaimedCase,
+    matches: &[SelectorMatch],
+    lane: Lane,
+    ties: &mut Ties,
+    draft: &mut Draft<'_>,
+) -> Result<(), LedgerError> {
+    let Tied { ties: more, failures } = ties::of(shared, matches, lane).await?;
+    let failures = failures.into_iter();
+    draft.fail(failures.map(|(selector, failure)| (unresolved_id(claimed, &selector), failure)));
+    ties.extend(more);
+    Ok(())
 }
 
 /// Which roles it can reach is looked up after the first blow: see `reach`.
 fn unreached(identity: Identity) -> MatchedIdentity {
     (identity, Vec::new())
+}
+
+fn unresolved_id(claimed: &ClaimedCase, selector: &Selector) -> TaskId {
+    unresolved_task(&claimed.case.id, claimed.case.trigger, selector)
 }
 
 fn contract(end: &ContractEnd) -> Selector {

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
-use severance_lifecycle::credential::Target;
 use severance_lifecycle::event::{Selector, SelectorTarget};
 use severance_lifecycle::ids::AccountId;
 use severance_lifecycle::observe::AssumableRole;
@@ -91,9 +90,7 @@ async fn whose(
     task: &Task,
     known: Option<&Identity>,
 ) -> Result<Option<Identity>, Unanswered> {
-    let (Target::AccessKey { user, .. } | Target::User { user }) = &task.target else {
-        return Ok(None);
-    };
+    let Some(user) = task.user_within_reach() else { return Ok(None) };
     let same = |identity: &Identity| identity.user().as_ref() == Some(user);
     if let Some(listed) = known.filter(|identity| same(identity)) {
         return Ok(Some(listed.clone()));

@@ -67,7 +67,15 @@ pub(crate) async fn all(
 
 async fn one(shared: &Shared, selector: Selector, asking: Asking) -> Result<Resolved, LedgerError> {
     let answer = match &selector.target {
-        SelectorTarget::Secret(_) => Answer::refused(BlockReason::SecretSelector),
+        SelectorTarget::Secret(_) => {
+            let known = shared.ledger.find_identities(&selector).await?;
+            // What had no answer may be tagged otherwise by now.
+            if known.is_empty() || asking.again {
+                by_name(shared, &selector, known, asking.lane).await
+            } else {
+                Answer::found(known)
+            }
+        }
         SelectorTarget::Contract(_) | SelectorTarget::Zone(_) | SelectorTarget::Tags(_) => {
             by_listing(shared, &selector, asking)
         }
@@ -153,10 +161,18 @@ async fn by_name(shared: &Shared, selector: &Selector, known: Vec<Identity>, lan
     }
     let live = identities.len();
     for identity in known {
-        let is_same = |other: &Identity| {
-            other.account == identity.account
-                && other.name == identity.name
-                && other.user().is_some() == identity.user().is_some()
+        let is_same = |other: &Identity| match (other.secret(), identity.secret()) {
+            (Some((other, _)), Some((secret, _))) => {
+                other.account == secret.account
+                    && other.region == secret.region
+                    && other.name == secret.name
+            }
+            (None, None) => {
+                other.account == identity.account
+                    && other.name == identity.name
+                    && other.user().is_some() == identity.user().is_some()
+            }
+            _ => false,
         };
         if !identities.iter().take(live).any(is_same) {
             identities.push(identity);

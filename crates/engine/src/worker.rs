@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use severance_lifecycle::action::Action;
-use severance_lifecycle::credential::Target;
 use severance_lifecycle::decide::{self, Decision, Reason, Situation};
 use severance_lifecycle::failure::Failure;
 use severance_lifecycle::journal::Happening;
@@ -163,7 +162,7 @@ impl Worker {
     /// Looks up roles within reach that were not known when the case was planned. Answers how the claim
     /// ends where that fails.
     async fn look_up_reach(&mut self) -> Result<Option<Release>, Stop> {
-        if self.task.desired != Desired::Revoked {
+        if !matches!(self.task.desired, Desired::Revoked | Desired::Rotated) {
             return Ok(None);
         }
         self.known = guard::known(&self.shared, &self.task.target).await?;
@@ -247,8 +246,7 @@ impl Worker {
     /// Whether what is closed can be all there is: roles within reach are known of accounts that were
     /// listed, and have been looked up since.
     fn reach_is_known(&self) -> bool {
-        let has_reach = matches!(self.task.target, Target::AccessKey { .. } | Target::User { .. });
-        if !has_reach || self.task.desired != Desired::Revoked {
+        if self.task.user_within_reach().is_none() {
             return true;
         }
         let newest = self.shared.listings.newest();

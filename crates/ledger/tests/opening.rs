@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Rig, arrival, notice};
-use severance_engine::ports::{Inbox, LedgerError, Queries};
+use severance_engine::ports::{Inbox, Ledger, LedgerError, Queries};
 use severance_ledger::{OpenError, OpenOptions, SqliteLedger};
 use sqlx::{ConnectOptions, Connection};
 
@@ -37,6 +37,33 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     connection.close().await.unwrap();
     let refused = SqliteLedger::open(rig.path(), OpenOptions::default()).await.unwrap_err();
     assert!(matches!(refused, OpenError::Newer { found: 9999, .. }), "{refused}");
+}
+
+/// What a ledger of the first schema has not.
+const BACK_TO_THE_FIRST: [&str; 5] = [
+    "DROP TABLE secret_holds",
+    "DROP INDEX identities_arn",
+    "DROP INDEX tasks_exposed",
+    "CREATE INDEX tasks_exposed
+        ON tasks (zone, cause, kind, state, noticed_at, counts, enforced, desired, finished)
+        WHERE counts = 1 AND enforced = 1 AND desired = 'revoked' AND finished = 0",
+    "DELETE FROM _sqlx_migrations WHERE version > 1",
+];
+
+#[tokio::test]
+async fn a_ledger_of_the_first_schema_is_brought_up_to_date_with_what_it_holds() {
+    let rig = Rig::new().await;
+    rig.planned(notice("1"), 0, &["ann"]).await;
+    rig.ledger.close().await.unwrap();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(rig.path());
+    let mut connection = options.connect().await.unwrap();
+    for sql in BACK_TO_THE_FIRST {
+        sqlx::query(sql).execute(&mut connection).await.unwrap();
+    }
+    connection.close().await.unwrap();
+    let rig = rig.crash().await;
+    assert_eq!(rig.ledger.exposures().await.unwrap()[0].open, 1);
+    assert!(rig.ledger.secrets_after(None, 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@
 mod common;
 
 use common::{
-    Rig, about, at, blocked, change, done, due, end, notice, plan, step_again, step_to, task,
-    unresolved, user,
+    Rig, about, at, blocked, change, done, due, end, notice, plan, secret_of, step_again, step_to,
+    task, unresolved, user,
 };
 use severance_engine::ports::{
     CaseFilter, ClaimedCase, Ledger, LedgerError, NewTask, PlanCommit, PlanPortion, Queries,
@@ -404,6 +404,35 @@ async fn a_reinstatement_gets_what_earlier_cases_changed_and_stops_their_deletio
     let done = CaseState::Closed { how: Closing::Done };
     assert_eq!(state(&rig, &first).await, done, "what was done stays done");
     assert!(rig.claim(1_000).await.is_empty(), "neither a later look nor the deletion");
+}
+
+#[tokio::test]
+async fn a_reinstatement_gets_each_target_of_one_user_until_that_target_was_put_back() {
+    let rig = Rig::new().await;
+    rig.open_case(end("1", ContractChange::Ended, 1), 0).await;
+    let claimed = rig.claim_cases(0).await.remove(0);
+    let changed = |target, desired| {
+        let mut task = about(&claimed.case, target, desired);
+        task.record.changes.insert(change("ann"));
+        due(task, 0)
+    };
+    let tasks = vec![
+        changed(Target::User { user: user("ann") }, Desired::Revoked),
+        changed(secret_of("ann"), Desired::Rotated),
+    ];
+    rig.ledger.commit_plan(&claimed.lease, plan(CaseState::Open, tasks)).await.unwrap();
+    rig.open_case(end("2", ContractChange::Reinstated, 2), 2).await;
+    let again = rig.claim_cases(2).await.remove(0);
+    assert_eq!(again.undo.len(), 2, "both share a lock and are two");
+    let mut back = about(&again.case, Target::User { user: user("ann") }, Desired::Reinstated);
+    back.undoes = Some(claimed.case.id.clone());
+    back.state = done();
+    let tasks = vec![due(back, 2)];
+    rig.ledger.commit_plan(&again.lease, plan(CaseState::Open, tasks)).await.unwrap();
+    rig.open_case(end("3", ContractChange::Reinstated, 3), 3).await;
+    let last = rig.claim_cases(3).await.remove(0);
+    let left: Vec<_> = last.undo.iter().map(|task| task.desired).collect();
+    assert_eq!(left, [Desired::Rotated], "what was put back is its owner's");
 }
 
 #[tokio::test]

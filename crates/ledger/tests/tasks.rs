@@ -7,13 +7,13 @@ mod common;
 use std::sync::Arc;
 
 use common::{
-    Rig, about, at, blocked, change, done, due, end, notice, plan, request, step_again, step_to,
-    task, unresolved, user,
+    Rig, about, at, blocked, change, done, due, end, notice, plan, request, secret_of, step_again,
+    step_to, task, unresolved, user,
 };
 use severance_engine::ports::{Ledger, LedgerError, Message, NewTask, Queries, Topic};
 use severance_lifecycle::case::{CaseState, Closing};
-use severance_lifecycle::credential::Target;
-use severance_lifecycle::event::ContractChange;
+use severance_lifecycle::credential::{Target, TargetKind};
+use severance_lifecycle::event::{ContractChange, Trigger};
 use severance_lifecycle::journal::Happening;
 use severance_lifecycle::policy::{Desired, Holds};
 use severance_lifecycle::task::{Lane, TaskState};
@@ -326,6 +326,29 @@ async fn what_another_case_wants_revoked_is_held() {
     let mut other = undoing.clone();
     other.target = Target::User { user: user("bob") };
     assert_eq!(rig.ledger.holds(&other).await.unwrap(), none);
+}
+
+#[tokio::test]
+async fn what_a_compromise_rotated_is_held_and_a_routine_rotation_holds_nothing() {
+    let rig = Rig::new().await;
+    let ended = rig.planned(end("e", ContractChange::Ended, 1), 0, &["ann"]).await;
+    let mut undoing = about(&ended, Target::User { user: user("ann") }, Desired::Reinstated);
+    undoing.undoes = Some(ended.id.clone());
+    undoing.case = "c-reinstating".into();
+    for (id, trigger) in [("r", Trigger::Rotation), ("n", Trigger::CompromiseNotice)] {
+        rig.open_case(notice(id), 1).await;
+        let claimed = rig.claim_cases(1).await.remove(0);
+        let mut rotated = about(&claimed.case, secret_of("ann"), Desired::Rotated);
+        rotated.trigger = trigger;
+        let tasks = vec![due(rotated, 1)];
+        rig.ledger.commit_plan(&claimed.lease, plan(CaseState::Open, tasks)).await.unwrap();
+        let compromised = trigger == Trigger::CompromiseNotice;
+        let held = Holds { other: compromised, compromise: compromised };
+        assert_eq!(rig.ledger.holds(&undoing).await.unwrap(), held, "{trigger:?}");
+        let exposures = rig.ledger.exposures().await.unwrap();
+        let open: Vec<_> = exposures.iter().filter(|it| it.kind == TargetKind::Secret).collect();
+        assert_eq!(open.len(), usize::from(compromised), "{open:?}");
+    }
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "block", rename_all = "kebab-case")]
 pub enum BlockReason {
     /// The selector names nothing in any account that is configured.
+    #[serde(alias = "secret-selector")]
     NotFound,
     /// The key's account is not configured.
     AccountNotConfigured { account: String },
@@ -62,9 +63,16 @@ pub enum BlockReason {
     ReplicaBehind { region: String, status: String },
     /// The old value was replaced, and nobody can say whether its issuer still accepts it.
     OldNotProven,
-    /// Secrets are handled by a later version; the credential that the secret holds can be named
-    /// by itself.
-    SecretSelector,
+    /// A tag of the secret says what no strategy is called, or a part of its strategy is missing.
+    UnknownStrategy { tag: String, value: String },
+    /// The secret hands out an access key of nobody that is known: where it dies is not known either.
+    UnknownKeyOfSecret { key_id: String, why: String },
+    /// No secret that is known holds the access key, so nobody would learn of a new one.
+    KeyInNoSecret,
+    /// It has nothing that could be replaced: no access key, no secret.
+    NothingToRotate,
+    /// Other secrets hand out the same credential: to replace it in one breaks the others.
+    SharedCredential { secrets: Vec<String> },
 }
 
 #[allow(clippy::too_many_lines, reason = "one arm a reason")]
@@ -134,7 +142,40 @@ impl fmt::Display for BlockReason {
             Self::OldNotProven => f.write_str(
                 "the value was replaced; whether its issuer still accepts the old one is not known",
             ),
-            Self::SecretSelector => f.write_str("secrets are not handled by this version"),
+            Self::UnknownStrategy { tag, value } if value.is_empty() => {
+                write!(f, "the tag {tag} that the secret's strategy needs is missing or empty")
+            }
+            Self::UnknownStrategy { tag, value } => write!(
+                f,
+                "the secret's tag {tag} says {value:?}, which is none of iam-access-key, managed, \
+                 database, webhook, nor what their tags may say"
+            ),
+            Self::UnknownKeyOfSecret { key_id, why } => {
+                write!(f, "the secret hands out access key {key_id}: {why}")
+            }
+            Self::KeyInNoSecret => f.write_str(
+                "no secret that is known holds this access key: tag the one that does, or replace the \
+                 key by hand",
+            ),
+            Self::NothingToRotate => {
+                f.write_str("it has nothing that could be replaced: no secret, no access key")
+            }
+            Self::SharedCredential { secrets } => write!(
+                f,
+                "{} hand out the same credential: replacing it in one would break the others",
+                secrets.join(", ")
+            ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_older_ledgers_say_of_secrets_is_looked_up_again() {
+        let old: BlockReason = serde_json::from_str(r#"{"block":"secret-selector"}"#).unwrap();
+        assert_eq!(old, BlockReason::NotFound);
     }
 }

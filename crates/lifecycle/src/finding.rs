@@ -30,6 +30,11 @@ pub enum Finding {
     HeldByAnotherCase { change: Change },
     /// The identity's tags changed after the case was planned.
     TagsChanged { identity: String, was: String, is: String },
+    /// Secrets hand out the same credential.
+    SharedCredential { secrets: Vec<String> },
+    /// A secret goes on handing out what the case revokes: nobody said how to replace it, or its whole user
+    /// is revoked.
+    HandsOutRevoked { secret: String, credential: String },
     /// Tagged with two zones or two contracts.
     FlattenedBoundary { identity: String, tag: String },
     /// The identity's zone tag differs from the zone that the event names.
@@ -94,6 +99,12 @@ impl fmt::Display for Finding {
             }
             Self::TagsChanged { identity, was, is } => {
                 write!(f, "tags of {identity} changed from {was} to {is}")
+            }
+            Self::SharedCredential { secrets } => {
+                write!(f, "{} hand out the same credential", secrets.join(" and "))
+            }
+            Self::HandsOutRevoked { secret, credential } => {
+                write!(f, "{secret} goes on handing out {credential}, which is revoked")
             }
             Self::FlattenedBoundary { identity, tag } => {
                 write!(f, "flattened boundary: {identity} is tagged {tag}")

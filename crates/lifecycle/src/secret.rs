@@ -64,6 +64,70 @@ impl Issuer {
     }
 }
 
+/// How a secret is rotated, as its tags say it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(tag = "strategy", rename_all = "kebab-case")]
+pub enum Strategy {
+    /// It holds an access key: IAM makes the new one.
+    IamAccessKey,
+    /// Its own rotation function.
+    Managed,
+    /// A database's login.
+    Database {
+        /// Two users in turns.
+        alternating: bool,
+    },
+    /// The owner's HTTPS endpoint.
+    Webhook {
+        /// Its name in the configuration.
+        name: String,
+    },
+    /// A tag says what no strategy is called, or a part of it is missing.
+    Unknown {
+        /// The tag.
+        tag: String,
+        /// What it says.
+        value: String,
+    },
+    /// No tag says.
+    Untold,
+}
+
+/// A credential that a secret hands out, by a name that is no secret: two secrets of the same name share
+/// it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(tag = "holds", rename_all = "kebab-case")]
+pub enum Holding {
+    /// An access key.
+    AccessKey {
+        /// `AKIA…`
+        key_id: String,
+    },
+    /// A login.
+    Login {
+        /// The user and where, as in `app@db.example:5432`; or whatever a tag calls it.
+        login: String,
+    },
+}
+
+impl Holding {
+    /// As lookups have it: two are the same if and only if these texts are.
+    pub fn name(&self) -> String {
+        match self {
+            Self::AccessKey { key_id } => format!("access-key/{key_id}"),
+            Self::Login { login } => format!("login/{login}"),
+        }
+    }
+
+    /// The access key, where it is one.
+    pub fn key_id(&self) -> Option<&str> {
+        match self {
+            Self::AccessKey { key_id } => Some(key_id),
+            Self::Login { .. } => None,
+        }
+    }
+}
+
 /// What every version that Severance stores begins with. The rest is the task and a number.
 const OURS: &str = "severance-t-";
 

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::credential::Target;
+use crate::credential::{Target, UserRef};
 use crate::event::{Cause, Severity, Trigger};
 use crate::ids::{CaseId, ContractName, TaskId, ZoneName};
 use crate::observe::AssumableRole;
 use crate::policy::Desired;
 use crate::record::Record;
+use crate::secret::Issuer;
 
 pub use crate::block::BlockReason;
 
@@ -81,6 +82,23 @@ pub struct Task {
 
 fn one() -> usize {
     1
+}
+
+impl Task {
+    /// The user whose credential is to die with its sessions and those of roles that it could assume.
+    pub fn user_within_reach(&self) -> Option<&UserRef> {
+        let thorough = match self.desired {
+            Desired::Revoked => true,
+            Desired::Rotated => self.trigger != Trigger::Rotation,
+            Desired::Deleted | Desired::Reinstated => false,
+        };
+        match &self.target {
+            Target::AccessKey { user, .. }
+            | Target::User { user }
+            | Target::Secret { issuer: Issuer::AccessKey { user }, .. } => thorough.then_some(user),
+            Target::Role { .. } | Target::Secret { .. } | Target::Unresolved { .. } => None,
+        }
+    }
 }
 
 /// Where a task queues. The order is the order of service: urgent first.

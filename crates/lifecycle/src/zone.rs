@@ -38,8 +38,8 @@ pub struct ZoneSettings {
     pub rotation_objective: TimeDelta,
     /// How long an old credential keeps working once its secret hands out a new one.
     pub grace: TimeDelta,
-    /// What goes first when a secret is compromised; `None`: the old credential for `critical`, else the
-    /// new one.
+    /// What goes first when a secret is compromised; `None`: the old credential where the severity or the
+    /// secret's tier is `critical`, else the new one.
     pub compromised_secrets: Option<RevokeOrder>,
     /// How long a deleted secret can be restored, in days: 7 to 30 (AWS: Secrets Manager API,
     /// `DeleteSecret`).
@@ -140,18 +140,26 @@ impl Zones {
 
 impl ZoneSettings {
     fn rotation(&self, task: &Task) -> RotationTerms {
-        let critical = task.severity == Some(Severity::Critical);
-        let order =
-            if critical { RevokeOrder::RevokeFirst } else { RevokeOrder::ReplaceThenRevoke };
         let compromise = task.trigger == Trigger::CompromiseNotice;
         RotationTerms {
             grace: task.grace.unwrap_or(self.grace),
-            order: self.compromised_secrets.unwrap_or(order),
+            order: self.order(task),
             exposed_at: compromise.then_some(task.noticed_at),
             leaving: task.leaving.clone(),
             recovery_days: self.recovery_days,
             ..RotationTerms::default()
         }
+    }
+
+    /// What goes first where a secret is compromised: as the zone says, else by how critical the compromise
+    /// or the secret's tier is.
+    pub fn order(&self, task: &Task) -> RevokeOrder {
+        let tier = task.binding.tier.as_deref();
+        let critical = task.severity == Some(Severity::Critical)
+            || tier.is_some_and(|tier| tier.eq_ignore_ascii_case("critical"));
+        let usual =
+            if critical { RevokeOrder::RevokeFirst } else { RevokeOrder::ReplaceThenRevoke };
+        self.compromised_secrets.unwrap_or(usual)
     }
 
     /// The time to revoke that an event of this kind is to meet.

@@ -11,8 +11,8 @@ use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::{EventKey, TaskId};
 use severance_lifecycle::observe::AssumableRole;
 use severance_lifecycle::plan::{
-    BlastRadius, Identity, IdentityDetail, Planned, Planner, Portions, Protected, SelectorMatch,
-    TagKeys,
+    BlastRadius, Identity, IdentityDetail, MatchedIdentity, Planned, Planner, Portions, Protected,
+    SelectorMatch, TagKeys, Ties,
 };
 use severance_lifecycle::policy::Holds;
 use severance_lifecycle::task::{BlockReason, Lane, Mode, TaskState};
@@ -85,7 +85,7 @@ fn plan_with(protected: &Protected, case: &Case, found: &[SelectorMatch]) -> Pla
     let zones = Zones { named: BTreeMap::from([("acme".into(), enforced)]), ..Zones::default() };
     let tag_keys = TagKeys::default();
     let planner = Planner { zones: &zones, tag_keys: &tag_keys, protected };
-    planner.plan(case, found, now())
+    planner.plan(case, found, &Ties::default(), now())
 }
 
 fn plan(case: &Case, found: &[SelectorMatch]) -> Planned {
@@ -359,21 +359,27 @@ proptest::proptest! {
         let mut listed = found(SelectorTarget::Zone("acme".into()), crowd(size));
         listed.refused = unlisted.then_some(BlockReason::NotListed);
         let key = found(SelectorTarget::AccessKeyId("AKIA1".into()), vec![user("u1", "acme", 1)]);
-        let whole = planner.plan(&case, &[listed.clone(), key.clone()], now());
+        let ties = Ties::default();
+        let whole = planner.plan(&case, &[listed.clone(), key.clone()], &ties, now());
         let mut portions = Portions::default();
         let mut planned = Planned::default();
         for cut in cuts {
-            let rest = listed.identities.split_off(cut.min(listed.identities.len()));
-            let identities = std::mem::replace(&mut listed.identities, rest);
+            let mut taken = 0;
+            let takes = |(identity, _): &mut MatchedIdentity| {
+                taken += usize::from(identity.user().is_some());
+                identity.user().is_some() && taken <= cut
+            };
+            let identities: Vec<_> = listed.identities.extract_if(.., takes).collect();
             if identities.is_empty() {
                 continue;
             }
-            let portion = SelectorMatch { selector: listed.selector.clone(), identities, refused: None };
+            let selector = listed.selector.clone();
+            let portion = SelectorMatch { selector, identities, refused: None };
             let part = planner.plan_portion(&case, portion, &mut portions, now());
             planned.tasks.extend(part.tasks);
             planned.findings.extend(part.findings);
         }
-        let rest = planner.plan_rest(&case, &[listed, key], portions, now());
+        let rest = planner.plan_rest(&case, &[listed, key], &ties, &portions, now());
         planned.tasks.extend(rest.tasks);
         planned.findings.extend(rest.findings);
         planned.tasks.sort_by(|one, other| one.id.cmp(&other.id));

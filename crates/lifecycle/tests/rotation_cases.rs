@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use severance_lifecycle::case::Case;
 use severance_lifecycle::event::{Attributes, Cause, Event, Payload, ROTATION_TYPE, parse};
 use severance_lifecycle::plan::{
-    Planned, Planner, Protected, SelectorMatch, TagKeys, unresolved_task,
+    Planned, Planner, Protected, SelectorMatch, TagKeys, Ties, unresolved_task,
 };
 use severance_lifecycle::policy::Desired;
 use severance_lifecycle::task::{BlockReason, Lane};
@@ -47,7 +47,7 @@ fn plan(case: &Case, event: &Event) -> Planned {
         .collect();
     let (zones, tag_keys) = (Zones::default(), TagKeys::default());
     let planner = Planner { zones: &zones, tag_keys: &tag_keys, protected: &Protected::default() };
-    planner.plan(case, &matches, now())
+    planner.plan(case, &matches, &Ties::default(), now())
 }
 
 #[test]

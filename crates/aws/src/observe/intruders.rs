@@ -28,21 +28,25 @@ pub(super) async fn among(
     user: &UserRef,
     found: Found<'_>,
 ) -> Result<Vec<Intruder>, Failure> {
-    let mut intruders: Vec<Intruder> = found
+    let keys = found
         .keys
         .iter()
         // One that is switched off already lets nobody in.
         .filter(|key| key_status(key.status.as_ref()).is_active())
         .filter(|key| key_created(key) > look.exposed_since)
-        .filter_map(|key| key.access_key_id.clone())
-        .map(|key_id| Intruder::AccessKey { key_id })
-        .collect();
+        .filter_map(|key| key.access_key_id.clone());
+    let mut intruders = Vec::new();
+    for key_id in keys {
+        if !is_replacement(calls, &key_id).await {
+            intruders.push(Intruder::AccessKey { key_id });
+        }
+    }
     if found.login.is_some_and(|login| time(&login.create_date) > look.exposed_since) {
         intruders.push(Intruder::LoginProfile);
     }
     let known = look.known.as_ref().and_then(|identity| match &identity.detail {
         IdentityDetail::User { policies, .. } => Some(policies),
-        IdentityDetail::Role { .. } => None,
+        IdentityDetail::Role { .. } | IdentityDetail::Secret(_) => None,
     });
     let Some(known) = known else {
         return Ok(intruders);
@@ -58,6 +62,16 @@ pub(super) async fn among(
         }
     }
     Ok(intruders)
+}
+
+/// Whether a rotation of ours made the key: a version that Severance stored holds it. What is not known of
+/// it is looked for.
+async fn is_replacement(calls: &Calls<'_>, key_id: &str) -> bool {
+    let secrets = &calls.account.secrets;
+    if !secrets.is_ours(key_id) {
+        secrets.holds(calls, key_id).await;
+    }
+    secrets.is_ours(key_id)
 }
 
 /// A deny of this or another case. The name alone would be a good place to hide: what counts is that

@@ -6,7 +6,7 @@ use severance_lifecycle::failure::{Failure, FailureClass};
 use severance_lifecycle::record::ProbeAnswer;
 use severance_lifecycle::secret::SecretRef;
 use severance_lifecycle::secret_action::SecretAction;
-use severance_lifecycle::secret_view::{CURRENT, PENDING};
+use severance_lifecycle::secret_view::{CURRENT, Held, PENDING};
 
 use super::{client, policy, value};
 use crate::act::credentials;
@@ -102,6 +102,10 @@ async fn make_key(
         Ok(text) => store(calls, secret, version, &text).await,
         Err(failure) => Err(failure),
     };
+    if stored.is_ok() {
+        let held = Held::AccessKey { key_id: made.access_key_id.clone() };
+        calls.account.secrets.remember((secret.arn.clone(), version.to_owned()), held);
+    }
     if let Err(failure) = stored {
         if let Err(left) = credentials::delete_key(calls, user, &made.access_key_id).await {
             tracing::warn!(key = made.access_key_id, failure = %left, "a key was made and not stored");

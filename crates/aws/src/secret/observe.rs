@@ -185,8 +185,7 @@ async fn user_keys(
     for key in listed {
         let Some(state) = key_state(calls, key).await else { continue };
         let is_held = view.holders(&state.id).next().is_some();
-        let place = calls.account.secrets.place(&state.id);
-        let elsewhere = place.is_some_and(|place| place.arn != secret.arn);
+        let elsewhere = calls.account.secrets.is_elsewhere(&state.id, &secret.arn);
         keys.push(UserKey {
             // Only of a key that no secret holds does it matter.
             used: is_held || elsewhere || was_used(calls, &state.id).await?,

@@ -6,6 +6,7 @@ mod keys;
 mod lookups;
 mod probes;
 mod roles;
+mod secret_inventory;
 mod secrets;
 mod support;
 mod users;

@@ -49,38 +49,45 @@ pub(crate) struct TagsSection {
     contract: String,
     owner: String,
     tier: String,
+    shared: String,
 }
 
 impl Default for TagsSection {
     fn default() -> Self {
-        let TagKeys { zone, contract, owner, tier } = TagKeys::default();
-        Self { zone, contract, owner, tier }
+        let TagKeys { zone, contract, owner, tier, shared } = TagKeys::default();
+        Self { zone, contract, owner, tier, shared }
     }
 }
 
 impl InventorySection {
     pub(crate) fn tag_keys(&self) -> TagKeys {
-        let TagsSection { zone, contract, owner, tier } = self.tags.clone();
-        TagKeys { zone, contract, owner, tier }
+        let TagsSection { zone, contract, owner, tier, shared } = self.tags.clone();
+        TagKeys { zone, contract, owner, tier, shared }
     }
 
     pub(super) fn problems(&self) -> Vec<Problem> {
-        let TagsSection { zone, contract, owner, tier } = &self.tags;
+        let TagsSection { zone, contract, owner, tier, shared } = &self.tags;
         let mut seen = BTreeSet::new();
-        let mut problems: Vec<_> =
-            [("zone", zone), ("contract", contract), ("owner", owner), ("tier", tier)]
-                .into_iter()
-                .filter_map(|(name, key)| {
-                    let why = if key.is_empty() {
-                        "is empty"
-                    } else if seen.insert(key.to_ascii_lowercase()) {
-                        return None;
-                    } else {
-                        "is the same tag as another one here"
-                    };
-                    Some(Problem::new(format!("inventory.tags.{name}"), why))
-                })
-                .collect();
+        let keys = [
+            ("zone", zone),
+            ("contract", contract),
+            ("owner", owner),
+            ("tier", tier),
+            ("shared", shared),
+        ];
+        let mut problems: Vec<_> = keys
+            .into_iter()
+            .filter_map(|(name, key)| {
+                let why = if key.is_empty() {
+                    "is empty"
+                } else if seen.insert(key.to_ascii_lowercase()) {
+                    return None;
+                } else {
+                    "is the same tag as another one here"
+                };
+                Some(Problem::new(format!("inventory.tags.{name}"), why))
+            })
+            .collect();
         if self.refresh.is_zero() {
             problems.push(Problem::new("inventory.refresh", "must be longer than nothing"));
         }

@@ -191,3 +191,32 @@ fn what_the_client_library_and_the_log_refuse_is_named_by_our_key_and_its_line()
         assert!(refused.starts_with(&format!("s.toml:{lines}: {key}")), "{refused}");
     }
 }
+
+#[test]
+fn what_rotations_go_by_is_set_per_zone_and_inherited() {
+    let more = r#"
+[zones.default.secrets]
+grace = "30m"
+recovery_days = 7
+
+[zones.globex]
+objectives.rotation = "1h"
+secrets.compromised = "revoke-first"
+"#;
+    let zones = parse(&format!("{GOOD}{more}"), &[]).unwrap().zones();
+    let of = |name: &str| zones.get(&name.into()).clone();
+    assert_eq!(of("acme").grace, chrono::TimeDelta::minutes(30));
+    assert_eq!((of("acme").recovery_days, of("acme").compromised_secrets), (7, None));
+    assert_eq!(of("globex").grace, chrono::TimeDelta::minutes(30));
+    assert_eq!(of("globex").rotation_objective, chrono::TimeDelta::hours(1));
+    let order = Some(severance_lifecycle::rotation::RevokeOrder::RevokeFirst);
+    assert_eq!(of("globex").compromised_secrets, order);
+    for (wrong, key) in [
+        ("secrets.recovery_days = 6", "zones.x.secrets.recovery_days"),
+        ("secrets.compromised = \"later\"", "later"),
+        ("secrets.graze = \"1h\"", "graze"),
+    ] {
+        let refused = parse(&format!("{GOOD}\n[zones.x]\n{wrong}\n"), &[]).unwrap_err();
+        assert!(refused.contains(key), "{refused}");
+    }
+}

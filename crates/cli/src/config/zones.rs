@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use severance_lifecycle::policy::{Proof, RoleSessions, ServiceRoles};
+use severance_lifecycle::rotation::RevokeOrder;
 use severance_lifecycle::task::Mode;
 use severance_lifecycle::trust::Partner;
 use severance_lifecycle::zone::{ZoneSettings, Zones};
@@ -35,6 +36,7 @@ pub(crate) struct ZoneSection {
     pub(crate) recheck_after: Option<Span>,
     pub(crate) roles: RolesSection,
     pub(crate) take_intruders: Option<bool>,
+    pub(crate) secrets: SecretsSection,
 }
 
 /// `mode`
@@ -59,6 +61,16 @@ pub(crate) struct PartnerSection {
 pub(crate) struct ObjectivesSection {
     pub(crate) compromise_notice: Option<Span>,
     pub(crate) contract_end: Option<Span>,
+    pub(crate) rotation: Option<Span>,
+}
+
+/// `[zones.NAME.secrets]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SecretsSection {
+    pub(crate) grace: Option<Span>,
+    pub(crate) compromised: Option<RevokeOrder>,
+    pub(crate) recovery_days: Option<u8>,
 }
 
 /// `[zones.NAME.proof]`
@@ -137,8 +149,10 @@ impl ZoneSection {
             service_roles: self.roles.service.or(base.service_roles),
             take_intruders: self.take_intruders.unwrap_or(base.take_intruders),
             max_age: self.rotation.max_age_over(&base.max_age),
-            // What else rotations go by cannot be set yet.
-            ..base.clone()
+            rotation_objective: span(self.objectives.rotation, base.rotation_objective),
+            grace: span(self.secrets.grace, base.grace),
+            compromised_secrets: self.secrets.compromised.or(base.compromised_secrets),
+            recovery_days: self.secrets.recovery_days.unwrap_or(base.recovery_days),
         }
     }
 
@@ -155,6 +169,8 @@ impl ZoneSection {
         // A change takes seconds to spread: refusals all at once, or too close, prove nothing.
         check("proof.window", lasts(self.proof.window), "must be longer than nothing");
         check("proof.interval", lasts(self.proof.interval), "must be longer than nothing");
+        let days = self.secrets.recovery_days.is_none_or(|days| (7..=30).contains(&days));
+        check("secrets.recovery_days", days, "must be 7 to 30: AWS takes no other");
         let digits = |id: &String| id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit());
         let accounts = self.partner.accounts.iter().all(digits);
         check("partner.accounts", accounts, "an account id is twelve digits");

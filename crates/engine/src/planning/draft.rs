@@ -62,6 +62,11 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Lookups that failed in passing, by the task that stands for them.
+    pub(super) fn fail(&mut self, failures: impl IntoIterator<Item = (TaskId, Failure)>) {
+        self.failures.extend(failures);
+    }
+
     /// Puts down what the planner said.
     pub(super) fn add(&mut self, planned: Planned) {
         for finding in planned.findings {
@@ -197,9 +202,6 @@ impl<'a> Draft<'a> {
 
 /// Whether a task stands for a selector that may have an answer later.
 pub(super) fn is_unresolved(task: &Task) -> bool {
-    let hopeless = matches!(
-        task.state,
-        TaskState::Blocked { reason: BlockReason::SecretSelector | BlockReason::SessionKey }
-    );
+    let hopeless = matches!(task.state, TaskState::Blocked { reason: BlockReason::SessionKey });
     matches!(task.target, Target::Unresolved { .. }) && !hopeless
 }

@@ -21,7 +21,9 @@ pub(super) struct Times {
     /// When it was drawn up.
     pub(super) now: DateTime<Utc>,
     /// Lookups that failed in passing.
-    failed: DateTime<Utc>,
+    soon: DateTime<Utc>,
+    /// Lookups that failed because somebody else is changing the same thing.
+    later: DateTime<Utc>,
     /// What waits for a listing.
     listed: DateTime<Utc>,
     /// What is not found may be listed the next time.
@@ -44,12 +46,11 @@ impl Times {
             memory.slow = 0;
         }
         memory.slow += u32::from(slow);
-        let later = failures.values().all(|failure| failure.class == FailureClass::RetryLater);
-        let growth = if later { retries.later } else { retries.soon };
         let slowly = shared.delay(retries.blocked, memory.slow.max(1));
         Self {
             now,
-            failed: now + shared.delay(growth, attempts),
+            soon: now + shared.delay(retries.soon, attempts),
+            later: now + shared.delay(retries.later, attempts),
             listed: now + shared.delay(LISTING, attempts),
             slowly: now + slowly.min(shared.config.inventory_every),
         }
@@ -60,10 +61,11 @@ impl Times {
         task: &Task,
         failures: &BTreeMap<TaskId, Failure>,
     ) -> DateTime<Utc> {
-        match task.state {
-            TaskState::Blocked { .. } if failures.contains_key(&task.id) => self.failed,
-            TaskState::Blocked { reason: BlockReason::NotListed } => self.listed,
-            TaskState::Blocked { .. } => self.slowly,
+        match (&task.state, failures.get(&task.id).map(|failure| failure.class)) {
+            (TaskState::Blocked { .. }, Some(FailureClass::RetryLater)) => self.later,
+            (TaskState::Blocked { .. }, Some(_)) => self.soon,
+            (TaskState::Blocked { reason: BlockReason::NotListed }, None) => self.listed,
+            (TaskState::Blocked { .. }, None) => self.slowly,
             _ => self.now,
         }
     }

@@ -12,6 +12,7 @@ use severance_lifecycle::ids::{AccountId, CaseId, TaskId};
 use severance_lifecycle::journal::{Happening, JournalEntry};
 use severance_lifecycle::plan::Identity;
 use severance_lifecycle::policy::Holds;
+use severance_lifecycle::secret::Holding;
 use severance_lifecycle::task::{Lane, Task};
 use thiserror::Error;
 
@@ -407,6 +408,22 @@ pub trait Ledger: Inbox {
         after: i64,
         limit: usize,
     ) -> Result<IdentityPage, LedgerError>;
+
+    /// Secrets that hand out one of these credentials, by the last listing, in the order of their ARNs.
+    ///
+    /// # Errors
+    /// [`LedgerError`]
+    async fn secrets_holding(&self, holds: &[Holding]) -> Result<Vec<Identity>, LedgerError>;
+
+    /// At most so many secrets in the order of their ARNs, those after `after`.
+    ///
+    /// # Errors
+    /// [`LedgerError`]
+    async fn secrets_after(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Identity>, LedgerError>;
 
     /// Roles whose trust policy names one of these principals in an allow.
     ///

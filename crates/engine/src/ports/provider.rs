@@ -87,7 +87,7 @@ pub trait Provider: Send + Sync + 'static {
     /// A [`Failure`].
     async fn locate_key(&self, key_id: &str, lane: Lane) -> Result<KeyLocation, Failure>;
 
-    /// Looks up live what a selector names by `user` or `role`, in its account or in all that are
+    /// Looks up live what a selector names by `user`, `role` or `secret`, in its account or in all that are
     /// configured. Empty where there is none.
     ///
     /// # Errors
@@ -106,7 +106,7 @@ pub trait Provider: Send + Sync + 'static {
         lane: Lane,
     ) -> Result<Vec<AssumableRole>, Failure>;
 
-    /// Lists every user and role of an account into `sink`, page by page.
+    /// Lists every user, role and secret of an account into `sink`, page by page.
     ///
     /// # Errors
     /// A [`Failure`], or what the sink failed with, as one.

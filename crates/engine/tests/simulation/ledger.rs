@@ -16,6 +16,7 @@ use severance_lifecycle::ids::{AccountId, CaseId, TaskId};
 use severance_lifecycle::journal::Happening;
 use severance_lifecycle::plan::{Identity, IdentityDetail, TagKeys};
 use severance_lifecycle::policy::{Desired, Holds};
+use severance_lifecycle::secret::Holding;
 use severance_lifecycle::task::{Task, TaskState};
 use severance_lifecycle::trust;
 
@@ -375,6 +376,39 @@ impl Ledger for SimLedger {
         Ok(page)
     }
 
+    async fn secrets_holding(&self, holds: &[Holding]) -> Result<Vec<Identity>, LedgerError> {
+        let found = self
+            .read(|store| {
+                let all = store.inventory.values().map(|(identity, _)| identity);
+                let shares = |identity: &&Identity| {
+                    let secret = identity.secret();
+                    secret.is_some_and(|(_, it)| holds.iter().any(|one| it.holds.contains(one)))
+                };
+                all.filter(shares).cloned().collect()
+            })
+            .await;
+        Ok(found)
+    }
+
+    async fn secrets_after(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Identity>, LedgerError> {
+        let found = self
+            .read(|store| {
+                let all = store.inventory.values().map(|(identity, _)| identity);
+                let mut secrets: Vec<Identity> =
+                    all.filter(|identity| identity.secret().is_some()).cloned().collect();
+                secrets.retain(|identity| Some(identity.arn.as_str()) > after);
+                secrets.sort_by(|one, other| one.arn.cmp(&other.arn));
+                secrets.truncate(limit);
+                secrets
+            })
+            .await;
+        Ok(found)
+    }
+
     async fn roles_trusting(&self, principals: &[String]) -> Result<Vec<Identity>, LedgerError> {
         let found = self
             .read(|store| {
@@ -382,7 +416,7 @@ impl Ledger for SimLedger {
                     IdentityDetail::Role { trust, .. } => {
                         trust::principals(trust).iter().any(|p| principals.contains(p))
                     }
-                    IdentityDetail::User { .. } => false,
+                    IdentityDetail::User { .. } | IdentityDetail::Secret(_) => false,
                 };
                 store.inventory.values().map(|(i, _)| i).filter(names).cloned().collect()
             })
@@ -411,7 +445,8 @@ pub fn matches(selector: &Selector, identity: &Identity, by_prefix: bool) -> boo
             access_keys.contains(id)
         }
         (SelectorTarget::User(name), IdentityDetail::User { .. })
-        | (SelectorTarget::Role(name), IdentityDetail::Role { .. }) => named(name),
+        | (SelectorTarget::Role(name), IdentityDetail::Role { .. })
+        | (SelectorTarget::Secret(name), IdentityDetail::Secret(_)) => named(name),
         (SelectorTarget::Contract(name), _) => contracts.contains(name),
         (SelectorTarget::Zone(name), _) => zones.contains(name),
         (SelectorTarget::Tags(tags), _) => {

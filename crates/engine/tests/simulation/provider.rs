@@ -460,7 +460,7 @@ impl Provider for SimProvider {
                             .is_empty(),
                     })
                 }
-                IdentityDetail::User { .. } => None,
+                IdentityDetail::User { .. } | IdentityDetail::Secret(_) => None,
             })
             .collect())
     }

@@ -130,10 +130,11 @@ async fn earlier_cases(
     let rows: Vec<(String, bool, bool)> = sqlx::query_as(
         "SELECT c.id, c.state = 'closed', EXISTS (
              SELECT 1 FROM tasks AS t INDEXED BY tasks_case
-             WHERE t.case_id = c.id AND t.desired = 'revoked'
+             WHERE t.case_id = c.id AND t.desired IN ('revoked', 'rotated')
                  AND (t.changed = 1 OR t.state = 'done')
                  AND NOT EXISTS (SELECT 1 FROM tasks AS back INDEXED BY tasks_lock
                      WHERE back.lock = t.lock AND back.desired = 'reinstated'
+                         AND back.target_key = t.target_key
                          AND back.undoes = c.id AND back.state = 'done'))
          FROM cases AS c INDEXED BY cases_contract
          WHERE c.zone = ? AND c.contract = ? AND c.id <> ? ORDER BY c.number",

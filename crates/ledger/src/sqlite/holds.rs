@@ -14,11 +14,13 @@ use crate::fault::Fault;
 /// Other cases' revocations of the same target or of one that covers it or that it covers (a user
 /// and its keys): not superseded, and not being put back themselves. Of zones in `observe` only
 /// compromises are heard: they change nothing, but nothing that a compromise names is switched on.
-/// An earlier revision of the same contract holds nothing against its reinstatement.
+/// An earlier revision of the same contract holds nothing against its reinstatement. Of rotations those hold
+/// that a compromise asked for: what they replaced must not work again.
 pub(super) const HOLDS: &str = "
     SELECT COALESCE(MAX(1), 0), COALESCE(MAX(t.cause = 'compromise-notice'), 0)
     FROM tasks AS t INDEXED BY tasks_lock
-    WHERE t.lock = ?1 AND t.desired = 'revoked'
+    WHERE t.lock = ?1 AND t.desired IN ('revoked', 'rotated')
+        AND (t.desired = 'revoked' OR t.cause = 'compromise-notice')
         AND t.case_id <> ?2 AND (?3 IS NULL OR t.case_id <> ?3)
         AND t.state <> 'superseded'
         AND (t.enforced = 1 OR t.cause = 'compromise-notice')

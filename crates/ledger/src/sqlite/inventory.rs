@@ -7,9 +7,11 @@ use severance_engine::ports::IdentityPage;
 use severance_lifecycle::event::{Selector, SelectorTarget};
 use severance_lifecycle::ids::AccountId;
 use severance_lifecycle::plan::{Identity, IdentityDetail, TagKeys};
+use severance_lifecycle::secret::Holding;
 use severance_lifecycle::trust;
 use sqlx::SqliteConnection;
 
+use super::secrets;
 use crate::codec::{from_json, micros, time, to_json};
 use crate::fault::Fault;
 
@@ -19,6 +21,7 @@ pub(super) async fn store(
     account: &AccountId,
     generation: i64,
     identities: &[Identity],
+    keys: &TagKeys,
 ) -> Result<(), Fault> {
     for identity in identities {
         let number: Option<i64> = sqlx::query_scalar(
@@ -38,7 +41,7 @@ pub(super) async fn store(
         .fetch_optional(&mut *connection)
         .await?;
         if let Some(number) = number {
-            index(connection, number, identity).await?;
+            index(connection, number, identity, keys).await?;
         }
     }
     Ok(())
@@ -48,6 +51,7 @@ fn kind(identity: &Identity) -> &'static str {
     match identity.detail {
         IdentityDetail::User { .. } => "user",
         IdentityDetail::Role { .. } => "role",
+        IdentityDetail::Secret(_) => "secret",
     }
 }
 
@@ -56,11 +60,13 @@ async fn index(
     connection: &mut SqliteConnection,
     number: i64,
     identity: &Identity,
+    keys: &TagKeys,
 ) -> Result<(), Fault> {
     for clear in [
         "DELETE FROM identity_tags WHERE identity = ?",
         "DELETE FROM identity_keys WHERE identity = ?",
         "DELETE FROM role_principals WHERE identity = ?",
+        "DELETE FROM secret_holds WHERE identity = ?",
     ] {
         sqlx::query(clear).bind(number).execute(&mut *connection).await?;
     }
@@ -69,6 +75,13 @@ async fn index(
         add_tag(connection, number, &tag, value, true).await?;
         for name in names(value) {
             add_tag(connection, number, &tag, name, false).await?;
+        }
+    }
+    if identity.secret().is_some() {
+        // A contract that a secret is shared with ends for it as the one that it is bound to.
+        let contract = keys.contract.to_ascii_lowercase();
+        for name in identity.shared_with(keys) {
+            add_tag(connection, number, &contract, name.as_str(), false).await?;
         }
     }
     let (sql, texts) = match &identity.detail {
@@ -80,6 +93,10 @@ async fn index(
             "INSERT INTO role_principals (principal, identity) VALUES (?, ?)
              ON CONFLICT DO NOTHING",
             trust::principals(trust),
+        ),
+        IdentityDetail::Secret(detail) => (
+            "INSERT INTO secret_holds (holds, identity) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            detail.holds.iter().map(Holding::name).collect(),
         ),
     };
     for text in texts {
@@ -170,6 +187,9 @@ pub(super) async fn find(
     keys: &TagKeys,
     selector: &Selector,
 ) -> Result<Vec<Identity>, Fault> {
+    if let SelectorTarget::Secret(name) = &selector.target {
+        return secrets::named(connection, name, selector).await;
+    }
     let mut found = page(connection, keys, selector, 0, usize::MAX).await?.identities;
     found.sort_by(|one, other| one.arn.cmp(&other.arn));
     Ok(found)
@@ -197,7 +217,17 @@ pub(super) async fn page(
             })
         });
     }
+    identities.retain(|identity| is_in_region(identity, selector));
     Ok(IdentityPage { identities, next })
+}
+
+/// IAM is global; a secret is in one region.
+pub(super) fn is_in_region(identity: &Identity, selector: &Selector) -> bool {
+    let region = identity.secret().map(|(secret, _)| secret.region);
+    match (&selector.region, region) {
+        (Some(wanted), Some(region)) => *wanted == region,
+        _ => true,
+    }
 }
 
 struct Lookup {
@@ -230,7 +260,7 @@ impl Lookup {
             SelectorTarget::Tags(tags) => {
                 tags.first_key_value().and_then(|(tag, value)| tagged(tag, value, true))
             }
-            // Secrets are not in this inventory.
+            // Named, and so found by `find`.
             SelectorTarget::Secret(_) => None,
         }
     }

@@ -21,6 +21,7 @@ mod planning;
 mod ports;
 mod queries;
 mod readers;
+mod secrets;
 mod step;
 mod tasks;
 mod writer;

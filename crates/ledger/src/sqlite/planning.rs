@@ -117,9 +117,10 @@ async fn undo(connection: &mut SqliteConnection, case: &Case) -> Result<Vec<Task
         "SELECT t.body FROM cases AS c INDEXED BY cases_contract
              CROSS JOIN tasks AS t INDEXED BY tasks_case ON t.case_id = c.id
          WHERE c.zone = ? AND c.contract = ? AND c.id <> ?
-             AND t.desired = 'revoked' AND t.changed = 1
+             AND t.desired IN ('revoked', 'rotated') AND t.changed = 1
              AND NOT EXISTS (SELECT 1 FROM tasks AS back INDEXED BY tasks_lock
                  WHERE back.lock = t.lock AND back.desired = 'reinstated'
+                     AND back.target_key = t.target_key
                      AND back.undoes = c.id AND back.state = 'done')
          ORDER BY t.number",
     )

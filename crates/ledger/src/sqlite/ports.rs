@@ -18,12 +18,13 @@ use severance_lifecycle::journal::Happening;
 use severance_lifecycle::outcome;
 use severance_lifecycle::plan::Identity;
 use severance_lifecycle::policy::Holds;
+use severance_lifecycle::secret::Holding;
 use severance_lifecycle::task::{Lane, Task};
 
 use super::writer::Urgency;
 use super::{
     SqliteLedger, accept, agenda, cases, claim, commands, during, holds, inventory, journal,
-    leases, outbox, planning, queries, step,
+    leases, outbox, planning, queries, secrets, step,
 };
 
 /// Queues a call with the writer. It may be applied twice: what it takes is named, and each time it gets
@@ -198,9 +199,14 @@ impl Ledger for SqliteLedger {
         identities: &[Identity],
     ) -> Result<(), LedgerError> {
         let (account, identities) = (account.clone(), identities.to_vec());
-        write!(self, Urgency::Normal, "store identities", [account, identities], |connection| {
-            inventory::store(connection, &account, generation, &identities)
-        })
+        let keys = self.tag_keys.clone();
+        write!(
+            self,
+            Urgency::Normal,
+            "store identities",
+            [account, identities, keys],
+            |connection| { inventory::store(connection, &account, generation, &identities, &keys) }
+        )
     }
 
     async fn finish_inventory(
@@ -236,6 +242,20 @@ impl Ledger for SqliteLedger {
         read!(self, "read a page of the inventory", |connection| {
             inventory::page(connection, &self.tag_keys, selector, after, limit)
         })
+    }
+
+    async fn secrets_holding(&self, holds: &[Holding]) -> Result<Vec<Identity>, LedgerError> {
+        read!(self, "look up who holds a credential", |connection| {
+            secrets::holding(connection, holds)
+        })
+    }
+
+    async fn secrets_after(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Identity>, LedgerError> {
+        read!(self, "go through secrets", |connection| { secrets::after(connection, after, limit) })
     }
 
     async fn roles_trusting(&self, principals: &[String]) -> Result<Vec<Identity>, LedgerError> {

@@ -177,11 +177,13 @@ pub(super) async fn counts(connection: &mut SqliteConnection) -> Result<Counts, 
     })
 }
 
-/// Tasks that count, are enforced, want a revocation, and are not verified.
+/// Tasks that count, are enforced, want something dead, and are not verified: revocations, and rotations that
+/// a compromise or a contract's end asks for.
 pub(super) const EXPOSURES: &str = "
     SELECT zone, cause, kind, state = 'blocked', COUNT(*), MIN(noticed_at)
     FROM tasks INDEXED BY tasks_exposed
-    WHERE counts = 1 AND enforced = 1 AND desired = 'revoked' AND finished = 0
+    WHERE counts = 1 AND enforced = 1 AND finished = 0
+        AND (desired = 'revoked' OR (desired = 'rotated' AND cause <> 'rotation'))
     GROUP BY zone, cause, kind, state";
 
 /// Open exposures by zone.
@@ -203,7 +205,8 @@ pub(super) async fn exposures(connection: &mut SqliteConnection) -> Result<Vec<E
 }
 
 fn target_kind(name: &str) -> Result<TargetKind, Fault> {
-    [TargetKind::AccessKey, TargetKind::User, TargetKind::Role, TargetKind::Unresolved]
+    use TargetKind::{AccessKey, Role, Secret, Unresolved, User};
+    [AccessKey, User, Role, Secret, Unresolved]
         .into_iter()
         .find(|kind| kind.as_str() == name)
         .ok_or_else(|| Fault::Value { what: "kind of target", source: name.into() })

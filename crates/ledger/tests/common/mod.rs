@@ -22,6 +22,7 @@ use severance_lifecycle::ids::{CaseId, EventKey, TaskId};
 use severance_lifecycle::journal::{Happening, JournalEntry};
 use severance_lifecycle::policy::Desired;
 use severance_lifecycle::record::Record;
+use severance_lifecycle::secret::{Issuer, SecretRef};
 use severance_lifecycle::task::{Binding, BlockReason, Lane, Mode, Task, TaskState, Verification};
 
 /// A moment, so many seconds after noon.
@@ -221,6 +222,17 @@ pub fn malformed(offset: i64, value: &[u8]) -> Arrival {
 
 pub fn user(name: &str) -> UserRef {
     UserRef { account: "111122223333".into(), name: name.into(), id: format!("AIDA{name}") }
+}
+
+/// A secret that holds a key of a user.
+pub fn secret_of(name: &str) -> Target {
+    let secret = SecretRef {
+        account: "111122223333".into(),
+        region: "eu-west-1".into(),
+        arn: format!("arn:aws:secretsmanager:eu-west-1:111122223333:secret:{name}-AbCdEf"),
+        name: name.into(),
+    };
+    Target::Secret { secret, issuer: Issuer::AccessKey { user: user(name) } }
 }
 
 pub fn change(name: &str) -> Change {

@@ -1,6 +1,6 @@
 //! The inventory: identities as the provider lists them, and where their tags bind them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::credential::{RoleRef, UserRef};
 use crate::ids::{AccountId, ContractName, UNASSIGNED_ZONE, ZoneName};
+use crate::secret::{Holding, SecretRef, Strategy};
 use crate::task::Binding;
 
 /// One identity as the provider lists it.
@@ -19,7 +20,7 @@ pub struct Identity {
     pub arn: String,
     /// Its name.
     pub name: String,
-    /// Its unique id (`AIDA…`, `AROA…`).
+    /// Its unique id (`AIDA…`, `AROA…`); a secret's is its ARN.
     pub unique_id: String,
     /// When it was made.
     pub created: DateTime<Utc>,
@@ -29,7 +30,7 @@ pub struct Identity {
     pub detail: IdentityDetail,
 }
 
-/// What is particular to a user or a role.
+/// What is particular to a user, a role or a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum IdentityDetail {
@@ -51,6 +52,32 @@ pub enum IdentityDetail {
         /// Its path begins `/aws-service-role/`.
         service_linked: bool,
     },
+    /// A secret.
+    Secret(SecretDetail),
+}
+
+/// What is particular to a secret. No value, and nothing that would tell one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretDetail {
+    /// The region of the primary.
+    pub region: String,
+    /// How it is rotated.
+    pub strategy: Strategy,
+    /// What its current version hands out, as far as tags or declared fields tell.
+    pub holds: BTreeSet<Holding>,
+    /// When its current version was stored, where that is known: what its age counts from.
+    pub last_rotated: Option<DateTime<Utc>>,
+    /// When it is to be deleted, where that is scheduled.
+    pub deleted_at: Option<DateTime<Utc>>,
+    /// The AWS service that manages it.
+    pub owning_service: Option<String>,
+}
+
+impl SecretDetail {
+    /// Ids of the access keys that it hands out.
+    pub fn key_ids(&self) -> impl Iterator<Item = &str> {
+        self.holds.iter().filter_map(Holding::key_id)
+    }
 }
 
 /// Which tag keys bind an identity. Compared without case, as IAM does.
@@ -64,6 +91,13 @@ pub struct TagKeys {
     pub owner: String,
     /// The tier.
     pub tier: String,
+    /// The contracts that use a secret beside the one that it is bound to.
+    #[serde(default = "shared")]
+    pub shared: String,
+}
+
+fn shared() -> String {
+    "severance:shared-with".to_owned()
 }
 
 impl Default for TagKeys {
@@ -73,6 +107,7 @@ impl Default for TagKeys {
             contract: "severance:contract".into(),
             owner: "severance:owner".into(),
             tier: "severance:tier".into(),
+            shared: shared(),
         }
     }
 }
@@ -132,19 +167,36 @@ impl Identity {
         })
     }
 
+    /// As a secret, if it is one.
+    pub fn secret(&self) -> Option<(SecretRef, &SecretDetail)> {
+        let IdentityDetail::Secret(detail) = &self.detail else { return None };
+        let secret = SecretRef {
+            account: self.account.clone(),
+            region: detail.region.clone(),
+            arn: self.arn.clone(),
+            name: self.name.clone(),
+        };
+        Some((secret, detail))
+    }
+
     /// The zone and contract as tagged, for lookups; a flattened one has both names.
     pub fn tagged(&self, keys: &TagKeys) -> (Vec<ZoneName>, Vec<ContractName>) {
-        let all = |key: &str| -> Vec<String> {
-            self.tags
-                .iter()
-                .filter(|(k, _)| k.eq_ignore_ascii_case(key))
-                .flat_map(|(_, v)| v.split([' ', '+', ',', ';']))
-                .filter(|part| !part.is_empty())
-                .map(str::to_owned)
-                .collect()
-        };
-        let zones = all(&keys.zone).into_iter().map(ZoneName).collect();
-        (zones, all(&keys.contract).into_iter().map(ContractName).collect())
+        let zones = self.names_in(&keys.zone).map(ZoneName).collect();
+        (zones, self.names_in(&keys.contract).map(ContractName).collect())
+    }
+
+    /// The contracts that use a secret beside the one that it is bound to.
+    pub fn shared_with(&self, keys: &TagKeys) -> BTreeSet<ContractName> {
+        self.names_in(&keys.shared).map(ContractName).collect()
+    }
+
+    fn names_in<'a>(&'a self, key: &'a str) -> impl Iterator<Item = String> + 'a {
+        self.tags
+            .iter()
+            .filter(move |(k, _)| k.eq_ignore_ascii_case(key))
+            .flat_map(|(_, v)| v.split([' ', '+', ',', ';']))
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
     }
 }
 

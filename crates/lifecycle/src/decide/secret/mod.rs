@@ -38,10 +38,13 @@ pub(super) fn rotate(here: Here<'_>) -> Decision {
 /// Has what the secret holds die at its issuer, and only then hides the secret: hiding alone is never
 /// called revocation.
 pub(super) fn revoke(here: Here<'_>) -> Decision {
-    let checks: [&dyn Fn() -> Check; 4] =
-        [&|| here.readers_are_denied(), &|| here.old_dies(), &|| here.issuer_is_unknown(), &|| {
-            here.is_hidden()
-        }];
+    let checks: [&dyn Fn() -> Check; 5] = [
+        &|| here.readers_are_denied(),
+        &|| here.old_dies(),
+        &|| here.issuer_is_unknown(),
+        &|| here.key_is_unknown(),
+        &|| here.is_hidden(),
+    ];
     first(here.record(), here.now, &checks).unwrap_or_else(|| here.done())
 }
 
@@ -167,6 +170,17 @@ impl<'a> Here<'a> {
 
     fn issuer_is_unknown(&self) -> Check {
         (*self.issuer == Issuer::Unknown).then_some(Decision::Blocked(BlockReason::UnknownIssuer))
+    }
+
+    /// A secret that is scheduled for deletion cannot be read: which key it held, and so what must die, is
+    /// not known by looking at it.
+    fn key_is_unknown(&self) -> Check {
+        let holds_key = matches!(self.issuer, Issuer::AccessKey { .. });
+        let known = matches!(self.old().map(|old| &old.held), Some(Held::AccessKey { .. }));
+        (holds_key && !known && self.view.secret == Presence::Same).then(|| {
+            let (field, why) = ("value".to_owned(), "which key it holds cannot be read".to_owned());
+            Decision::Blocked(BlockReason::UnfitValue { field, why })
+        })
     }
 
     /// Replicas and deletion are hygiene, and last: to remove a replica cannot be undone, and AWS deletes

@@ -1,0 +1,63 @@
+//! Secrets that hand out the same credential: replacing it in one would break the others.
+
+use std::collections::BTreeSet;
+
+use super::draft::Draft;
+use super::inventory::Identity;
+use super::planner::Planner;
+use crate::credential::Target;
+use crate::event::Trigger;
+use crate::finding::Finding;
+use crate::policy::Desired;
+use crate::task::{BlockReason, TaskState};
+
+impl Planner<'_> {
+    /// Has secrets that share a credential wait for a person. In a compromise the credential must die all
+    /// the same: one of them, the first by its ARN, replaces it, and the others wait.
+    pub(super) fn shared_wait(draft: &mut Draft<'_>) {
+        let compromise = draft.case.trigger == Trigger::CompromiseNotice;
+        let rotated: Vec<_> = draft
+            .secrets
+            .iter()
+            .filter(|(_, (id, _))| {
+                draft.tasks.get(id).is_some_and(|task| {
+                    task.desired == Desired::Rotated
+                        && task.state == TaskState::Open
+                        && matches!(task.target, Target::Secret { .. })
+                })
+            })
+            .map(|(arn, (id, identity))| (arn.clone(), id.clone(), *identity))
+            .collect();
+        let mut writers = BTreeSet::new();
+        for (arn, id, identity) in rotated {
+            let mut secrets = sharers(draft, identity);
+            if secrets.is_empty() {
+                continue;
+            }
+            let replaces = compromise && secrets.is_disjoint(&writers);
+            secrets.insert(arn.clone());
+            let secrets: Vec<_> = secrets.into_iter().collect();
+            draft.find(Finding::SharedCredential { secrets: secrets.clone() });
+            if replaces {
+                writers.insert(arn);
+            } else if let Some(task) = draft.tasks.get_mut(&id) {
+                let reason = BlockReason::SharedCredential { secrets };
+                task.state = TaskState::Blocked { reason };
+            }
+        }
+    }
+}
+
+/// ARNs of other secrets, matched or not, that hand out what this one does.
+fn sharers(draft: &Draft<'_>, identity: &Identity) -> BTreeSet<String> {
+    let Some((_, detail)) = identity.secret() else { return BTreeSet::new() };
+    let matched = draft.secrets.values().map(|(_, other)| *other);
+    let all = matched.chain(&draft.ties.secrets).filter(|other| other.arn != identity.arn);
+    all.filter(|other| {
+        other.secret().is_some_and(|(_, others)| {
+            others.deleted_at.is_none() && !others.holds.is_disjoint(&detail.holds)
+        })
+    })
+    .map(|other| other.arn.clone())
+    .collect()
+}
