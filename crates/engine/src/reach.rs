@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 use severance_lifecycle::credential::Target;
-use severance_lifecycle::event::{Selector, SelectorTarget};
+use severance_lifecycle::event::{Selector, SelectorTarget, Trigger};
 use severance_lifecycle::ids::AccountId;
 use severance_lifecycle::observe::AssumableRole;
 use severance_lifecycle::plan::Identity;
+use severance_lifecycle::policy::Desired;
+use severance_lifecycle::secret::Issuer;
 use severance_lifecycle::task::{Lane, Task};
 
 use crate::resolve::Unanswered;
@@ -56,6 +58,18 @@ pub(crate) async fn roles(
     Ok(reached)
 }
 
+/// Whether what a task's user could assume is to be closed with it: an exposed secret's old key is an
+/// access key like any other.
+pub(crate) fn matters(task: &Task) -> bool {
+    let exposed = task.trigger == Trigger::CompromiseNotice || !task.leaving.is_empty();
+    match (&task.target, task.desired) {
+        (Target::AccessKey { .. } | Target::User { .. }, desired) => desired == Desired::Revoked,
+        (Target::Secret { issuer: Issuer::AccessKey { .. }, .. }, Desired::Revoked) => true,
+        (Target::Secret { issuer: Issuer::AccessKey { .. }, .. }, Desired::Rotated) => exposed,
+        _ => false,
+    }
+}
+
 /// Looks the roles within reach of a task's user up: at first, since planning leaves that to be done
 /// after the first blow, and again where an account was listed since, since a role may be made later.
 pub(crate) async fn look_up_again(
@@ -91,8 +105,10 @@ async fn whose(
     task: &Task,
     known: Option<&Identity>,
 ) -> Result<Option<Identity>, Unanswered> {
-    let (Target::AccessKey { user, .. } | Target::User { user }) = &task.target else {
-        return Ok(None);
+    let user = match &task.target {
+        Target::AccessKey { user, .. } | Target::User { user } => user,
+        Target::Secret { issuer: Issuer::AccessKey { user }, .. } => user,
+        Target::Secret { .. } | Target::Role { .. } | Target::Unresolved { .. } => return Ok(None),
     };
     let same = |identity: &Identity| identity.user().as_ref() == Some(user);
     if let Some(listed) = known.filter(|identity| same(identity)) {

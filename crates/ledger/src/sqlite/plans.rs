@@ -30,6 +30,7 @@ async fn what_runs_all_the_time_never_scans_a_table_or_sorts_a_backlog() {
         agenda::AGENDA,
         agenda::LEASES,
         holds::HOLDS,
+        holds::FINISHED,
         holds::IN_THE_WAY,
         outbox::FRESH,
         outbox::DEFERRED,
@@ -55,6 +56,7 @@ async fn timers_and_queues_are_entered_at_their_lane() {
         (agenda::AGENDA, "cases_due (lane=? AND due_at>?)"),
         (agenda::LEASES, "tasks_leased (lease_until>?)"),
         (holds::HOLDS, "tasks_lock (lock=? AND desired=?)"),
+        (holds::FINISHED, "tasks_lock (lock=? AND desired=?)"),
         (holds::IN_THE_WAY, "tasks_lock (lock=?)"),
     ];
     for (sql, wanted) in searched {

@@ -203,8 +203,14 @@ pub(super) async fn exposures(connection: &mut SqliteConnection) -> Result<Vec<E
 }
 
 fn target_kind(name: &str) -> Result<TargetKind, Fault> {
-    [TargetKind::AccessKey, TargetKind::User, TargetKind::Role, TargetKind::Unresolved]
-        .into_iter()
-        .find(|kind| kind.as_str() == name)
-        .ok_or_else(|| Fault::Value { what: "kind of target", source: name.into() })
+    [
+        TargetKind::AccessKey,
+        TargetKind::User,
+        TargetKind::Role,
+        TargetKind::Secret,
+        TargetKind::Unresolved,
+    ]
+    .into_iter()
+    .find(|kind| kind.as_str() == name)
+    .ok_or_else(|| Fault::Value { what: "kind of target", source: name.into() })
 }
