@@ -106,8 +106,9 @@ async fn whose(
     known: Option<&Identity>,
 ) -> Result<Option<Identity>, Unanswered> {
     let user = match &task.target {
-        Target::AccessKey { user, .. } | Target::User { user } => user,
-        Target::Secret { issuer: Issuer::AccessKey { user }, .. } => user,
+        Target::AccessKey { user, .. }
+        | Target::User { user }
+        | Target::Secret { issuer: Issuer::AccessKey { user }, .. } => user,
         Target::Secret { .. } | Target::Role { .. } | Target::Unresolved { .. } => return Ok(None),
     };
     let same = |identity: &Identity| identity.user().as_ref() == Some(user);

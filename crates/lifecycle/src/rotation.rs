@@ -117,7 +117,29 @@ impl RotationTerms {
     }
 }
 
+/// How long a rotation took, by what its record saw. Where the old credential died first, there was no
+/// overlap.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RotationTimes {
+    /// Seconds from the notice until the new credential was handed out in every region.
+    pub time_to_rotate: f64,
+    /// Seconds in which both were handed out or accepted; `None` where the old one is not proven dead.
+    pub overlap: Option<f64>,
+}
+
 impl RotationRecord {
+    /// How long it took; `None` before the new credential is handed out everywhere.
+    pub fn times(&self, noticed_at: DateTime<Utc>) -> Option<RotationTimes> {
+        // Clocks of two machines may disagree a little.
+        let seconds =
+            |from: DateTime<Utc>, to: DateTime<Utc>| (to - from).as_seconds_f64().max(0.0);
+        let promoted_at = self.promoted_at?;
+        Some(RotationTimes {
+            time_to_rotate: seconds(noticed_at, self.in_step_at?),
+            overlap: self.old_dead_at.map(|dead_at| seconds(promoted_at, dead_at)),
+        })
+    }
+
     /// Tells one wish from the next: the same for every repetition after a failure or a crash, and
     /// another one once the issuer did it, since what it did may have been undone by somebody.
     pub fn attempt(&self, what: &SecretAction) -> u32 {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use severance_aws::{AwsProvider, Ports};
 use severance_console::{Console, Token};
-use severance_engine::ports::{Admission, Clock, Entropy, Inbox, Observer, Provider, Queries};
+use severance_engine::ports::{Admission, Clock, Entropy, Inbox, Observer, Queries};
 use severance_engine::{
     AdmissionConfig, AnnouncingInbox, Engine, EngineConfig, Gate, Growth, Rate, Retries, Urgency,
 };
@@ -52,7 +52,13 @@ pub(crate) async fn start(config: &Config, around: Surroundings) -> Outcome<Work
         clock: Arc::clone(&clock),
     };
     let provider = AwsProvider::with_credentials(&config.aws, toward_aws, credentials).await;
-    let provider: Arc<dyn Provider> = Arc::new(provider.doing("AWS cannot be set up")?);
+    let provider = Arc::new(provider.doing("AWS cannot be set up")?);
+    let toward_issuers = severance_issuers::Ports {
+        admission: gate as Arc<dyn Admission>,
+        observer: Arc::clone(&observer),
+        clock: Arc::clone(&clock),
+    };
+    let issuers = Arc::new(super::issuers::known(&config.issuers, toward_issuers)?);
     let publisher = KafkaPublisher::new(&config.kafka, Arc::clone(&clock));
     let publisher = Arc::new(publisher.doing("the publisher cannot be set up")?);
     let engine = Engine::new(
@@ -60,7 +66,9 @@ pub(crate) async fn start(config: &Config, around: Surroundings) -> Outcome<Work
         config.zones(),
         severance_engine::Parts {
             ledger: Arc::<SqliteLedger>::clone(&ledger),
+            store: Arc::<AwsProvider>::clone(&provider),
             provider,
+            issuers,
             publisher,
             clock: Arc::clone(&clock),
             entropy,
