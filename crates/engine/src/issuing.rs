@@ -67,8 +67,10 @@ impl Issuing<'_> {
                 (version, current.as_deref(), Telling::Retire { followed })
             }
             SecretAction::EndSessions { version } => {
-                let current = self.task.record.rotation.new.as_deref();
-                (version, current, Telling::EndSessions)
+                // Whose value the issuer was told last is let in there, also before it is handed out.
+                let rotation = &self.task.record.rotation;
+                let told = rotation.set.keys().next().or(rotation.new.as_ref());
+                (version, told.map(String::as_str), Telling::EndSessions)
             }
             _ => return Err(unfit("no errand", "the issuer is not told of this")),
         };

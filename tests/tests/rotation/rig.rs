@@ -14,7 +14,9 @@ use severance_engine::ports::{
     Admission, Arrival, CaseDetail, ClaimRequest, Clock, Coordinates, Entropy, Inbox as _, Ledger,
     Message, NewTask, Observer, PlanCommit, PublishError, Publisher, Queries as _,
 };
-use severance_engine::{AdmissionConfig, Engine, EngineConfig, Gate, Parts, Rate, Urgency};
+use severance_engine::{
+    AdmissionConfig, Engine, EngineConfig, Gate, Growth, Parts, Rate, Retries, Urgency,
+};
 use severance_issuers::{Database, KnownIssuers, RandomnessUnavailable, Webhook};
 use severance_ledger::{OpenOptions, SqliteLedger};
 use severance_lifecycle::case::{CaseState, Closing};
@@ -176,8 +178,13 @@ impl Rig {
             observer,
             urgency: Arc::clone(&self.urgency),
         };
-        let poll = TimeDelta::milliseconds(100);
-        let engine = Engine::new(EngineConfig { poll, ..EngineConfig::default() }, zones(), parts);
+        let config = EngineConfig {
+            poll: TimeDelta::milliseconds(100),
+            // An endpoint that cannot read a version yet refuses it, and is asked again.
+            retries: Retries { blocked: Growth::millis(50, 200), ..Retries::default() },
+            ..EngineConfig::default()
+        };
+        let engine = Engine::new(config, zones(), parts);
         self.engine = Some(Running(tokio::spawn(async move {
             engine.run(CancellationToken::new()).await;
         })));
