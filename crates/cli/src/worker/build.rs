@@ -47,12 +47,12 @@ pub(crate) async fn start(config: &Config, around: Surroundings) -> Outcome<Work
 
     let urgency = Urgency::new();
     let gate = Gate::new(admission(&config.engine), Arc::clone(&urgency), Arc::clone(&clock));
-    let ports = Ports {
+    let toward_aws = Ports {
         admission: gate as Arc<dyn Admission>,
         observer: Arc::clone(&observer),
         clock: Arc::clone(&clock),
     };
-    let (provider, issuers) = outside(config, ports, credentials).await?;
+    let (provider, issuers) = outside(config, toward_aws, credentials).await?;
     let publisher = KafkaPublisher::new(&config.kafka, Arc::clone(&clock));
     let publisher = Arc::new(publisher.doing("the publisher cannot be set up")?);
     let engine = Engine::new(
