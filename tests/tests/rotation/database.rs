@@ -67,8 +67,12 @@ impl World {
     async fn only_the_new_works(&self, old: &str) {
         self.open().await.simple_query("SELECT 1").await.unwrap();
         let (user, password) = login(old);
-        let refused = self.connect(&user, &password).await.err().expect("the old one works");
-        assert_eq!(refused.code().map(|code| code.code()), Some("28P01"), "{refused}");
+        let refused = self.connect(&user, &password).await.expect_err("the old one works");
+        assert_eq!(
+            refused.code().map(tokio_postgres::error::SqlState::code),
+            Some("28P01"),
+            "{refused}"
+        );
     }
 }
 

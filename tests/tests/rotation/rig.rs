@@ -143,21 +143,17 @@ impl Rig {
         };
         let gate = Gate::new(config, Arc::clone(&self.urgency), Arc::clone(&clock));
         let admission = gate as Arc<dyn Admission>;
-        let ports = Ports {
+        let toward_aws = Ports {
             admission: Arc::clone(&admission),
             observer: Arc::clone(&observer),
             clock: Arc::clone(&clock),
         };
         let key = self.aws.seed(ACCOUNT).unwrap().administrator("severance").unwrap();
         let credentials = credentials(&key.access_key_id, &key.secret_access_key);
-        let provider = AwsProvider::with_credentials(
-            &self.aws_config(),
-            ports,
-            Some(SharedCredentialsProvider::new(credentials)),
-        )
-        .await
-        .unwrap();
-        let provider = Arc::new(provider);
+        let credentials = Some(SharedCredentialsProvider::new(credentials));
+        let config = self.aws_config();
+        let made = AwsProvider::with_credentials(&config, toward_aws, credentials);
+        let provider = Arc::new(Box::pin(made).await.unwrap());
         let random =
             |bytes: &mut [u8]| aws_lc_rs::rand::fill(bytes).map_err(|_| RandomnessUnavailable);
         let toward_issuers = severance_issuers::Ports {
@@ -317,7 +313,8 @@ impl Rig {
     pub(crate) async fn said(&self, cases: &[&CaseId]) -> String {
         let mut said = String::new();
         for case in cases {
-            said += &format!("{:?}", self.case(case).await);
+            let detail = format!("{:?}", self.case(case).await);
+            said.push_str(&detail);
         }
         for message in self.sent.0.lock().unwrap().iter() {
             said += &String::from_utf8_lossy(message.value.as_deref().unwrap_or_default());
