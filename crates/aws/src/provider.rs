@@ -98,7 +98,7 @@ impl AwsProvider {
         }
     }
 
-    fn calls(&self, account: &AccountId, lane: Lane) -> Result<Calls<'_>, Failure> {
+    pub(crate) fn calls(&self, account: &AccountId, lane: Lane) -> Result<Calls<'_>, Failure> {
         Calls::into_account(&self.accounts, account, &self.ports, lane).ok_or_else(|| {
             let message = format!("account {account} is not configured");
             cannot("aws", "AccountNotConfigured", &message)

@@ -10,7 +10,7 @@ use crate::config::EngineConfig;
 use crate::decider::{Decider, Lifecycle};
 use crate::inventory::Listings;
 use crate::planning::ahead::Ahead;
-use crate::ports::{Clock, Entropy, Ledger, Observer, Provider, Publisher};
+use crate::ports::{Clock, Entropy, Issuers, Ledger, Observer, Provider, Publisher, SecretStore};
 use crate::scheduler::Scheduler;
 use crate::shared::Shared;
 use crate::urgency::Urgency;
@@ -22,6 +22,10 @@ pub struct Parts {
     pub ledger: Arc<dyn Ledger>,
     /// The provider; its calls pass the [`Gate`](crate::Gate) made with the same `urgency`.
     pub provider: Arc<dyn Provider>,
+    /// Values of secrets, for issuers beyond the provider; `()` where there are none.
+    pub store: Arc<dyn SecretStore>,
+    /// Issuers beyond the provider; `()` where there are none.
+    pub issuers: Arc<dyn Issuers>,
     /// Publishes outbound messages.
     pub publisher: Arc<dyn Publisher>,
     /// The clock.
@@ -58,6 +62,8 @@ impl Engine {
             config,
             ledger: parts.ledger,
             provider: parts.provider,
+            store: parts.store,
+            issuers: parts.issuers,
             publisher: parts.publisher,
             clock: parts.clock,
             entropy: parts.entropy,

@@ -14,6 +14,7 @@ mod engine;
 mod flight;
 mod guard;
 mod inventory;
+mod issuing;
 mod planning;
 pub mod ports;
 mod publishing;

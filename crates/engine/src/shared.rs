@@ -12,7 +12,8 @@ use crate::decider::Decider;
 use crate::inventory::Listings;
 use crate::planning::ahead::Ahead;
 use crate::ports::{
-    Clock, EngineEvent, Entropy, Ledger, LedgerError, Observer, Provider, Publisher,
+    Clock, EngineEvent, Entropy, Issuers, Ledger, LedgerError, Observer, Provider, Publisher,
+    SecretStore,
 };
 use crate::urgency::Urgency;
 
@@ -21,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) config: EngineConfig,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) store: Arc<dyn SecretStore>,
+    pub(crate) issuers: Arc<dyn Issuers>,
     pub(crate) publisher: Arc<dyn Publisher>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,

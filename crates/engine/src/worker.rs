@@ -12,7 +12,7 @@ use severance_lifecycle::action::Action;
 use severance_lifecycle::decide::{self, Decision, Reason, Situation};
 use severance_lifecycle::failure::Failure;
 use severance_lifecycle::journal::Happening;
-use severance_lifecycle::observe::Observed;
+use severance_lifecycle::observe::{Observed, View};
 use severance_lifecycle::plan::Identity;
 use severance_lifecycle::policy::{Desired, Holds, Policy};
 use severance_lifecycle::secret_action::SecretAction;
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::call::{Stop, giving_way, has_room};
 use crate::guard::{self, Guarded};
+use crate::issuing;
 use crate::ports::{
     Applied, Claimed, EngineEvent, LedgerError, Look, NewTask, Release, Step, TaskLease,
 };
@@ -162,7 +163,7 @@ impl Worker {
     /// Looks up roles within reach that were not known when the case was planned. Answers how the claim
     /// ends where that fails.
     async fn look_up_reach(&mut self) -> Result<Option<Release>, Stop> {
-        if !matches!(self.task.desired, Desired::Revoked | Desired::Rotated) {
+        if self.task.user_within_reach().is_none() {
             return Ok(None);
         }
         self.known = guard::known(&self.shared, &self.task.target).await?;
@@ -190,7 +191,7 @@ impl Worker {
             Ok(observed) => observed,
             Err(failure) => return Ok(self.failed(None, &failure)),
         };
-        let policy = self.policy().await?;
+        let policy = self.policy(&observed).await?;
         let decision = self.decide(&observed, &policy);
         self.tell_accepted(&decision);
         let strikes = matches!(&decision, Decision::Act(action, _) if action.disables());
@@ -214,7 +215,9 @@ impl Worker {
             return Ok(Turn::Release(self.observed(actions)));
         }
         match decision {
-            Decision::Act(action, reason) => self.act(action, reason).await,
+            Decision::Act(action, reason) => {
+                self.act(action, reason, policy.rotation.is_thorough()).await
+            }
             Decision::Wait(until, reason) => {
                 Ok(Turn::Release(self.waiting(until - observed.at, &reason)))
             }
@@ -274,12 +277,18 @@ impl Worker {
         giving_way(&shared, &mut self.lease, look.lane, shared.provider.observe(&look)).await
     }
 
-    async fn policy(&self) -> Result<Policy, LedgerError> {
+    async fn policy(&self, observed: &Observed) -> Result<Policy, LedgerError> {
         let holds = match self.task.desired {
             Desired::Reinstated => self.shared.ledger.holds(&self.task).await?,
             Desired::Revoked | Desired::Rotated | Desired::Deleted => Holds::default(),
         };
-        Ok(self.shared.zones().policy(&self.task, holds))
+        let mut policy = self.shared.zones().policy(&self.task, holds);
+        if let (Some(user), View::Secret(view)) = (self.task.target.key_user(), &observed.view)
+            && view.user_keys().len() > 1
+        {
+            policy.rotation.dead_keys = self.shared.ledger.dead_keys(user).await?;
+        }
+        Ok(policy)
     }
 
     fn decide(&mut self, observed: &Observed, policy: &Policy) -> Decision {
@@ -311,8 +320,9 @@ impl Worker {
         Situation { target: &self.task.target, observed, record: &self.task.record, policy }
     }
 
-    async fn act(&mut self, action: Action, reason: Reason) -> Result<Turn, Stop> {
-        if let TaskState::Done { .. } = self.task.state {
+    async fn act(&mut self, action: Action, reason: Reason, thorough: bool) -> Result<Turn, Stop> {
+        // To try what was proven dead once more is no drift.
+        if matches!(self.task.state, TaskState::Done { .. }) && action.changes_provider() {
             return Ok(Turn::Release(self.reopened(&reason.0)));
         }
         if self.touches_protected(&action) {
@@ -322,7 +332,7 @@ impl Worker {
             self.intend(&action, reason).await?;
         }
         let shared = Arc::clone(&self.shared);
-        let call = shared.provider.act(&action, self.task.lane);
+        let call = issuing::act(&shared, &self.task, &action, thorough);
         match giving_way(&shared, &mut self.lease, self.task.lane, call).await? {
             Ok(applied) => {
                 self.applied(action, applied);
@@ -372,7 +382,13 @@ impl Worker {
             let (version, request_id) = (version.clone(), applied.request_id);
             Happening::Tried { version, answer, request_id }
         } else {
-            self.task.record.carried_out(&action, applied.at);
+            match (&action, applied.stragglers_until) {
+                (
+                    Action::Secret { what: SecretAction::EndSessions { version }, .. },
+                    Some(until),
+                ) => self.task.record.sessions_ended(version, applied.at, until),
+                _ => self.task.record.carried_out(&action, applied.at),
+            }
             self.task.state = TaskState::Open;
             self.accepted = Some(action.site());
             // What is put again once the credential is dead is no blow any more.

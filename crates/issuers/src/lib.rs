@@ -7,9 +7,12 @@
 
 mod chain;
 pub mod database;
+mod fields;
+mod known;
 mod random;
 mod tls;
 pub mod webhook;
 
+pub use known::{Administrator, Database, KnownIssuers, Ports, Webhook};
 pub use random::{RandomBytes, RandomnessUnavailable};
 pub use tls::{Trust, TrustError};

@@ -40,9 +40,10 @@ async fn a_newer_schema_is_refused_and_left_alone() {
 }
 
 /// What a ledger of the first schema has not.
-const BACK_TO_THE_FIRST: [&str; 5] = [
+const BACK_TO_THE_FIRST: [&str; 6] = [
     "DROP TABLE secret_holds",
     "DROP INDEX identities_arn",
+    "DROP INDEX tasks_parked",
     "DROP INDEX tasks_exposed",
     "CREATE INDEX tasks_exposed
         ON tasks (zone, cause, kind, state, noticed_at, counts, enforced, desired, finished)

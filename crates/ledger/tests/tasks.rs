@@ -16,6 +16,7 @@ use severance_lifecycle::credential::{Target, TargetKind};
 use severance_lifecycle::event::{ContractChange, Trigger};
 use severance_lifecycle::journal::Happening;
 use severance_lifecycle::policy::{Desired, Holds};
+use severance_lifecycle::secret::{Issuer, SecretRef};
 use severance_lifecycle::task::{Lane, TaskState};
 
 fn lost<T: std::fmt::Debug>(result: &Result<T, LedgerError>) {
@@ -417,4 +418,55 @@ async fn an_earlier_revision_holds_nothing_against_its_own_reinstatement() {
     let mut undoing = about(&back.case, Target::User { user: user("ann") }, Desired::Reinstated);
     undoing.undoes = Some(first.id);
     assert_eq!(rig.ledger.holds(&undoing).await.unwrap(), Holds::default());
+}
+
+#[tokio::test]
+async fn keys_that_a_finished_task_switched_off_are_known_as_dead() {
+    let rig = Rig::new().await;
+    let dead = async || rig.ledger.dead_keys(&user("ann")).await.unwrap();
+    let case = rig.planned(end("e", ContractChange::Ended, 1), 0, &["ann", "bob"]).await;
+    for mut claimed in rig.claim(1).await {
+        let is_ann = claimed.task.target == Target::User { user: user("ann") };
+        claimed.task.record.changes.insert(change(if is_ann { "ann" } else { "bob" }));
+        let again = step_again(claimed.task.clone(), TaskState::Open, 2, 3);
+        rig.ledger.step(&claimed.lease, at(2), again).await.unwrap();
+    }
+    assert!(dead().await.is_empty(), "switched off, and not proven dead yet");
+    for claimed in rig.claim(3).await {
+        rig.finish(claimed, 4).await;
+    }
+    assert_eq!(dead().await, ["AKIAann".to_owned()].into(), "ann's alone");
+
+    // Put back by a later revision: from here on they are the owner's.
+    rig.open_case(end("r", ContractChange::Reinstated, 2), 200).await;
+    let back = rig.claim_cases(200).await.remove(0);
+    let mut undoing = about(&back.case, Target::User { user: user("ann") }, Desired::Reinstated);
+    undoing.undoes = Some(case.id.clone());
+    rig.ledger
+        .commit_plan(&back.lease, plan(CaseState::Open, vec![due(undoing, 200)]))
+        .await
+        .unwrap();
+    assert!(dead().await.is_empty());
+}
+
+#[tokio::test]
+async fn what_a_compromised_secret_held_is_not_put_back() {
+    let rig = Rig::new().await;
+    let ended = rig.planned(end("e", ContractChange::Ended, 1), 0, &["ann"]).await;
+    let mut undoing = about(&ended, Target::User { user: user("ann") }, Desired::Reinstated);
+    undoing.undoes = Some(ended.id.clone());
+    undoing.case = "c-reinstating".into();
+    rig.open_case(notice("n"), 1).await;
+    let claimed = rig.claim_cases(1).await.remove(0);
+    let secret = SecretRef {
+        account: user("ann").account,
+        region: "eu-west-1".into(),
+        arn: "arn:aws:secretsmanager:eu-west-1:111122223333:secret:app-AbCdEf".into(),
+        name: "app".into(),
+    };
+    let target = Target::Secret { secret, issuer: Issuer::AccessKey { user: user("ann") } };
+    let rotated = due(about(&claimed.case, target, Desired::Rotated), 1);
+    rig.ledger.commit_plan(&claimed.lease, plan(CaseState::Open, vec![rotated])).await.unwrap();
+    let held = Holds { other: true, compromise: true };
+    assert_eq!(rig.ledger.holds(&undoing).await.unwrap(), held);
 }

@@ -116,6 +116,18 @@ impl Target {
         }
     }
 
+    /// The user whose access key it is, or whose key the secret holds.
+    pub fn key_user(&self) -> Option<&UserRef> {
+        match self {
+            Self::AccessKey { user, .. }
+            | Self::Secret { issuer: Issuer::AccessKey { user }, .. } => Some(user),
+            Self::User { .. }
+            | Self::Role { .. }
+            | Self::Secret { .. }
+            | Self::Unresolved { .. } => None,
+        }
+    }
+
     /// A text that names the target and nothing else; two targets are the same if and only if
     /// their keys are.
     pub fn key(&self) -> String {

@@ -7,10 +7,12 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::case::{Case, Closing, Tally};
+use crate::credential::Target;
 use crate::decide::Way;
 use crate::finding::Finding;
 use crate::ids::{CaseId, TaskId, ZoneName};
 use crate::policy::Desired;
+use crate::secret::Issuer;
 use crate::task::{BlockReason, Task, TaskState, Verification};
 use crate::ttr::Stages;
 
@@ -71,6 +73,9 @@ pub fn done(
     let mut data = facts(task);
     data["verification"] = json!(verification);
     data["ways"] = json!(ways);
+    if let (Desired::Rotated, Target::Secret { issuer, .. }) = (task.desired, &task.target) {
+        data["rotation"] = rotation(task, issuer);
+    }
     event(task, event_type, data, at)
 }
 
@@ -176,6 +181,22 @@ fn event(task: &Task, event_type: &'static str, data: Value, at: DateTime<Utc>) 
         key: format!("{}/{}", task.binding.zone, task.target.key()),
         data,
     }
+}
+
+/// Both versions by their ids, and when what happened to them, on the provider's clock.
+fn rotation(task: &Task, issuer: &Issuer) -> Value {
+    let rotation = &task.record.rotation;
+    let times = rotation.times(task.noticed_at);
+    json!({
+        "strategy": issuer.as_str(),
+        "old_version": rotation.old.as_ref().map(|old| &old.version),
+        "new_version": rotation.new,
+        "handed_out": rotation.promoted_at,
+        "in_step": rotation.in_step_at,
+        "old_dead": rotation.old_dead_at,
+        "time_to_rotate_seconds": times.map(|times| times.time_to_rotate),
+        "overlap_seconds": times.and_then(|times| times.overlap),
+    })
 }
 
 /// What every outcome of a task says.

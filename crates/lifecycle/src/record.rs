@@ -155,6 +155,7 @@ impl Record {
     pub fn carried_out(&mut self, action: &Action, at: DateTime<Utc>) {
         let Action::Secret { what, .. } = action else { return };
         let rotation = &mut self.rotation;
+        rotation.was_told(what);
         match what {
             // One login has one password: what was told before may not be accepted any more.
             SecretAction::Set { version, .. } => {
@@ -172,9 +173,22 @@ impl Record {
                 self.probes.remove(&rotation::series(version));
             }
             SecretAction::EndSessions { version } => {
+                rotation.stragglers_until.remove(version);
                 rotation.ended.insert(version.clone());
             }
             _ => {}
+        }
+    }
+
+    /// Takes in that the sessions of a version were ended, all but those of clients which had begun to log
+    /// in before: they are in by `until`. Ended again after that, all are.
+    pub fn sessions_ended(&mut self, version: &str, at: DateTime<Utc>, until: DateTime<Utc>) {
+        let known = self.rotation.stragglers_until.get(version).copied();
+        if known.is_some_and(|known| known <= at) {
+            self.rotation.stragglers_until.remove(version);
+            self.rotation.ended.insert(version.to_owned());
+        } else {
+            self.rotation.stragglers_until.entry(version.to_owned()).or_insert(until);
         }
     }
 }

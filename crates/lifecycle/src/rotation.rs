@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::secret_action::SecretAction;
 use crate::secret_view::Held;
 
 /// How long clients keep a secret's value, commonly (AWS: Secrets Manager User Guide, caching clients). A
@@ -87,6 +88,12 @@ pub struct RotationRecord {
     pub retired: BTreeSet<String>,
     /// Versions whose sessions at the issuer were ended.
     pub ended: BTreeSet<String>,
+    /// Versions whose sessions were ended once, and when those are surely in who had begun to log in
+    /// before: then they are ended once more.
+    pub stragglers_until: BTreeMap<String, DateTime<Utc>>,
+    /// How often the issuer did what it was told, by action and version; see
+    /// [`attempt`](Self::attempt).
+    pub told: BTreeMap<String, u32>,
     /// The version that was made current.
     pub new: Option<String>,
     /// When a look first found the new version current.
@@ -106,7 +113,49 @@ pub struct OldVersion {
     pub held: Held,
 }
 
+impl RotationTerms {
+    /// Whether sessions and what they reach must go with the old credential.
+    pub fn is_thorough(&self) -> bool {
+        self.exposed_at.is_some() || !self.leaving.is_empty()
+    }
+}
+
+/// How long a rotation took, by what its record saw. Where the old credential died first, there was no
+/// overlap.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RotationTimes {
+    /// Seconds from the notice until the new credential was handed out in every region.
+    pub time_to_rotate: f64,
+    /// Seconds in which both were handed out or accepted; `None` where the old one is not proven dead.
+    pub overlap: Option<f64>,
+}
+
 impl RotationRecord {
+    /// How long it took; `None` before the new credential is handed out everywhere.
+    pub fn times(&self, noticed_at: DateTime<Utc>) -> Option<RotationTimes> {
+        // Clocks of two machines may disagree a little.
+        let seconds =
+            |from: DateTime<Utc>, to: DateTime<Utc>| (to - from).as_seconds_f64().max(0.0);
+        let promoted_at = self.promoted_at?;
+        Some(RotationTimes {
+            time_to_rotate: seconds(noticed_at, self.in_step_at?),
+            overlap: self.old_dead_at.map(|dead_at| seconds(promoted_at, dead_at)),
+        })
+    }
+
+    /// Tells one wish from the next: the same for every repetition after a failure or a crash, and
+    /// another one once the issuer did it, since what it did may have been undone by somebody.
+    pub fn attempt(&self, what: &SecretAction) -> u32 {
+        match what {
+            SecretAction::Try { sample, .. } => *sample,
+            _ => self.told.get(&site(what)).copied().unwrap_or_default(),
+        }
+    }
+
+    pub(crate) fn was_told(&mut self, what: &SecretAction) {
+        *self.told.entry(site(what)).or_default() += 1;
+    }
+
     /// The access key that is left behind, where it is one.
     pub fn old_key(&self) -> Option<&str> {
         match &self.old.as_ref()?.held {
@@ -114,6 +163,10 @@ impl RotationRecord {
             _ => None,
         }
     }
+}
+
+fn site(what: &SecretAction) -> String {
+    format!("{} {}", what.name(), what.which())
 }
 
 const SERIES: &str = "version/";

@@ -13,6 +13,13 @@ pub(crate) struct RevokeLabels {
     pub(crate) verification: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RotateLabels {
+    pub(crate) trigger: &'static str,
+    pub(crate) strategy: &'static str,
+    pub(crate) zone: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 pub(crate) struct ExposureLabels {
     pub(crate) zone: String,

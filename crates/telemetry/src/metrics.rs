@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 
 use crate::labels::{
     AccountLabels, CallLabels, DecisionLabels, DoingLabels, InventoryLabels, OperationLabels,
-    PublishLabels, RevokeLabels, ZoneLabels,
+    PublishLabels, RevokeLabels, RotateLabels, ZoneLabels,
 };
 use crate::names;
 use crate::snapshot::{Snapshot, SnapshotCollector};
@@ -39,6 +39,8 @@ pub struct Metrics {
     registry: Registry,
     snapshot: Arc<SnapshotCollector>,
     pub(crate) revoke_seconds: Family<RevokeLabels, Histogram, fn() -> Histogram>,
+    pub(crate) rotate_seconds: Family<RotateLabels, Histogram, fn() -> Histogram>,
+    pub(crate) overlap_seconds: Family<RotateLabels, Histogram, fn() -> Histogram>,
     pub(crate) decisions: Family<DecisionLabels, Counter>,
     pub(crate) calls: Family<CallLabels, Counter>,
     pub(crate) call_seconds: Family<OperationLabels, Histogram, fn() -> Histogram>,
@@ -58,6 +60,8 @@ impl Metrics {
             registry: Registry::default(),
             snapshot: Arc::default(),
             revoke_seconds: Family::new_with_constructor(|| Histogram::new(REVOKE_SECONDS)),
+            rotate_seconds: Family::new_with_constructor(|| Histogram::new(REVOKE_SECONDS)),
+            overlap_seconds: Family::new_with_constructor(|| Histogram::new(REVOKE_SECONDS)),
             decisions: Family::default(),
             calls: Family::default(),
             call_seconds: Family::new_with_constructor(|| Histogram::new(CALL_SECONDS)),
@@ -79,6 +83,16 @@ impl Metrics {
             names::TIME_TO_REVOKE,
             "Seconds from the notice to each stage, of verified tasks",
             self.revoke_seconds.clone(),
+        );
+        r.register(
+            names::TIME_TO_ROTATE,
+            "Seconds from the notice until the new credential is handed out everywhere",
+            self.rotate_seconds.clone(),
+        );
+        r.register(
+            names::ROTATION_OVERLAP,
+            "Seconds in which old and new credential worked side by side",
+            self.overlap_seconds.clone(),
         );
         r.register(names::DECISIONS, "Decisions by kind", self.decisions.clone());
         r.register(names::PROVIDER_CALLS, "Provider calls by code", self.calls.clone());

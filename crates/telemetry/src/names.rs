@@ -2,6 +2,10 @@
 
 /// Histogram: seconds from the notice to each stage of a task, once the task is verified.
 pub const TIME_TO_REVOKE: &str = "severance_time_to_revoke_seconds";
+/// Histogram: seconds from the notice until a secret hands out its new credential in every region.
+pub const TIME_TO_ROTATE: &str = "severance_time_to_rotate_seconds";
+/// Histogram: seconds in which a secret's old credential still worked beside the new one.
+pub const ROTATION_OVERLAP: &str = "severance_rotation_overlap_seconds";
 /// Gauge: credentials that should be dead and are not verified dead yet.
 pub const OPEN_EXPOSURES: &str = "severance_open_exposures";
 /// Gauge: how long ago the oldest of them was noticed.

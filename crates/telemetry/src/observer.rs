@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use severance_engine::ports::{EngineEvent, Observer, Topic};
+use severance_lifecycle::credential::Target;
 use severance_lifecycle::outcome::stages;
 use severance_lifecycle::policy::Desired;
 use severance_lifecycle::task::{Mode, Task, TaskState, Verification};
@@ -10,7 +11,7 @@ use severance_lifecycle::task::{Mode, Task, TaskState, Verification};
 use crate::chain::Chain;
 use crate::labels::{
     AccountLabels, CallLabels, DecisionLabels, DoingLabels, InventoryLabels, OperationLabels,
-    PublishLabels, RevokeLabels, ZoneLabels, word, zone,
+    PublishLabels, RevokeLabels, RotateLabels, ZoneLabels, word, zone,
 };
 use crate::metrics::Metrics;
 
@@ -44,8 +45,11 @@ impl Telemetry {
 
     fn done(&self, task: &Task, verification: Verification) {
         let stages = stages(task);
-        // Deletions and reinstatements are not revocations, and in observe nothing was revoked.
-        if task.desired == Desired::Revoked && task.counts && task.mode == Mode::Enforce {
+        // Deletions and reinstatements are not revocations, and in observe nothing was revoked. A rotation
+        // ends with its old credential's.
+        let revokes = matches!(task.desired, Desired::Revoked | Desired::Rotated);
+        if revokes && task.counts && task.mode == Mode::Enforce {
+            self.rotated(task);
             for (stage, seconds) in stages.since_notice() {
                 let labels = RevokeLabels {
                     trigger: task.trigger.as_str(),
@@ -66,6 +70,23 @@ impl Telemetry {
             time_to_revoke_seconds = stages.time_to_revoke(),
             "done"
         );
+    }
+
+    fn rotated(&self, task: &Task) {
+        let Target::Secret { issuer, .. } = &task.target else { return };
+        if task.desired != Desired::Rotated {
+            return;
+        }
+        let Some(times) = task.record.rotation.times(task.noticed_at) else { return };
+        let labels = RotateLabels {
+            trigger: task.trigger.as_str(),
+            strategy: issuer.as_str(),
+            zone: zone(&task.binding.zone),
+        };
+        self.metrics.rotate_seconds.get_or_create(&labels).observe(times.time_to_rotate);
+        if let Some(overlap) = times.overlap {
+            self.metrics.overlap_seconds.get_or_create(&labels).observe(overlap);
+        }
     }
 
     fn blocked(&self, task: &Task) {

@@ -156,7 +156,7 @@ impl Provider for Iam {
             hold.reached.send(()).unwrap();
             hold.go.await.unwrap();
         }
-        Ok(Applied { request_id: None, at: now(), probe })
+        Ok(Applied { request_id: None, at: now(), probe, stragglers_until: None })
     }
 
     async fn locate_key(&self, _: &str, _: Lane) -> Result<KeyLocation, Failure> {

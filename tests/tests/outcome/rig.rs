@@ -127,6 +127,8 @@ impl Rig {
     fn start(&mut self) {
         self.urgency = Urgency::new();
         let parts = Parts {
+            store: Arc::new(()),
+            issuers: Arc::new(()),
             ledger: Arc::clone(&self.ledger) as Arc<dyn Ledger>,
             provider: Arc::clone(&self.iam) as _,
             publisher: Arc::clone(&self.sent) as _,

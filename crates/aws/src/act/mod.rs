@@ -72,7 +72,12 @@ pub(crate) async fn act(calls: &Calls<'_>, action: &Action) -> Result<Applied, F
         }
         Action::Secret { secret, what } => probed = secret::act(calls, secret, what).await?,
     }
-    Ok(Applied { request_id: calls.request_id(), at: calls.at(), probe: probed })
+    Ok(Applied {
+        request_id: calls.request_id(),
+        at: calls.at(),
+        probe: probed,
+        stragglers_until: None,
+    })
 }
 
 /// The user that is meant, or a failure where it is gone or another has its name. Asked before every

@@ -4,6 +4,7 @@
 mod act;
 mod observe;
 mod policy;
+mod store;
 mod value;
 
 use severance_lifecycle::failure::Failure;

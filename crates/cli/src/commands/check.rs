@@ -42,6 +42,7 @@ pub(crate) async fn run(global: &Global, format: Format) -> Outcome {
     findings.extend(zones(&config));
     findings.extend(kafka(config.kafka.clone()).await);
     findings.extend(accounts(&config).await);
+    findings.extend(issuers(&config).await);
     match format {
         Format::Json => output::json(&findings),
         Format::Human => {
@@ -105,6 +106,27 @@ impl Admission for Everyone {
     }
 
     fn throttled(&self, _: &AccountId) {}
+}
+
+/// Each endpoint is asked about a version that no secret has: whoever answers that knows our key.
+async fn issuers(config: &Config) -> Vec<Finding> {
+    let ports = severance_issuers::Ports {
+        admission: Arc::new(Everyone),
+        observer: Arc::new(()),
+        clock: Arc::new(SystemClock),
+    };
+    let issuers = match crate::worker::known_issuers(&config.issuers, ports) {
+        Ok(issuers) => issuers,
+        Err(failure) => return vec![Finding::new("issuers", false, failure.to_string())],
+    };
+    let reached = issuers.reach_webhooks().await.into_iter().map(|(name, reached)| {
+        let what = format!("webhook {name}");
+        match reached {
+            Ok(()) => Finding::new(what, true, "answers, and knows the signing key"),
+            Err(failure) => Finding::new(what, false, failure.to_string()),
+        }
+    });
+    reached.collect()
 }
 
 async fn accounts(config: &Config) -> Vec<Finding> {

@@ -2,6 +2,7 @@
 
 mod document;
 mod duration;
+mod issuers;
 mod overrides;
 mod regions;
 mod rotation;
@@ -19,6 +20,7 @@ use thiserror::Error;
 
 use document::Document;
 pub(crate) use duration::Span;
+pub(crate) use issuers::IssuersSection;
 pub(crate) use sections::{
     EngineSection, HttpSection, InventorySection, LedgerSection, LogSection, ProtectedSection,
     RateSection,
@@ -41,6 +43,7 @@ pub(crate) struct Config {
     pub(crate) log: LogSection,
     pub(crate) protected: ProtectedSection,
     pub(crate) zones: ZonesSection,
+    pub(crate) issuers: IssuersSection,
 }
 
 /// Why the configuration cannot be used. Every problem names its key, and the line or the environment
@@ -108,6 +111,7 @@ impl Config {
         problems.extend(self.http.problems());
         problems.extend(self.protected.problems());
         problems.extend(self.zones.problems());
+        problems.extend(self.issuers.problems(&self.aws));
         problems.extend(self.aws.problems().iter().map(|text| aws_problem(text)));
         problems.extend(regions::problems(&self.aws, self.zones.most_endpoints()));
         if let Err(refused) = self.kafka.validate() {

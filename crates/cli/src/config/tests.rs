@@ -220,3 +220,49 @@ secrets.compromised = "revoke-first"
         assert!(refused.contains(key), "{refused}");
     }
 }
+
+const ISSUERS: &str = r#"
+[issuers.database]
+ca_file = "/etc/ca.pem"
+
+[[issuers.database.administrators]]
+server = "DB.example.com:5433"
+secret = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:team/admin-AbCdEf"
+
+[issuers.webhooks.billing]
+url = "https://rotate.example.com/hook"
+key_file = "KEY"
+"#;
+
+#[test]
+fn issuers_beyond_aws_are_those_that_are_named() {
+    let none = parse(GOOD, &[]).unwrap().issuers;
+    assert!(none.database.is_none() && none.webhooks.is_empty());
+
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("key");
+    std::fs::write(&key, "0123456789abcdef0123456789abcdef\n").unwrap();
+    let text = GOOD.to_owned() + &ISSUERS.replace("KEY", &key.display().to_string());
+    let issuers = parse(&text, &[]).unwrap().issuers;
+    let administrators = issuers.database.unwrap().administrators();
+    let administrator = administrators.first().unwrap();
+    assert_eq!((administrator.host.as_str(), administrator.port), ("db.example.com", 5433));
+    let secret = &administrator.secret;
+    assert_eq!((secret.name.as_str(), secret.region.as_str()), ("team/admin", "eu-west-1"));
+    assert_eq!(issuers.webhooks["billing"].field, "password");
+    assert!(issuers.webhooks["billing"].endpoint().is_ok());
+
+    for (from, to, key) in [
+        (":5433", ":port", "issuers.database.administrators[0].server"),
+        ("secret:team/admin-AbCdEf", "user:admin", "issuers.database.administrators[0].secret"),
+        (":111122223333:", ":999988887777:", "issuers.database.administrators[0].secret"),
+        ("ca_file", "plaintext = true\nca_file", "issuers.database.plaintext"),
+        ("https:", "http:", "issuers.webhooks.billing.url"),
+        ("key_file", "ca_file", "issuers.webhooks.billing.key_file"),
+        ("/key\"", "/no-key\"", "issuers.webhooks.billing.key_file"),
+        ("url =", "uri =", "uri"),
+    ] {
+        let refused = parse(&text.replacen(from, to, 1), &[]).unwrap_err();
+        assert!(refused.contains(key), "{to}: {refused}");
+    }
+}

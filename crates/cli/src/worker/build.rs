@@ -5,10 +5,11 @@ use std::sync::Arc;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use severance_aws::{AwsProvider, Ports};
 use severance_console::{Console, Token};
-use severance_engine::ports::{Admission, Clock, Entropy, Inbox, Observer, Provider, Queries};
+use severance_engine::ports::{Admission, Clock, Entropy, Inbox, Observer, Queries};
 use severance_engine::{
     AdmissionConfig, AnnouncingInbox, Engine, EngineConfig, Gate, Growth, Rate, Retries, Urgency,
 };
+use severance_issuers::KnownIssuers;
 use severance_kafka::KafkaPublisher;
 use severance_ledger::{OpenOptions, SqliteLedger};
 use severance_telemetry::{BuildInfo, Metrics, Telemetry};
@@ -47,12 +48,11 @@ pub(crate) async fn start(config: &Config, around: Surroundings) -> Outcome<Work
     let urgency = Urgency::new();
     let gate = Gate::new(admission(&config.engine), Arc::clone(&urgency), Arc::clone(&clock));
     let toward_aws = Ports {
-        admission: Arc::<Gate>::clone(&gate) as Arc<dyn Admission>,
+        admission: gate as Arc<dyn Admission>,
         observer: Arc::clone(&observer),
         clock: Arc::clone(&clock),
     };
-    let provider = AwsProvider::with_credentials(&config.aws, toward_aws, credentials).await;
-    let provider: Arc<dyn Provider> = Arc::new(provider.doing("AWS cannot be set up")?);
+    let (provider, issuers) = outside(config, toward_aws, credentials).await?;
     let publisher = KafkaPublisher::new(&config.kafka, Arc::clone(&clock));
     let publisher = Arc::new(publisher.doing("the publisher cannot be set up")?);
     let engine = Engine::new(
@@ -60,7 +60,9 @@ pub(crate) async fn start(config: &Config, around: Surroundings) -> Outcome<Work
         config.zones(),
         severance_engine::Parts {
             ledger: Arc::<SqliteLedger>::clone(&ledger),
+            store: Arc::<AwsProvider>::clone(&provider),
             provider,
+            issuers,
             publisher,
             clock: Arc::clone(&clock),
             entropy,
@@ -95,6 +97,22 @@ pub(crate) async fn start(config: &Config, around: Surroundings) -> Outcome<Work
         stop_engine,
         stop_console,
     })
+}
+
+/// AWS, and issuers beyond it.
+async fn outside(
+    config: &Config,
+    ports: Ports,
+    credentials: Option<SharedCredentialsProvider>,
+) -> Outcome<(Arc<AwsProvider>, Arc<KnownIssuers>)> {
+    let toward_issuers = severance_issuers::Ports {
+        admission: Arc::clone(&ports.admission),
+        observer: Arc::clone(&ports.observer),
+        clock: Arc::clone(&ports.clock),
+    };
+    let issuers = super::issuers::known(&config.issuers, toward_issuers)?;
+    let provider = AwsProvider::with_credentials(&config.aws, ports, credentials).await;
+    Ok((Arc::new(provider.doing("AWS cannot be set up")?), Arc::new(issuers)))
 }
 
 fn spawn_engine(engine: Engine, stop: CancellationToken, alive: &Alive) -> JoinHandle<bool> {

@@ -5,6 +5,7 @@
 //! console last, so that one can watch.
 
 mod build;
+mod issuers;
 mod readiness;
 mod scrape;
 mod token;
@@ -22,6 +23,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use build::{Surroundings, start};
+pub(crate) use issuers::known as known_issuers;
 pub(crate) use readiness::Parts;
 
 /// A running worker.

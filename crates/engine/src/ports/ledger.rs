@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use severance_lifecycle::case::{Case, CaseState};
+use severance_lifecycle::credential::UserRef;
 use severance_lifecycle::event::{Event, Malformed, Selector};
 use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::{AccountId, CaseId, TaskId};
@@ -310,6 +311,13 @@ pub trait Ledger: Inbox {
     /// # Errors
     /// [`LedgerError`]
     async fn holds(&self, task: &Task) -> Result<Holds, LedgerError>;
+
+    /// Access keys of a user that tasks switched off and proved dead, and that nothing put back: they may go
+    /// before their quarantine ends where a new key needs their place.
+    ///
+    /// # Errors
+    /// [`LedgerError`]
+    async fn dead_keys(&self, user: &UserRef) -> Result<BTreeSet<String>, LedgerError>;
 
     /// The next moment at which something becomes due after `now`: what the scheduler sleeps until.
     /// Also how many cases and tasks of the compromise lane are due now (what lower lanes wait for).

@@ -41,6 +41,9 @@ pub struct Applied {
     pub at: DateTime<Utc>,
     /// For [`Action::Probe`] and a try of a secret's version: what it told.
     pub probe: Option<ProbeAnswer>,
+    /// After sessions at an issuer were ended: who had begun to log in before may come in until then, by
+    /// the provider's clock, and what they open must be ended too.
+    pub stragglers_until: Option<DateTime<Utc>>,
 }
 
 /// Where an access key id belongs.

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use severance_lifecycle::action::Action;
+use severance_lifecycle::credential::Target;
 use severance_lifecycle::decide::{Reason, Way};
 use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::TaskId;
@@ -9,6 +10,7 @@ use severance_lifecycle::journal::Happening;
 use severance_lifecycle::observe::Observed;
 use severance_lifecycle::outcome;
 use severance_lifecycle::policy::Desired;
+use severance_lifecycle::secret::Issuer;
 use severance_lifecycle::task::{BlockReason, Lane, Mode, Task, TaskState, Verification};
 
 use super::Worker;
@@ -114,6 +116,9 @@ impl Worker {
 
     /// What is switched off is deleted when its quarantine is over, and not before.
     fn quarantine(&mut self, delete_after: DateTime<Utc>, next_at: DateTime<Utc>) {
+        if matches!(&self.task.target, Target::Secret { issuer, .. } if !leaves_keys(issuer)) {
+            return;
+        }
         let task = deletion(&self.task, delete_after, self.shared.now());
         self.follow_ups.push(NewTask { task, next_at });
     }
@@ -189,6 +194,11 @@ impl Worker {
         }
         self.shared.observer.on(&EngineEvent::Reopened { task: &self.task, because });
     }
+}
+
+/// Whether what a rotation leaves behind can be deleted. A version of a secret cannot.
+fn leaves_keys(issuer: &Issuer) -> bool {
+    matches!(issuer, Issuer::AccessKey { .. })
 }
 
 /// What of a block is no free text: the same again is no news.

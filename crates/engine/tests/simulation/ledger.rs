@@ -10,6 +10,7 @@ use severance_engine::ports::{
     TaskLease,
 };
 use severance_lifecycle::case::CaseState;
+use severance_lifecycle::credential::UserRef;
 use severance_lifecycle::event::{Selector, SelectorTarget};
 use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::{AccountId, CaseId, TaskId};
@@ -247,6 +248,10 @@ impl Ledger for SimLedger {
 
     async fn holds(&self, task: &Task) -> Result<Holds, LedgerError> {
         Ok(self.read(|store| store.holds(task)).await)
+    }
+
+    async fn dead_keys(&self, user: &UserRef) -> Result<BTreeSet<String>, LedgerError> {
+        Ok(self.read(|store| store.dead_keys(user)).await)
     }
 
     async fn agenda(&self, now: Time) -> Result<Agenda, LedgerError> {

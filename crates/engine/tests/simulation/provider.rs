@@ -404,7 +404,12 @@ impl Provider for SimProvider {
                     _ => None,
                 };
                 let at = self.sim.clock.provider();
-                self.apply(action).map(|()| Applied { request_id: None, at, probe })
+                self.apply(action).map(|()| Applied {
+                    request_id: None,
+                    at,
+                    probe,
+                    stragglers_until: None,
+                })
             }
         };
         pause(self.sim.chance.between(1, 20)).await;

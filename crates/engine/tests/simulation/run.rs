@@ -166,6 +166,8 @@ pub fn process_of(
     let ledger = Arc::new(SimLedger { sim: Arc::clone(sim), process });
     let inbox = AnnouncingInbox::new(Arc::clone(&ledger), Arc::clone(&urgency));
     let parts = Parts {
+        store: Arc::new(()),
+        issuers: Arc::new(()),
         ledger: ledger as Arc<dyn Ledger>,
         provider: Arc::new(SimProvider { sim: Arc::clone(sim), gate, process }),
         publisher: Arc::new(SimPublisher { sim: Arc::clone(sim), process }),

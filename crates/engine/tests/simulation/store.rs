@@ -7,9 +7,10 @@ use severance_engine::ports::{
     Acceptance, Agenda, Arrival, CaseLease, ClaimRequest, Claimed, ClaimedCase, LedgerError,
     Message, NewTask, PlanCommit, PlanPortion, Step, TaskLease, Topic,
 };
+use severance_lifecycle::action::Change;
 use severance_lifecycle::case::{Case, CaseState, Closing, Tally, closing};
 use severance_lifecycle::contract::{ContractState, Verdict, judge};
-use severance_lifecycle::credential::Target;
+use severance_lifecycle::credential::{Target, UserRef};
 use severance_lifecycle::event::{ContractChange, Event, Payload, SelectorTarget, Trigger};
 use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::{CaseId, ContractName, TaskId};
@@ -446,7 +447,9 @@ impl Store {
         let mut holds = Holds::default();
         for other in self.tasks.values().map(|row| &row.task) {
             let ours = other.case == task.case || Some(&other.case) == task.undoes.as_ref();
-            let counts = other.desired == Desired::Revoked
+            let burnt =
+                other.desired == Desired::Rotated && other.trigger == Trigger::CompromiseNotice;
+            let counts = (other.desired == Desired::Revoked || burnt)
                 && other.state != TaskState::Superseded
                 && other.target.lock() == task.target.lock();
             let undone = other.trigger == Trigger::ContractEnd
@@ -457,6 +460,28 @@ impl Store {
             }
         }
         holds
+    }
+
+    pub fn dead_keys(&self, user: &UserRef) -> BTreeSet<String> {
+        let back = |done: &Task| {
+            self.tasks.values().any(|row| {
+                row.task.desired == Desired::Reinstated
+                    && row.task.state != TaskState::Superseded
+                    && row.task.undoes.as_ref() == Some(&done.case)
+                    && row.task.target.lock() == done.target.lock()
+            })
+        };
+        let done = self.tasks.values().map(|row| &row.task).filter(|task| {
+            matches!(task.desired, Desired::Revoked | Desired::Rotated)
+                && matches!(task.state, TaskState::Done { .. })
+        });
+        let changes = done.filter(|task| !back(task)).flat_map(|task| &task.record.changes);
+        changes
+            .filter_map(|change| match change {
+                Change::KeyDeactivated { user: of, key_id } if of == user => Some(key_id.clone()),
+                _ => None,
+            })
+            .collect()
     }
 
     pub fn agenda(&self, now: Time) -> Agenda {

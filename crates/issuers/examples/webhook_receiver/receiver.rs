@@ -72,6 +72,12 @@ impl Receiver {
         self.lock().values.insert(at, value.to_owned());
     }
 
+    /// Has what the secret opens accept a value, as it does before the first rotation.
+    #[allow(dead_code, reason = "for tests of the receiver")]
+    pub(crate) fn accept(&self, secret: &str, value: &str) {
+        self.lock().accepted.entry(secret.to_owned()).or_default().insert(value.to_owned());
+    }
+
     /// Whether what the secret opens accepts this value.
     #[allow(dead_code, reason = "for tests of the receiver")]
     pub(crate) fn accepts(&self, secret: &str, value: &str) -> bool {

@@ -60,8 +60,9 @@ pub enum DatabaseError {
         /// The user.
         username: String,
     },
-    /// Two users that take turns cannot change each other.
-    #[error("alternating users need an administrator's value")]
+    /// The login cannot do it itself: users that take turns cannot change each other, and one whose
+    /// password is gone cannot take another.
+    #[error("this needs an administrator's value, and none is configured for the server")]
     AdminNeeded,
     /// The user to be copied does not exist.
     #[error("the user {0} does not exist")]

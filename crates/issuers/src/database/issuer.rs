@@ -128,20 +128,46 @@ impl DatabaseIssuer {
         let admin = admin.map(|admin| parse(admin, Which::Admin)).transpose()?;
         same_server(&current, &old, Which::Old)?;
         take_turns(&current, &old, Which::Old)?;
-        let session = match self.connector.try_login(&old).await? {
+        self.forget(&old, admin.as_ref(), false).await
+    }
+
+    /// The same for a login that no other one takes turns with now: it has no password from then on. By the
+    /// login itself only where none is to follow (`followed`), since it could not take one any more.
+    ///
+    /// # Errors
+    /// Where an administrator is needed, or `old` is accepted all the same.
+    pub async fn take_away(
+        &self,
+        old: &SecretValue,
+        admin: Option<&SecretValue>,
+        followed: bool,
+    ) -> Result<Retired, DatabaseError> {
+        let old = parse(old, Which::Old)?;
+        let admin = admin.map(|admin| parse(admin, Which::Admin)).transpose()?;
+        self.forget(&old, admin.as_ref(), followed).await
+    }
+
+    async fn forget(
+        &self,
+        old: &DatabaseValue,
+        admin: Option<&DatabaseValue>,
+        admin_needed: bool,
+    ) -> Result<Retired, DatabaseError> {
+        let session = match self.connector.try_login(old).await? {
             Entry::Refused(Refusal { code }) => return Ok(Retired { already: true, code }),
             Entry::Open(session) => session,
         };
-        let session = match &admin {
+        let session = match admin {
             Some(admin) => {
                 session.close().await;
-                self.log_in_as_admin(admin, &current).await?
+                self.log_in_as_admin(admin, old).await?
             }
+            None if admin_needed => return Err(DatabaseError::AdminNeeded),
             None => self.connector.prepare(session).await?,
         };
         roles::forget_password(&session, old.username()).await?;
         session.close().await;
-        match self.answer(&old).await? {
+        match self.answer(old).await? {
             LoginAnswer::Refused { code } => Ok(Retired { already: false, code }),
             LoginAnswer::Accepted => Err(DatabaseError::StillAccepted(old.username().to_owned())),
         }

@@ -2,9 +2,9 @@
 //! the other user.
 
 use severance_engine::ports::SecretValue;
-use zeroize::Zeroizing;
 
-use super::value::{DatabaseValue, Fields, LONGEST_NAME, ValueError};
+use super::value::{DatabaseValue, LONGEST_NAME, ValueError};
+use crate::fields::Fields;
 
 /// What AWS's template for alternating users appends to the second one's name.
 const CLONE: &str = "_clone";
@@ -34,22 +34,11 @@ pub fn next_value(
         RotationMode::SingleUser => None,
         RotationMode::AlternatingUsers => Some(other_user(parsed.username())?),
     };
-    // Large enough never to move, since a move would leave a copy behind.
-    let longest = 2 * current.reveal().len() + 6 * password.reveal().len() + LONGEST_NAME;
-    let mut text = Zeroizing::new(String::with_capacity(longest));
-    let mut separator = '{';
-    for (name, raw) in Fields::of(current)?.0 {
-        text.push(std::mem::replace(&mut separator, ','));
-        push_text(&mut text, &name);
-        text.push(':');
-        match (name.as_str(), &username) {
-            ("password", _) => push_text(&mut text, password.reveal()),
-            ("username", Some(username)) => push_text(&mut text, username),
-            _ => text.push_str(raw.get()),
-        }
-    }
-    text.push('}');
-    Ok(SecretValue::new(std::mem::take(&mut *text)))
+    Ok(Fields::of(current)?.replaced(|name| match name {
+        "password" => Some(password.reveal()),
+        "username" => username.as_deref(),
+        _ => None,
+    }))
 }
 
 /// The user that takes turns with this one: `app_clone` for `app`, and the other way round.
@@ -67,28 +56,6 @@ pub(super) fn other_user(username: &str) -> Result<String, ValueError> {
 /// Whether this user is the copy of the two.
 pub(super) fn is_clone(username: &str) -> bool {
     username.strip_suffix(CLONE).is_some_and(|original| !original.is_empty())
-}
-
-/// Writes a JSON text. By hand, since the library's buffer would leave copies behind.
-fn push_text(into: &mut String, text: &str) {
-    into.push('"');
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => {
-                into.push('\\');
-                into.push(character);
-            }
-            control if control < ' ' => {
-                let code = u32::from(control);
-                into.push_str("\\u00");
-                into.extend(
-                    [code >> 4, code & 15].map(|digit| char::from_digit(digit, 16).unwrap_or('0')),
-                );
-            }
-            _ => into.push(character),
-        }
-    }
-    into.push('"');
 }
 
 #[cfg(test)]

@@ -1,12 +1,10 @@
 //! What a secret for the strategy `database` must hold: JSON in the shape of AWS's RDS secrets.
 
-use std::fmt;
-
 use rustls::pki_types::ServerName;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use severance_engine::ports::SecretValue;
-use zeroize::Zeroizing;
+
+use crate::fields::{Fields, Shape};
 
 /// What AWS's own rotation functions assume where the secret does not say.
 const DEFAULT_PORT: u16 = 5432;
@@ -52,6 +50,15 @@ pub enum ValueError {
     /// Another kind of database.
     #[error("engine: {0} is not supported")]
     Engine(&'static str),
+}
+
+impl From<Shape> for ValueError {
+    fn from(shape: Shape) -> Self {
+        match shape {
+            Shape::NotJson => Self::NotJson,
+            Shape::NotAnObject => Self::NotAnObject,
+        }
+    }
 }
 
 /// The kinds of database server. Another one begins here: each place that must differ by kind
@@ -155,20 +162,10 @@ fn name(fields: &Fields<'_>, field: &'static str) -> Result<Option<String>, Valu
     Ok(Some(name.reveal().to_owned()))
 }
 
-/// The fields of a value, in order, as they are written.
-pub(super) struct Fields<'a>(pub(super) Vec<(Zeroizing<String>, &'a RawValue)>);
-
 impl<'a> Fields<'a> {
-    pub(super) fn of(value: &'a SecretValue) -> Result<Self, ValueError> {
-        let whole: &RawValue =
-            serde_json::from_str(value.reveal()).map_err(|_| ValueError::NotJson)?;
-        // The library's own words are dropped: they repeat the value.
-        serde_json::from_str(whole.get()).map_err(|_| ValueError::NotAnObject)
-    }
-
     fn get(&self, field: &'static str) -> Result<Option<&'a RawValue>, ValueError> {
-        let mut found = self.0.iter().filter(|(name, _)| name.as_str() == field);
-        let first = found.next().map(|(_, raw)| *raw);
+        let mut found = self.named(field);
+        let first = found.next();
         if found.next().is_some() {
             return Err(ValueError::Twice(field));
         }
@@ -185,30 +182,6 @@ impl<'a> Fields<'a> {
             _ => return Ok(Some(text)),
         };
         Err(ValueError::Unusable { field, problem })
-    }
-}
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_map(InOrder)
-    }
-}
-
-struct InOrder;
-
-impl<'de> Visitor<'de> for InOrder {
-    type Value = Fields<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-        let mut fields = Vec::new();
-        while let Some((name, raw)) = map.next_entry::<String, &RawValue>()? {
-            fields.push((Zeroizing::new(name), raw));
-        }
-        Ok(Fields(fields))
     }
 }
 

@@ -8,6 +8,7 @@ mod call;
 mod endpoint;
 mod error;
 mod issuer;
+mod next_value;
 mod signing;
 
 pub use answer::{Answer, AnswerError, Status};
@@ -15,4 +16,5 @@ pub use call::{Call, CallKind};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::WebhookError;
 pub use issuer::{SetUpError, WebhookIssuer, WebhookSettings};
+pub use next_value::{NextValueError, next_value};
 pub use signing::{KeyError, KeySource, SigningKey};

@@ -24,7 +24,10 @@ async fn values_that_do_not_go_together_change_nothing() {
         error.failure("postgresql:Set").message
     };
 
-    assert_eq!(set(&clone, None).await, "alternating users need an administrator's value");
+    assert_eq!(
+        set(&clone, None).await,
+        "this needs an administrator's value, and none is configured for the server"
+    );
     let expected = "the admin value names another server";
     assert_eq!(set(&clone, Some(&elsewhere(&admin))).await, expected);
     let expected = "the pending value names another server";

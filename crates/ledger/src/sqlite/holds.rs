@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use severance_lifecycle::action::Change;
+use severance_lifecycle::credential::{Target, UserRef};
 use severance_lifecycle::ids::{CaseId, TaskId};
 use severance_lifecycle::policy::Holds;
 use severance_lifecycle::task::Task;
 use sqlx::SqliteConnection;
 
-use crate::codec::micros;
+use crate::codec::{from_json, micros};
 use crate::fault::Fault;
 
 /// Other cases' revocations of the same target or of one that covers it or that it covers (a user
@@ -43,6 +45,32 @@ pub(super) async fn holds(connection: &mut SqliteConnection, task: &Task) -> Res
         .fetch_one(connection)
         .await?;
     Ok(Holds { other, compromise })
+}
+
+/// What tasks on this identity that are done have changed, but for those that are being put back.
+pub(super) const FINISHED: &str = "
+    SELECT t.body FROM tasks AS t INDEXED BY tasks_lock
+    WHERE t.lock = ?1 AND t.desired IN ('revoked', 'rotated') AND t.state = 'done' AND t.changed = 1
+        AND NOT EXISTS (SELECT 1 FROM tasks AS back INDEXED BY tasks_lock
+            WHERE back.lock = t.lock AND back.desired = 'reinstated'
+                AND back.undoes = t.case_id AND back.state <> 'superseded')";
+
+/// Keys of a user that tasks switched off and proved dead.
+pub(super) async fn dead_keys(
+    connection: &mut SqliteConnection,
+    user: &UserRef,
+) -> Result<BTreeSet<String>, Fault> {
+    let lock = Target::User { user: user.clone() }.lock();
+    let bodies: Vec<String> = sqlx::query_scalar(FINISHED).bind(lock).fetch_all(connection).await?;
+    let mut keys = BTreeSet::new();
+    for body in bodies {
+        let task: Task = from_json("task", &body)?;
+        keys.extend(task.record.changes.into_iter().filter_map(|change| match change {
+            Change::KeyDeactivated { user: of, key_id } if of.id == user.id => Some(key_id),
+            _ => None,
+        }));
+    }
+    Ok(keys)
 }
 
 /// Lower lanes' leases on locks that compromise tasks wait for which are due at `?1`.

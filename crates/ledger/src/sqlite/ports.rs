@@ -11,6 +11,7 @@ use severance_engine::ports::{
     Claimed, ClaimedCase, Counts, Exposure, IdentityPage, Inbox, Ledger, LedgerError, Message,
     OutboxEntry, PlanCommit, PlanPortion, Queries, Step, TaskDetail, TaskFilter, TaskLease, Topic,
 };
+use severance_lifecycle::credential::UserRef;
 use severance_lifecycle::event::{Selector, Trigger};
 use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::{AccountId, CaseId, TaskId};
@@ -147,6 +148,10 @@ impl Ledger for SqliteLedger {
 
     async fn holds(&self, task: &Task) -> Result<Holds, LedgerError> {
         read!(self, "tell who else holds a target", |connection| holds::holds(connection, task))
+    }
+
+    async fn dead_keys(&self, user: &UserRef) -> Result<BTreeSet<String>, LedgerError> {
+        read!(self, "tell which keys are dead", |connection| holds::dead_keys(connection, user))
     }
 
     async fn agenda(&self, now: DateTime<Utc>) -> Result<Agenda, LedgerError> {

@@ -216,7 +216,12 @@ impl Drive {
             193..200 => Fault::Late,
             _ => Fault::Other,
         };
-        self.faults += u32::from(fault != Fault::None);
+        // A call that lands late is lost, and then spoils what took its place.
+        self.faults += match fault {
+            Fault::None => 0,
+            Fault::Late => 2,
+            _ => 1,
+        };
         match fault {
             Fault::CrashBefore | Fault::LostBefore => {}
             Fault::CrashBetween => self.half(action),

@@ -102,7 +102,7 @@ impl<'a> Here<'a> {
 
     /// Whether sessions and what they reach must go with the old credential.
     fn is_thorough(&self) -> bool {
-        self.is_exposed() || !self.terms().leaving.is_empty() || self.is_revoked()
+        self.terms().is_thorough() || self.is_revoked()
     }
 
     /// Whether nothing is to follow what the secret holds.
@@ -152,8 +152,7 @@ impl<'a> Here<'a> {
     /// Those who leave must not read the new value.
     fn readers_are_denied(&self) -> Check {
         let readers = self.terms().leaving.clone();
-        let open = self.view.secret == Presence::Same && self.view.deleted_at.is_none();
-        (open && !readers.is_empty() && !self.view.denied).then(|| {
+        (self.is_readable() && !readers.is_empty() && !self.view.denied).then(|| {
             let case = self.situation.policy.case.clone();
             self.act(SecretAction::Deny { case, readers }, "those who leave may not read it")
         })
@@ -165,7 +164,17 @@ impl<'a> Here<'a> {
         if !first {
             return None;
         }
-        self.old_credential_dies().filter(|said| matches!(said, Decision::Act(..)))
+        // Where that is refused (one login without an administrator), what replaces it ends it.
+        let is_possible = |said: &Decision| match said {
+            Decision::Act(action, _) => !self.record().refused.contains_key(&action.site()),
+            _ => false,
+        };
+        self.old_credential_dies().filter(is_possible)
+    }
+
+    /// Whether the secret's values can be read.
+    fn is_readable(&self) -> bool {
+        self.view.secret == Presence::Same && self.view.deleted_at.is_none()
     }
 
     fn issuer_is_unknown(&self) -> Check {

@@ -90,13 +90,19 @@ impl<'a> Here<'a> {
             return Some(self.retire(old));
         }
         let ends = self.is_thorough() && matches!(self.issuer, Issuer::Database { .. });
-        if ends && !self.rotation().ended.contains(&old.version) {
+        let ended = !ends || self.rotation().ended.contains(&old.version);
+        let stragglers = self.rotation().stragglers_until.get(&old.version).copied();
+        if !ended && stragglers.is_none_or(|until| until <= self.now) {
             let version = old.version.clone();
             let end = SecretAction::EndSessions { version };
             return Some(self.act(end, "what was opened with the old value must end"));
         }
         if self.old_value_is_dead(old) {
-            return None;
+            let until = stragglers.filter(|_| !ended)?;
+            return Some(wait(
+                until,
+                "who had begun to log in with the old value may still come in",
+            ));
         }
         let proof = self.situation.policy.proof;
         let version = old.version.clone();
@@ -115,6 +121,8 @@ impl<'a> Here<'a> {
         let proof = self.situation.policy.proof;
         self.tries(&old.version).is_some_and(|tries| {
             let is_fresh = tries.last_refusal.is_some_and(|at| self.now - at <= FRESH);
+            // What cannot be read any more cannot be tried any more: what was proven stands.
+            let is_fresh = is_fresh || !self.is_readable();
             // The issuer is one place: there are no two endpoints to ask.
             is_fresh && tries.proves_dead(proof.refusals, proof.window, 1)
         })
@@ -174,8 +182,8 @@ impl<'a> Here<'a> {
 
     /// A value that is handed out by its label is handed out to whoever may read.
     fn burnt_labels_are_off(&self) -> Check {
-        let open = self.view.secret == Presence::Same && self.view.deleted_at.is_none();
-        let mut burnt = self.view.versions.iter().filter(|it| open && self.is_burnt(it));
+        let mut burnt =
+            self.view.versions.iter().filter(|it| self.is_readable() && self.is_burnt(it));
         burnt.find_map(|version| {
             let label = [PREVIOUS, PENDING].into_iter().find(|label| version.has(label))?;
             if version.has(CURRENT) {

@@ -8,7 +8,7 @@ use crate::record::ProbeSeries;
 use crate::rotation::series;
 use crate::secret::{Issuer, is_of, is_ours};
 use crate::secret_action::SecretAction;
-use crate::secret_view::{Held, PENDING, PREVIOUS, VersionState};
+use crate::secret_view::{CURRENT, Held, PENDING, PREVIOUS, VersionState};
 use crate::task::BlockReason;
 
 /// Tries in a row that tell nothing before a person is asked.
@@ -83,7 +83,7 @@ impl<'a> Here<'a> {
     }
 
     fn issuer_is_told(&self, new: &VersionState) -> Check {
-        if !self.issuer.is_told() || !is_ours(&new.id) {
+        if !self.issuer.is_told() || !is_ours(&new.id) || self.is_another_tasks(new) {
             return None;
         }
         let told = self.rotation().set.get(&new.id);
@@ -100,10 +100,17 @@ impl<'a> Here<'a> {
         })
     }
 
+    /// Whether another task made the current version, told its issuer of it and found it accepted: that is
+    /// how ours get there.
+    fn is_another_tasks(&self, new: &VersionState) -> bool {
+        let ours = is_of(&new.id, &self.situation.policy.task);
+        new.has(CURRENT) && is_ours(&new.id) && !ours && !self.rotation().set.contains_key(&new.id)
+    }
+
     /// A new credential takes seconds to be accepted everywhere.
     fn is_accepted(&self, new: &VersionState) -> Check {
         let untold = matches!(self.issuer, Issuer::Managed) && new.key_id().is_none();
-        if untold {
+        if untold || self.is_another_tasks(new) {
             return None;
         }
         let tries = self.tries(&new.id);
@@ -155,7 +162,9 @@ impl<'a> Here<'a> {
     }
 
     fn issuer_knows_it_is_current(&self, new: &VersionState) -> Check {
-        let asks = matches!(self.issuer, Issuer::Webhook { .. }) && is_ours(&new.id);
+        let asks = matches!(self.issuer, Issuer::Webhook { .. })
+            && is_ours(&new.id)
+            && !self.is_another_tasks(new);
         (asks && !self.rotation().finished.contains(&new.id)).then(|| {
             let version = new.id.clone();
             self.act(SecretAction::Finish { version }, "the new value is handed out")

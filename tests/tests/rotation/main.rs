@@ -1,0 +1,17 @@
+//! The engine over its real ledger, the sandbox's Secrets Manager, and issuers that are real: a PostgreSQL
+//! and the reference receiver of the webhook.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on should panic"
+)]
+
+mod database;
+#[path = "../../../crates/issuers/examples/webhook_receiver/receiver.rs"]
+mod receiver;
+mod rig;
+#[allow(dead_code, reason = "the issuers' own tests use all of it")]
+#[path = "../../../crates/issuers/tests/database/server.rs"]
+mod server;
+mod webhook;
