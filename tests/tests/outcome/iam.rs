@@ -140,6 +140,7 @@ impl Provider for Iam {
             scope: Some(*scope),
         };
         let view = KeyView {
+            others: std::collections::BTreeMap::new(),
             user: Presence::Same,
             key: Some(key),
             denies: ours.map(deny).collect(),
