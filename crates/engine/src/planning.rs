@@ -174,12 +174,17 @@ async fn in_portions(
     }
     if let Payload::ContractEnd(end) = &claimed.event.payload {
         add_roles_of_partner(shared, end, &mut rest).await?;
-        if claimed.unresolved.is_some() {
-            // Whoever leaves was matched by an earlier plan.
-            ties.leaving = ties::leavers(shared, &contract(end)).await?;
+        tie(shared, claimed, &rest, lane, &mut ties, &mut draft).await?;
+        let has_door = |(it, _): &MatchedIdentity| it.user().is_none();
+        let doors = rest.iter().flat_map(|found| &found.identities).any(has_door)
+            || !ties.secrets.is_empty();
+        // Others who leave were matched by an earlier plan, or by earlier portions of this one.
+        if doors && (claimed.unresolved.is_some() || draft.is_in_portions()) {
+            ties.leaving = ties::leavers(shared, &planner, case, &contract(end)).await?;
         }
+    } else {
+        tie(shared, claimed, &rest, lane, &mut ties, &mut draft).await?;
     }
-    tie(shared, claimed, &rest, lane, &mut ties, &mut draft).await?;
     draft.add(planner.plan_rest(case, &rest, &ties, &portions, now));
     Ok(draft.finish())
 }

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
+use severance_lifecycle::case::Case;
 use severance_lifecycle::event::{Selector, SelectorTarget};
 use severance_lifecycle::failure::{Failure, FailureClass};
-use severance_lifecycle::plan::{Identity, IdentityDetail, SelectorMatch, Ties};
+use severance_lifecycle::plan::{Identity, IdentityDetail, Planner, SelectorMatch, Ties};
 use severance_lifecycle::secret::Holding;
 use severance_lifecycle::task::{BlockReason, Lane};
 
@@ -89,13 +90,16 @@ async fn owners(
 /// Who leaves with a contract, by ARN and by unique id, as the inventory knows them.
 pub(crate) async fn leavers(
     shared: &Shared,
+    planner: &Planner<'_>,
+    case: &Case,
     contract: &Selector,
 ) -> Result<BTreeSet<String>, LedgerError> {
     let mut leavers = BTreeSet::new();
     let mut pages = Pages::of(shared, contract, true);
     while let Some(bound) = pages.next().await? {
         let users = bound.into_iter().filter(|identity| identity.user().is_some());
-        leavers.extend(users.flat_map(|user| [user.arn, user.unique_id]));
+        let theirs = users.filter(|user| planner.belongs_elsewhere(case, user).is_none());
+        leavers.extend(theirs.flat_map(|user| [user.arn, user.unique_id]));
     }
     Ok(leavers)
 }

@@ -363,6 +363,14 @@ proptest::proptest! {
         let whole = planner.plan(&case, &[listed.clone(), key.clone()], &ties, now());
         let mut portions = Portions::default();
         let mut planned = Planned::default();
+        let theirs: Vec<Identity> = listed
+            .identities
+            .iter()
+            .map(|(identity, _)| identity.clone())
+            .filter(|it| it.user().is_some() && planner.belongs_elsewhere(&case, it).is_none())
+            .collect();
+        let leaving = theirs.into_iter().flat_map(|user| [user.arn, user.unique_id]).collect();
+        let ties = Ties { leaving, ..ties };
         for cut in cuts {
             let mut taken = 0;
             let takes = |(identity, _): &mut MatchedIdentity| {

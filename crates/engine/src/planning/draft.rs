@@ -62,6 +62,11 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Whether some of it is stored already.
+    pub(super) fn is_in_portions(&self) -> bool {
+        self.in_portions
+    }
+
     /// Lookups that failed in passing, by the task that stands for them.
     pub(super) fn fail(&mut self, failures: impl IntoIterator<Item = (TaskId, Failure)>) {
         self.failures.extend(failures);

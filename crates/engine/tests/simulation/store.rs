@@ -252,8 +252,8 @@ impl Store {
         parked: bool,
         now: Time,
     ) -> Result<(), LedgerError> {
-        self.is_planning(lease, now)?;
-        self.add(portion.tasks, parked);
+        let by = self.is_planning(lease, now)?.lease.as_ref().map(|lease| lease.process);
+        self.add(portion.tasks, parked, by.map(|process| (process, now)));
         self.send(portion.messages, now);
         Ok(())
     }
@@ -265,6 +265,7 @@ impl Store {
         now: Time,
     ) -> Result<(), LedgerError> {
         let row = self.is_planning(lease, now)?;
+        let by = row.lease.as_ref().map(|lease| (lease.process, now));
         let parked = matches!(plan.state, CaseState::Held { .. });
         let again_at = plan.again_at.filter(|_| !parked);
         row.lease = None;
@@ -275,9 +276,9 @@ impl Store {
         for id in &plan.resolved {
             self.tasks.remove(id);
         }
-        self.add(plan.tasks, parked);
+        self.add(plan.tasks, parked, by);
         self.send(plan.messages, now);
-        if plan.in_portions && is_open && self.admit(&lease.case) {
+        if plan.in_portions && is_open && self.admit(&lease.case, by) {
             self.cases.get_mut(&lease.case).unwrap().due = Some(now);
             return Ok(());
         }
@@ -286,17 +287,18 @@ impl Store {
     }
 
     pub fn admit_more(&mut self, lease: &CaseLease, now: Time) -> Result<bool, LedgerError> {
-        self.is_planning(lease, now)?;
-        Ok(self.admit(&lease.case))
+        let by = self.is_planning(lease, now)?.lease.as_ref().map(|lease| lease.process);
+        Ok(self.admit(&lease.case, by.map(|process| (process, now))))
     }
 
     /// Lets one task of a case go. Whether more may wait.
-    fn admit(&mut self, case: &CaseId) -> bool {
+    fn admit(&mut self, case: &CaseId, by: Option<(Process, Time)>) -> bool {
         let mut waiting = self.tasks.values_mut().filter(|row| {
             row.task.case == *case && row.parked && row.task.state != TaskState::Superseded
         });
         waiting.next().is_some_and(|row| {
             row.parked = false;
+            row.stored = by.or(row.stored);
             true
         })
     }
@@ -311,7 +313,7 @@ impl Store {
         let unresolved = |row: &&TaskRow| matches!(row.task.target, Target::Unresolved { .. });
         let looks_up = self.tasks.values().filter(unresolved).any(|row| row.task.case == *id);
         row.due = looks_up.then_some(now);
-        if self.admit(id) {
+        if self.admit(id, None) {
             self.cases.get_mut(id).unwrap().due = Some(now);
         }
         self.close_or_reopen(id, now);
@@ -326,11 +328,10 @@ impl Store {
         Ok(())
     }
 
-    fn add(&mut self, tasks: Vec<NewTask>, parked: bool) {
+    fn add(&mut self, tasks: Vec<NewTask>, parked: bool, stored: Option<(Process, Time)>) {
         for new in tasks {
             let next_at = Some(new.next_at);
-            let row =
-                TaskRow { task: new.task, next_at, lease: None, attempts: 0, parked, stored: None };
+            let row = TaskRow { task: new.task, next_at, lease: None, attempts: 0, parked, stored };
             self.tasks.entry(row.task.id.clone()).or_insert(row);
         }
     }
@@ -406,7 +407,7 @@ impl Store {
                 row.next_at = Some(new.next_at);
             }
         }
-        self.add(step.follow_ups, false);
+        self.add(step.follow_ups, false, None);
         self.send(step.messages, now);
         self.close_or_reopen(&case, now)
     }

@@ -27,9 +27,12 @@ pub(super) fn reinstate(
     if let Some(second_look) = proof::look_twice(record, policy, now) {
         return second_look;
     }
-    let next = record
-        .changes
-        .iter()
+    // Keys come last: a look at one that is on may say nothing of denies, since nothing else asks for it.
+    let is_key = |change: &&Change| matches!(change, Change::KeyDeactivated { .. });
+    let (keys, others): (Vec<_>, Vec<_>) = record.changes.iter().partition(is_key);
+    let next = others
+        .into_iter()
+        .chain(keys)
         .filter(|change| !(policy.holds.other && is_held(change)))
         .filter_map(|change| undo(target, view, change));
     let next = pick(record, next);

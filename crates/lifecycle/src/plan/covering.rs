@@ -52,7 +52,7 @@ impl Planner<'_> {
     /// A contract's users leave with it: wherever a role trusts them, that trust goes, and they read none
     /// of its secrets any more.
     pub(super) fn leave(&self, draft: &mut Draft<'_>, matches: &[SelectorMatch]) {
-        let (case, ties, portions) = (draft.case, draft.ties, draft.portions);
+        let (case, ties) = (draft.case, draft.ties);
         let has_door =
             |task: &Task| matches!(task.target, Target::Role { .. } | Target::Secret { .. });
         if case.trigger != Trigger::ContractEnd || !draft.tasks.values().any(has_door) {
@@ -64,8 +64,7 @@ impl Planner<'_> {
         };
         let users = identities().filter(|identity| identity.user().is_some());
         let names = users.flat_map(|user| [user.arn.clone(), user.unique_id.clone()]);
-        let earlier = ties.leaving.iter().chain(&portions.leaving).cloned();
-        let leaving: BTreeSet<String> = names.chain(earlier).collect();
+        let leaving: BTreeSet<String> = names.chain(ties.leaving.iter().cloned()).collect();
         // Roles read secrets too. A resource policy takes ARNs alone, and nobody who is protected.
         let roles = identities().filter(|it| it.role().is_some()).map(|role| role.arn.clone());
         let readers: BTreeSet<String> = leaving

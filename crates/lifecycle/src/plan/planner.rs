@@ -217,7 +217,7 @@ impl Planner<'_> {
 
     /// Two partners may name their contracts alike: a contract's end takes nothing that is tagged with
     /// another zone. What no zone claims is taken, and the mismatch told.
-    pub(super) fn belongs_elsewhere(&self, case: &Case, identity: &Identity) -> Option<Finding> {
+    pub fn belongs_elsewhere(&self, case: &Case, identity: &Identity) -> Option<Finding> {
         let event_zone = case.zone.as_ref().filter(|_| case.trigger == Trigger::ContractEnd)?;
         let tag_zone = self.tag_keys.bind(&identity.tags).ok()?.zone;
         let elsewhere = tag_zone != *event_zone && tag_zone.as_str() != UNASSIGNED_ZONE;

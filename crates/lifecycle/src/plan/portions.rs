@@ -12,15 +12,14 @@ use crate::credential::Target;
 use crate::event::{Selector, Trigger};
 use crate::task::TaskState;
 
-/// What earlier portions of a plan leave for the rest of it to know.
+/// What earlier portions of a plan leave for the rest of it to know. Who leaves with a contract is not in it:
+/// that is much, and of use only where there is a role or a secret; see [`Ties::leaving`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Portions {
     /// Selectors of which something was planned.
     pub(super) selectors: Vec<Selector>,
     /// Locks of users that are revoked as a whole.
     pub(super) whole: BTreeSet<String>,
-    /// Who leaves with the contract, by ARN and by unique id.
-    pub(super) leaving: BTreeSet<String>,
 }
 
 impl Planner<'_> {
@@ -43,9 +42,6 @@ impl Planner<'_> {
             if let Some(mismatch) = self.belongs_elsewhere(case, user) {
                 draft.find(mismatch);
                 continue;
-            }
-            if case.trigger == Trigger::ContractEnd {
-                portions.leaving.extend([user.arn.clone(), user.unique_id.clone()]);
             }
             let planned = self.plan_matched(&mut draft, &portion.selector, user);
             if planned.state == TaskState::Open && matches!(planned.target, Target::User { .. }) {
