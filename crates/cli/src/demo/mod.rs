@@ -11,11 +11,20 @@ mod attempts;
 mod credentials;
 mod events;
 mod judge;
+mod malformed;
+mod outcome;
 mod progress;
+mod receiver;
 mod report;
+mod rotated;
+mod rotation_times;
+mod rotations;
 mod scenario;
+mod secrets;
 mod seeding;
+mod seeding_secrets;
 mod stage;
+mod vault;
 
 use std::time::Duration;
 
@@ -64,7 +73,10 @@ async fn play(
     progress: &mut Progress,
 ) -> Outcome<(Report, Verdict)> {
     let (count, zones) = (scenario.identities.len(), scenario::ZONES.len());
-    progress.say(&format!("seeding {count} identities in {zones} zones and two accounts"));
+    progress.say(&format!(
+        "seeding {count} identities and {} secrets in {zones} zones and two accounts",
+        scenario.secrets.len()
+    ));
     let bench = Bench::new(stage);
     let seeded = seeding::seed(stage, &bench, scenario).await?;
     stage.ready().await?;
@@ -72,6 +84,7 @@ async fn play(
     let told = events::tell(stage, &bench, scenario, &seeded).await?;
     progress.watch(stage, &told, patience(count)).await?;
     progress.say("trying every credential again");
-    let verdict = judge::judge(&bench, &seeded, &told).await?;
+    let mut verdict = judge::judge(&bench, &seeded, &told).await?;
+    verdict.rotated = rotated::judge(&bench, scenario, &seeded, &told).await?;
     Ok((Report::new(stage, told, &verdict).await?, verdict))
 }

@@ -7,14 +7,17 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use severance_engine::ports::Queries;
+use severance_issuers::webhook::SigningKey;
 use severance_kafka::KafkaConfig;
 use severance_sandbox::aws::SandboxConfig;
 use tempfile::TempDir;
 
+use super::receiver::{self, Receiver};
 use super::scenario::{OURS, PARTNERS, ZONES};
+use super::vault::Vault;
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::entropy::OsEntropy;
+use crate::entropy::{self, OsEntropy};
 use crate::error::{Doing, Failure, Outcome};
 use crate::sandbox::{Running, Wanted, start};
 use crate::worker::{self, Surroundings, Worker};
@@ -22,9 +25,16 @@ use crate::worker::{self, Surroundings, Worker};
 /// How late changes hold in the demo: what is published of AWS.
 const SPREAD_DELAY: Duration = Duration::from_secs(3);
 
+/// The file with the key that signs what the webhook is told.
+const KEY_FILE: &str = "webhook.key";
+/// The webhook's name in tags and configuration.
+pub(super) const WEBHOOK: &str = "demo";
+
 /// Everything that runs.
 pub(super) struct Stage {
     pub(super) sandbox: Running,
+    pub(super) vault: Vault,
+    pub(super) receiver: Receiver,
     worker: Worker,
     kafka: KafkaConfig,
     /// The ledger's directory, removed at the end.
@@ -47,7 +57,13 @@ impl Stage {
         })
         .await?;
         let directory = tempfile::tempdir().doing("cannot make a place for the ledger")?;
-        let text = configuration(&sandbox, directory.path());
+        let key = entropy::token();
+        let key_file = directory.path().join(KEY_FILE);
+        std::fs::write(&key_file, &key).doing("cannot write the webhook's key")?;
+        let key = SigningKey::new(key.into_bytes()).doing("the webhook's key is no good")?;
+        let vault = Vault::open(&sandbox.aws).doing("the secrets' owners cannot be made")?;
+        let receiver = Receiver::start(key, vault.clone()).await?;
+        let text = configuration(&sandbox, &receiver, directory.path());
         let config = Config::parse("the demo's configuration", &text, &[])
             .doing("the demo's own configuration is wrong")?;
         let worker = &sandbox.worker;
@@ -59,7 +75,7 @@ impl Stage {
             credentials: Some(SharedCredentialsProvider::new(credentials)),
         };
         let worker = worker::start(&config, around).await?;
-        Ok(Self { sandbox, worker, kafka: config.kafka, _directory: directory })
+        Ok(Self { sandbox, vault, receiver, worker, kafka: config.kafka, _directory: directory })
     }
 
     /// Waits until the worker is ready.
@@ -92,8 +108,9 @@ impl Stage {
 }
 
 /// As for a real installation; the windows fit a delay of 3 s, so that the demo ends within a minute.
-/// Role sessions are cut: waiting for the longest of them to end takes hours.
-fn configuration(sandbox: &Running, directory: &std::path::Path) -> String {
+/// Role sessions are cut: waiting for the longest of them to end takes hours. A grace of seconds is for
+/// clients that keep no value.
+fn configuration(sandbox: &Running, receiver: &Receiver, directory: &std::path::Path) -> String {
     let ledger = directory.join("demo.db");
     let mut text = sandbox.sections();
     // Writing into a String does not fail.
@@ -101,8 +118,12 @@ fn configuration(sandbox: &Running, directory: &std::path::Path) -> String {
         text,
         "\n[ledger]\npath = {:?}\n\n[http]\nlisten = \"127.0.0.1:0\"\n\n[engine]\nconcurrency = 32\n\
          \n[zones.default]\nspread = \"5s\"\nroles.assumable = \"cut\"\nroles.shared = \"cut\"\n\
-         roles.service = \"cut\"\n",
-        ledger.display().to_string()
+         roles.service = \"cut\"\nsecrets.grace = \"4s\"\n\
+         \n[issuers.webhooks.{WEBHOOK}]\nurl = {:?}\nkey_file = {:?}\nfield = {:?}\n",
+        ledger.display().to_string(),
+        receiver.url(),
+        directory.join(KEY_FILE).display().to_string(),
+        receiver::FIELD,
     );
     for (zone, account) in ZONES.iter().zip(PARTNERS) {
         let _ = write!(
