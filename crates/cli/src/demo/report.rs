@@ -6,7 +6,7 @@ use std::ops::Range;
 use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 use severance_console::{Percentiles, TimeToRevoke, time_to_revoke};
-use severance_engine::ports::{Counts, TaskDetail, TaskFilter};
+use severance_engine::ports::{Counts, Queries, TaskDetail, TaskFilter};
 use severance_lifecycle::event::Trigger;
 use severance_lifecycle::policy::Desired;
 use severance_lifecycle::task::{TaskState, Verification};
@@ -14,7 +14,6 @@ use severance_lifecycle::task::{TaskState, Verification};
 use super::events::Told;
 use super::judge::Verdict;
 use super::rotation_times::{self, RotationTimes};
-use super::stage::Stage;
 use crate::error::{Doing, Outcome};
 use crate::output;
 
@@ -83,8 +82,7 @@ struct Verifications {
 
 impl Report {
     /// Asks the worker's ledger.
-    pub(super) async fn new(stage: &Stage, told: Told, verdict: &Verdict) -> Outcome<Self> {
-        let queries = stage.queries();
+    pub(super) async fn new(queries: &dyn Queries, told: Told, verdict: &Verdict) -> Outcome<Self> {
         let of = |state: &str| TaskFilter {
             state: Some(state.to_owned()),
             limit: Some(ALL),

@@ -1,4 +1,4 @@
-//! The stage: sandbox and worker, in this process.
+//! The stage: the sandbox, and the worker that enters it, in this process.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use severance_engine::ports::Queries;
 use severance_issuers::webhook::SigningKey;
 use severance_kafka::KafkaConfig;
 use severance_sandbox::aws::SandboxConfig;
@@ -30,19 +29,18 @@ const KEY_FILE: &str = "webhook.key";
 /// The webhook's name in tags and configuration.
 pub(super) const WEBHOOK: &str = "demo";
 
-/// Everything that runs.
+/// Everything but the worker.
 pub(super) struct Stage {
     pub(super) sandbox: Running,
     pub(super) vault: Vault,
     pub(super) receiver: Receiver,
-    worker: Worker,
-    kafka: KafkaConfig,
+    config: Config,
     /// The ledger's directory, removed at the end.
     _directory: TempDir,
 }
 
 impl Stage {
-    /// Starts the sandbox and the worker.
+    /// Starts the sandbox, and the endpoint that the worker is to tell.
     pub(super) async fn set(seed: u64) -> Outcome<Self> {
         let accounts = OURS.iter().chain(&PARTNERS).map(|id| (*id).to_owned()).collect();
         let sandbox = start(Wanted {
@@ -66,7 +64,12 @@ impl Stage {
         let text = configuration(&sandbox, &receiver, directory.path());
         let config = Config::parse("the demo's configuration", &text, &[])
             .doing("the demo's own configuration is wrong")?;
-        let worker = &sandbox.worker;
+        Ok(Self { sandbox, vault, receiver, config, _directory: directory })
+    }
+
+    /// Starts the worker, and waits until it is ready.
+    pub(super) async fn enter(&self) -> Outcome<Worker> {
+        let worker = &self.sandbox.worker;
         let (id, secret) = (worker.access_key_id.clone(), worker.secret_access_key.clone());
         let credentials = Credentials::new(id, secret, None, None, "demo");
         let around = Surroundings {
@@ -74,35 +77,24 @@ impl Stage {
             entropy: Arc::new(OsEntropy),
             credentials: Some(SharedCredentialsProvider::new(credentials)),
         };
-        let worker = worker::start(&config, around).await?;
-        Ok(Self { sandbox, vault, receiver, worker, kafka: config.kafka, _directory: directory })
-    }
-
-    /// Waits until the worker is ready.
-    pub(super) async fn ready(&self) -> Outcome {
+        let worker = worker::start(&self.config, around).await?;
         let ready = async {
-            while !self.worker.parts().ready().await {
+            while !worker.parts().ready().await {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), ready)
-            .await
-            .map_err(|_| Failure::new("the worker is not ready after 30 s"))
+        let ready = tokio::time::timeout(Duration::from_secs(30), ready).await;
+        ready.map_err(|_| Failure::new("the worker is not ready after 30 s"))?;
+        Ok(worker)
     }
 
     /// How Kafka is reached.
     pub(super) fn kafka(&self) -> &KafkaConfig {
-        &self.kafka
+        &self.config.kafka
     }
 
-    /// What the worker's ledger says.
-    pub(super) fn queries(&self) -> Arc<dyn Queries> {
-        self.worker.queries()
-    }
-
-    /// Stops everything.
+    /// Stops the sandbox.
     pub(super) async fn strike(self) {
-        self.worker.drain().await;
         self.sandbox.aws.shutdown().await;
     }
 }
