@@ -187,8 +187,8 @@ impl<'a> Here<'a> {
     pub(super) fn other_burnt_values_die(&self) -> Check {
         let Issuer::Webhook { .. } = self.issuer else { return None };
         let beside = self.rotation().beside.iter();
-        let others = beside.map(|id| OldVersion { version: id.clone(), held: Held::Opaque });
-        others.filter_map(|other| self.old_value_dies(&other)).next()
+        let mut others = beside.map(|id| OldVersion { version: id.clone(), held: Held::Opaque });
+        others.find_map(|other| self.old_value_dies(&other))
     }
 
     /// A value that is handed out by its label is handed out to whoever may read.
