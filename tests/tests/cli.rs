@@ -118,17 +118,30 @@ fn the_demo_ends_well_and_prints_one_object_of_the_agreed_shape() {
         |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
     assert_eq!(
         keys(&report),
-        ["events", "tasks", "time_to_revoke_seconds", "usable_after", "verification"]
+        ["events", "rotations", "tasks", "time_to_revoke_seconds", "usable_after", "verification"]
     );
     assert_eq!(keys(&report["events"]), ["accepted", "dead_lettered", "duplicates", "published"]);
     assert_eq!(keys(&report["tasks"]), ["blocked", "done", "waiting"]);
     assert_eq!(keys(&report["verification"]), ["control_plane", "probed"]);
+    assert_eq!(keys(&report["time_to_revoke_seconds"]), ["compromise-notice", "contract-end"]);
     for trigger in ["compromise-notice", "contract-end"] {
         let times = &report["time_to_revoke_seconds"][trigger];
         assert_eq!(keys(times), ["count", "max", "p50", "p95", "p99"]);
         assert!(times["count"].as_u64().unwrap() > 0, "{report}");
     }
     assert_eq!(report["usable_after"], 0);
+    let rotations = &report["rotations"];
+    assert_eq!(
+        keys(rotations),
+        ["blocked", "current_unusable", "done", "old_usable_after", "time_to_rotate_seconds"]
+    );
+    let times = &rotations["time_to_rotate_seconds"];
+    assert_eq!(keys(times), ["count", "max", "p50", "p95", "p99"]);
+    // Thirty secrets, four of them twice: a compromise came in the middle. One tag is wrong.
+    assert_eq!((&rotations["done"], &rotations["blocked"]), (&34.into(), &1.into()), "{report}");
+    assert_eq!(times["count"], rotations["done"]);
+    assert_eq!(rotations["old_usable_after"], 0);
+    assert_eq!(rotations["current_unusable"], 0);
     let events = &report["events"];
     let sum: u64 = ["accepted", "duplicates", "dead_lettered"]
         .iter()

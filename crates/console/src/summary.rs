@@ -61,7 +61,8 @@ pub struct Released {
 }
 
 impl Percentiles {
-    fn of(mut values: Vec<f64>) -> Self {
+    /// Of values in any order.
+    pub fn of(mut values: Vec<f64>) -> Self {
         let mut at = |q| percentile(&mut values, q).unwrap_or_default();
         let (p50, p95, p99, max) = (at(50), at(95), at(99), at(100));
         Self { count: values.len(), p50, p95, p99, max }

@@ -80,6 +80,24 @@ fn key_in(value: &str) -> KeyPair {
 }
 
 #[tokio::test]
+async fn a_function_that_retires_keys_switches_the_old_one_off_with_the_promotion() {
+    let sandbox = sandbox().await;
+    let function = RotationFunction {
+        retires_key: true,
+        delay_ms: Some(1_000),
+        ..RotationFunction::new(RotationKind::Succeeding)
+    };
+    let (old, client) = key_secret(&sandbox, function);
+    let accepted = |key: &KeyPair| sandbox.key_state(&key.access_key_id).unwrap().accepted;
+    rotate(&client, FIRST_RUN).await.unwrap();
+    assert!(accepted(&old), "until the new one is promoted");
+    sandbox.clock().advance(TimeDelta::seconds(1));
+    let new = key_in(&read(&client, "AWSCURRENT").await.unwrap());
+    assert_ne!(new.access_key_id, old.access_key_id);
+    assert!(accepted(&new) && !accepted(&old));
+}
+
+#[tokio::test]
 async fn a_key_is_made_at_iam_and_promoted_and_the_old_one_goes_on() {
     let sandbox = sandbox().await;
     let (old, client) = key_secret(&sandbox, RotationFunction::new(RotationKind::Succeeding));

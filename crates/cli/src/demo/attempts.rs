@@ -9,8 +9,11 @@ use aws_sdk_sts::error::{DisplayErrorContext, ProvideErrorMetadata};
 use severance_sandbox::aws::{KeyPair, SandboxHandle};
 use thiserror::Error;
 
-use super::credentials::{Credential, Session, Way};
+use super::credentials::{Credential, Holder, Session, Way};
+use super::receiver::{Receiver, token};
+use super::secrets::Strategy;
 use super::stage::Stage;
+use super::vault::Vault;
 use crate::error::{Failure, Outcome};
 use crate::sandbox::REGIONS;
 
@@ -35,6 +38,8 @@ pub(super) type Tried<T = ()> = Outcome<Result<T, Refused>>;
 /// Where credentials are tried.
 pub(super) struct Bench<'a> {
     aws: &'a SandboxHandle,
+    receiver: &'a Receiver,
+    pub(super) vault: &'a Vault,
     sts: aws_sdk_sts::Client,
     secrets: aws_sdk_secretsmanager::Client,
 }
@@ -56,6 +61,8 @@ impl<'a> Bench<'a> {
             .build();
         Self {
             aws,
+            receiver: &stage.receiver,
+            vault: &stage.vault,
             sts: aws_sdk_sts::Client::from_conf(sts),
             secrets: aws_sdk_secretsmanager::Client::from_conf(secrets),
         }
@@ -76,11 +83,7 @@ impl<'a> Bench<'a> {
     /// Tries a credential: whether it authenticates (a key), or opens anything (all others).
     pub(super) async fn attempt(&self, credential: &Credential) -> Tried {
         match &credential.way {
-            Way::Key(key) => {
-                let identity = self.sts.get_caller_identity().customize();
-                let identity = identity.config_override(signed(key)).send().await;
-                told(identity.map(|_| ()))
-            }
+            Way::Key(key) => self.authenticate(key).await,
             Way::Session(session) => self.use_session(session).await,
             // A role that can be taken but denies everything opens nothing.
             Way::Route { partner, role_arn } => match self.assume_role(partner, role_arn).await? {
@@ -94,7 +97,30 @@ impl<'a> Bench<'a> {
         }
     }
 
-    async fn use_session(&self, session: &Session) -> Tried {
+    /// Tries what a secret's value opens, and where it is to work whether it does its work.
+    pub(super) async fn opens(&self, holder: &Holder, value: &str, to_work: bool) -> Tried {
+        if holder.strategy == Strategy::Webhook {
+            let token = token(value).unwrap_or_default();
+            let accepted = self.receiver.accepts(&holder.arn, &token);
+            return Ok(accepted.then_some(()).ok_or_else(|| Refused("by the endpoint".into())));
+        }
+        let Some(key) = key_in(value) else {
+            return Ok(Err(Refused("it holds no access key".to_owned())));
+        };
+        if to_work {
+            let over = secrets_config::Builder::new().credentials_provider(long_term(&key));
+            return self.list_secrets(over).await;
+        }
+        self.authenticate(&key).await
+    }
+
+    async fn authenticate(&self, key: &KeyPair) -> Tried {
+        let identity = self.sts.get_caller_identity().customize();
+        let identity = identity.config_override(signed(key)).send().await;
+        told(identity.map(|_| ()))
+    }
+
+    pub(super) async fn use_session(&self, session: &Session) -> Tried {
         let Session { access_key_id, secret_access_key, token } = session;
         let token = Some(token.clone());
         let credentials =
@@ -143,6 +169,14 @@ fn signed(key: &KeyPair) -> sts_config::Builder {
 
 fn long_term(key: &KeyPair) -> Credentials {
     Credentials::new(&key.access_key_id, &key.secret_access_key, None, None, "key")
+}
+
+/// The access key in a secret's value.
+fn key_in(value: &str) -> Option<KeyPair> {
+    let value: serde_json::Value = serde_json::from_str(value).ok()?;
+    let text = |name: &str| value[name].as_str().map(str::to_owned);
+    let (access_key_id, secret_access_key) = (text("access_key_id")?, text("secret_access_key")?);
+    Some(KeyPair { access_key_id, secret_access_key })
 }
 
 fn session(issued: Option<aws_sdk_sts::types::Credentials>) -> Outcome<Session> {

@@ -2,6 +2,8 @@
 
 use severance_sandbox::aws::{Attempt, KeyPair};
 
+use super::secrets::Strategy;
+
 /// Temporary credentials.
 #[derive(Clone)]
 pub(super) struct Session {
@@ -35,9 +37,21 @@ pub(super) struct Credential {
     pub(super) bystander: bool,
 }
 
+/// One secret, and what it held at first.
+#[derive(Clone)]
+pub(super) struct Holder {
+    pub(super) arn: String,
+    pub(super) strategy: Strategy,
+    pub(super) first: String,
+    /// A live session of the user whose key it held at first, for secrets that are compromised.
+    pub(super) session: Option<Session>,
+}
+
 /// Everything that was seeded.
 pub(super) struct Seeded {
     pub(super) credentials: Vec<Credential>,
+    /// The secrets, as in the scenario.
+    pub(super) secrets: Vec<Holder>,
     /// The access key that a notice names, by identity, where it names a key.
     pub(super) named_keys: std::collections::BTreeMap<usize, String>,
 }

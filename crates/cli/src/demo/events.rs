@@ -4,16 +4,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt, stream};
-use severance_engine::ports::{Clock, Headers};
+use severance_engine::ports::Clock;
 use severance_kafka::{ContentMode, EventPublisher, Inbound, Outgoing};
 use severance_lifecycle::event::{
-    COMPROMISE_NOTICE_TYPE, CONTRACT_END_TYPE, CompromiseNotice, ContractEnd, Selector,
-    SelectorTarget, Severity,
+    COMPROMISE_NOTICE_TYPE, CONTRACT_END_TYPE, CompromiseNotice, ContractEnd, ROTATION_TYPE,
+    RotationRequest, Selector, SelectorTarget, Severity,
 };
 
 use super::attempts::Bench;
 use super::credentials::Seeded;
+use super::malformed::malformed;
+use super::rotations;
 use super::scenario::{Event, Kind, Scenario, What, ZONES};
 use super::stage::Stage;
 use crate::clock::SystemClock;
@@ -21,7 +24,7 @@ use crate::error::{Doing, Outcome};
 
 /// Units that are tried and published at once.
 const AT_ONCE: usize = 16;
-const SOURCE: &str = "/severance/demo";
+pub(super) const SOURCE: &str = "/severance/demo";
 
 /// What was told, and what the demo saw before.
 #[derive(Default)]
@@ -37,6 +40,10 @@ pub(super) struct Told {
     pub(super) probeable: usize,
     /// Cases that stay open: a contract that was extended.
     pub(super) stay_open: u64,
+    /// Secrets that are to hand out another value at the end.
+    pub(super) rotated: BTreeSet<usize>,
+    /// Secrets that nobody can rotate, as their tags are.
+    pub(super) blocked: BTreeSet<usize>,
     /// What was superseded was to happen by then: the demo waits to see that it does not.
     pub(super) not_before: DateTime<Utc>,
 }
@@ -80,27 +87,34 @@ pub(super) async fn tell(
         units.push(from..from + size);
         from += size;
     }
-    let sent: Vec<Vec<Sent>> =
-        stream::iter(units).map(|unit| teller.unit(unit)).buffered(AT_ONCE).try_collect().await?;
+    let units = stream::iter(units).map(|unit| teller.unit(unit)).buffered(AT_ONCE).try_collect();
+    let takeovers = try_join_all(scenario.takeovers.iter().map(|event| teller.amid(event)));
+    let (sent, takeovers): (Vec<Vec<Sent>>, _) = tokio::try_join!(units, takeovers)?;
     let sent: Vec<Sent> = sent.into_iter().flatten().collect();
     for place in &scenario.duplicates {
         // In the other content mode: it says the same, so it is the same event.
         teller.send(&sent[*place], ContentMode::Binary).await?;
     }
     teller.malformed(early..late).await?;
-    Ok(sum(scenario, sent))
+    Ok(sum(scenario, sent, takeovers))
 }
 
-fn sum(scenario: &Scenario, sent: Vec<Sent>) -> Told {
+fn sum(scenario: &Scenario, sent: Vec<Sent>, takeovers: Vec<Sent>) -> Told {
     let mut told = Told {
-        accepted: sent.len() as u64,
+        accepted: (sent.len() + takeovers.len()) as u64,
         duplicates: scenario.duplicates.len() as u64,
         dead_lettered: scenario.malformed as u64,
         stay_open: scenario.stay_open() as u64,
         ..Told::default()
     };
-    for (event, sent) in scenario.events.iter().zip(sent) {
+    let events = scenario.events.iter().chain(&scenario.takeovers);
+    for (event, sent) in events.zip(sent.into_iter().chain(takeovers)) {
         told.dead_before.extend(sent.dead_before);
+        for place in &event.secrets {
+            let rotated = scenario.secrets[*place].is_rotated();
+            let secrets = if rotated { &mut told.rotated } else { &mut told.blocked };
+            secrets.insert(*place);
+        }
         if event.ends {
             told.ended.extend(&event.about);
         }
@@ -129,7 +143,7 @@ impl Teller<'_> {
     async fn unit(&self, places: std::ops::Range<usize>) -> Outcome<Vec<Sent>> {
         let mut all = Vec::new();
         for (number, event) in self.scenario.events[places].iter().enumerate() {
-            let dead_before = if number == 0 { self.dead(&event.about).await? } else { Vec::new() };
+            let dead_before = if number == 0 { self.dead(event).await? } else { Vec::new() };
             let sent = Sent { dead_before, ..self.build(event)? };
             self.send(&sent, ContentMode::Structured).await?;
             all.push(sent);
@@ -137,11 +151,28 @@ impl Teller<'_> {
         Ok(all)
     }
 
-    async fn dead(&self, about: &[usize]) -> Outcome<Vec<String>> {
+    /// Publishes a notice once the rotation that it is to interrupt is there.
+    async fn amid(&self, event: &Event) -> Outcome<Sent> {
+        for place in &event.secrets {
+            let (secret, holder) = (&self.scenario.secrets[*place], &self.seeded.secrets[*place]);
+            rotations::until_amid(self.bench, secret, holder).await?;
+        }
+        let sent = self.build(event)?;
+        self.send(&sent, ContentMode::Structured).await?;
+        Ok(sent)
+    }
+
+    async fn dead(&self, event: &Event) -> Outcome<Vec<String>> {
         let mut dead = Vec::new();
-        for credential in self.seeded.of(about) {
+        for credential in self.seeded.of(&event.about) {
             if let Err(refused) = self.bench.works(credential).await? {
                 dead.push(format!("{}: {refused}", credential.label));
+            }
+        }
+        for place in &event.secrets {
+            let holder = &self.seeded.secrets[*place];
+            if let Err(refused) = self.bench.opens(holder, &holder.first, true).await? {
+                dead.push(format!("{}: {refused}", self.scenario.secrets[*place].name));
             }
         }
         Ok(dead)
@@ -169,6 +200,21 @@ impl Teller<'_> {
                 let data = serde_json::to_value(self.notice(event, *severity, now));
                 (Inbound::CompromiseNotice, COMPROMISE_NOTICE_TYPE, None, data)
             }
+            What::Rotation { cause, owner } => {
+                let credentials = match owner {
+                    Some(owner) => vec![rotations::owned_by(owner)],
+                    None => self.secrets(event).collect(),
+                };
+                let request = RotationRequest {
+                    credentials,
+                    cause: *cause,
+                    // The zone's.
+                    grace: None,
+                    not_before: None,
+                    ticket: None,
+                };
+                (Inbound::Rotation, ROTATION_TYPE, None, serde_json::to_value(request))
+            }
         };
         let event = Outgoing {
             event_type: event_type.to_owned(),
@@ -194,7 +240,7 @@ impl Teller<'_> {
             Selector { target, account: None, region: None }
         });
         CompromiseNotice {
-            credentials: selectors.collect(),
+            credentials: selectors.chain(self.secrets(event)).collect(),
             discovered_at: now,
             severity,
             reporter: "demo".into(),
@@ -202,6 +248,14 @@ impl Teller<'_> {
             ticket: None,
             evidence_url: None,
         }
+    }
+
+    /// The secrets that an event names, each by its ARN.
+    fn secrets<'e>(&'e self, event: &'e Event) -> impl Iterator<Item = Selector> + 'e {
+        event.secrets.iter().map(|place| {
+            let target = SelectorTarget::Secret(self.seeded.secrets[*place].arn.clone());
+            Selector { target, account: None, region: None }
+        })
     }
 
     async fn send(&self, sent: &Sent, mode: ContentMode) -> Outcome {
@@ -223,40 +277,4 @@ impl Teller<'_> {
         }
         Ok(())
     }
-}
-
-fn malformed(number: usize) -> (Inbound, String, Headers) {
-    let structured = |event_type: &str, data: &str| {
-        format!(
-            r#"{{"specversion":"1.0","type":"{event_type}","source":"{SOURCE}","id":"bad-{number}","data":{data}}}"#
-        )
-    };
-    let (inbound, value) = match number % 6 {
-        0 => (Inbound::CompromiseNotice, "{ this is not JSON".to_owned()),
-        1 => (Inbound::CompromiseNotice, structured(COMPROMISE_NOTICE_TYPE, "{}")),
-        2 => (
-            Inbound::ContractEnd,
-            structured(
-                CONTRACT_END_TYPE,
-                r#"{"contract":"c","zone":"acme","effective_at":"next week","reason":"r","revision":1}"#,
-            ),
-        ),
-        3 => (
-            Inbound::CompromiseNotice,
-            structured(
-                COMPROMISE_NOTICE_TYPE,
-                r#"{"credentials":[{"user":"a"}],"discovered_at":"2026-01-01T00:00:00Z","severity":"apocalyptic","reporter":"r","reason":"r"}"#,
-            ),
-        ),
-        4 => (Inbound::ContractEnd, structured("io.severance.unheard-of.v1", "{}")),
-        _ => (
-            Inbound::CompromiseNotice,
-            structured(
-                COMPROMISE_NOTICE_TYPE,
-                r#"{"credentials":[],"discovered_at":"2026-01-01T00:00:00Z","severity":"low","reporter":"r","reason":"r"}"#,
-            ),
-        ),
-    };
-    let content_type = Some(b"application/cloudevents+json".to_vec());
-    (inbound, value, vec![("content-type".to_owned(), content_type)])
 }

@@ -5,6 +5,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::attempts::Bench;
 use super::credentials::{Credential, Seeded};
 use super::events::Told;
+use super::rotated::Rotated;
 use crate::error::Outcome;
 
 /// Tries at once.
@@ -21,6 +22,8 @@ pub(super) struct Verdict {
     pub(super) tried: usize,
     /// How many of them were to go on working.
     pub(super) spared: usize,
+    /// What it saw of the rotations.
+    pub(super) rotated: Rotated,
 }
 
 /// Tries everything.

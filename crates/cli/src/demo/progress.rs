@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use severance_engine::ports::{Clock, Counts};
+use severance_engine::ports::{Clock, Counts, Queries};
 
 use super::events::Told;
-use super::stage::Stage;
 use crate::clock::SystemClock;
 use crate::error::{Doing, Outcome};
 use crate::output::{self, Format};
@@ -43,11 +42,10 @@ impl Progress {
     /// Shows how the worker goes on until it has nothing more to do, or `patience` is over.
     pub(super) async fn watch(
         &mut self,
-        stage: &Stage,
+        queries: &dyn Queries,
         told: &Told,
         patience: Duration,
     ) -> Outcome {
-        let queries = stage.queries();
         let closing = told.accepted - told.stay_open;
         if let Some(bar) = &self.bar {
             bar.set_length(closing);
@@ -55,7 +53,7 @@ impl Progress {
                 "{spinner:.cyan} [{elapsed}] {bar:32.cyan/blue} {pos}/{len} cases closed  {msg}",
             ));
         }
-        self.say("the worker revokes and proves");
+        self.say("the worker revokes, rotates and proves");
         let clock = SystemClock;
         let watching = async {
             loop {

@@ -4,7 +4,9 @@ use chrono::TimeDelta;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
-use severance_lifecycle::event::{ContractChange, Severity};
+use severance_lifecycle::event::{Cause, ContractChange, Severity};
+
+use super::secrets::HeldSecret;
 
 /// The zones: three partners.
 pub(super) const ZONES: [&str; 3] = ["acme", "globex", "initech"];
@@ -23,7 +25,10 @@ const YEAR: i64 = 365 * 86_400;
 #[derive(Debug)]
 pub(super) struct Scenario {
     pub(super) identities: Vec<Identity>,
+    pub(super) secrets: Vec<HeldSecret>,
     pub(super) events: Vec<Event>,
+    /// Notices of secrets, each in the middle of a rotation that one of `events` asks for.
+    pub(super) takeovers: Vec<Event>,
     /// How many events, one after the other, belong together and are published in this order.
     pub(super) units: Vec<usize>,
     /// Events (by their place in `events`) that are published a second time.
@@ -62,7 +67,9 @@ pub(super) struct Event {
     pub(super) what: What,
     /// The identities that it is about.
     pub(super) about: Vec<usize>,
-    /// Whether their credentials are to be dead at the end.
+    /// The secrets that it is about.
+    pub(super) secrets: Vec<usize>,
+    /// Whether the identities' credentials are to be dead at the end.
     pub(super) ends: bool,
 }
 
@@ -80,6 +87,8 @@ pub(super) enum What {
         /// Relative to the moment of publishing.
         effective_in: TimeDelta,
     },
+    /// Secrets are to be rotated: all that an owner's tag is on, or each by its ARN.
+    Rotation { cause: Cause, owner: Option<String> },
 }
 
 impl Identity {
@@ -96,13 +105,16 @@ impl Scenario {
         let mut random = StdRng::seed_from_u64(seed);
         let mut scenario = Self {
             identities: population(identities, &mut random),
+            secrets: Vec::new(),
             events: Vec::new(),
+            takeovers: Vec::new(),
             units: Vec::new(),
             duplicates: Vec::new(),
             malformed: 5 + identities / 50,
         };
         scenario.contracts();
         scenario.compromises(&mut random);
+        scenario.add_secrets(identities, &mut random);
         scenario.shuffle(&mut random);
         let count = scenario.events.len().div_ceil(8);
         let mut places: Vec<_> = (0..scenario.events.len()).collect();
@@ -133,6 +145,7 @@ impl Scenario {
             self.events.push(Event {
                 id: format!("{contract}-r{revision}"),
                 about: about.to_vec(),
+                secrets: Vec::new(),
                 ends,
                 what: What::ContractEnd {
                     zone,
@@ -177,6 +190,7 @@ impl Scenario {
                 id: format!("notice-{}", identity.name),
                 what: What::Compromise { severity },
                 about: vec![place],
+                secrets: Vec::new(),
                 ends: true,
             });
         }
@@ -215,7 +229,7 @@ impl Event {
     fn contract(&self) -> Option<&str> {
         match &self.what {
             What::ContractEnd { contract, .. } => Some(contract),
-            What::Compromise { .. } => None,
+            What::Compromise { .. } | What::Rotation { .. } => None,
         }
     }
 }
@@ -279,7 +293,7 @@ mod tests {
                 What::ContractEnd { effective_in, revision, .. } => {
                     Some((effective_in.num_seconds(), *revision, event.ends))
                 }
-                What::Compromise { .. } => None,
+                What::Compromise { .. } | What::Rotation { .. } => None,
             })
             .collect();
         assert!(seconds.iter().any(|(s, _, ends)| *s > 0 && *s < 60 && *ends), "one in the future");
@@ -307,5 +321,6 @@ mod tests {
     fn no_case_reaches_the_blast_radius() {
         let scenario = Scenario::generate(1_000, 3);
         assert!(scenario.events.iter().all(|event| event.about.len() <= CONTRACT_SIZE));
+        assert!(scenario.events.iter().all(|event| event.secrets.len() <= 50));
     }
 }

@@ -8,12 +8,13 @@ use severance_sandbox::aws::{Attempt, KeyPair, SandboxHandle, SeedError, Seeder}
 use super::attempts::{Bench, Tried};
 use super::credentials::{Credential, Seeded, Session, Way};
 use super::scenario::{Identity, Kind, PARTNERS, Scenario, ZONES};
+use super::seeding_secrets;
 use super::stage::Stage;
 use crate::error::{Doing, Outcome};
 use crate::sandbox::{REGIONS, trust};
 
 /// What every identity may do: enough to see whether a session still opens anything.
-const WORK: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["iam:GetUser","secretsmanager:ListSecrets"],"Resource":"*"}]}"#;
+pub(super) const WORK: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["iam:GetUser","secretsmanager:ListSecrets"],"Resource":"*"}]}"#;
 /// The user of each partner's own account that takes roles of ours.
 const INTEGRATOR: &str = "integrator";
 
@@ -21,7 +22,8 @@ const INTEGRATOR: &str = "integrator";
 pub(super) async fn seed(stage: &Stage, bench: &Bench<'_>, scenario: &Scenario) -> Outcome<Seeded> {
     let aws = &stage.sandbox.aws;
     let partners = partners(aws).doing("the partners cannot be seeded")?;
-    let mut seeded = Seeded { credentials: Vec::new(), named_keys: BTreeMap::new() };
+    let secrets = seeding_secrets::seed(stage, bench, scenario).await?;
+    let mut seeded = Seeded { credentials: Vec::new(), secrets, named_keys: BTreeMap::new() };
     for (place, identity) in scenario.identities.iter().enumerate() {
         let partner = &partners[identity.zone];
         one(aws, place, identity, partner, &mut seeded)

@@ -84,6 +84,14 @@ impl SigningKey {
         context.update(body);
         format!("v1={}", hex::encode(context.sign()))
     }
+
+    /// Whether a signature is of this key, for receivers. In constant time.
+    #[must_use]
+    pub fn verifies(&self, timestamp: &str, body: &[u8], signature: &str) -> bool {
+        let Some(Ok(tag)) = signature.strip_prefix("v1=").map(hex::decode) else { return false };
+        let signed = [timestamp.as_bytes(), b".", body].concat();
+        hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, &self.0), &signed, &tag).is_ok()
+    }
 }
 
 impl fmt::Debug for SigningKey {
@@ -104,6 +112,15 @@ mod tests {
         let expected = "v1=f05f2539e3ae1c49aec5f8cfdad75ef6b06480b133973ffbb7ec9e18827af177";
         let key = SigningKey::new(KEY.as_bytes().to_vec()).unwrap();
         assert_eq!(key.signature("1700000000", br#"{"a":1}"#), expected);
+        assert!(key.verifies("1700000000", br#"{"a":1}"#, expected));
+        for (timestamp, body, signature) in [
+            ("1700000001", r#"{"a":1}"#, expected),
+            ("1700000000", r#"{"a":2}"#, expected),
+            ("1700000000", r#"{"a":1}"#, &expected[3..]),
+            ("1700000000", r#"{"a":1}"#, "v1=zz"),
+        ] {
+            assert!(!key.verifies(timestamp, body.as_bytes(), signature), "{timestamp} {body}");
+        }
     }
 
     #[test]

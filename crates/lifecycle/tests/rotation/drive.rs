@@ -379,6 +379,7 @@ impl Drive {
             for version in burnt {
                 let labelled = [PREVIOUS, PENDING].iter().any(|it| version.stages.contains(*it));
                 assert!(!labelled, "still handed out by its label: {version:?}");
+                assert!(!world.accepts(&version.value), "exposed, and works: {version:?}");
             }
         }
         assert!(self.record.probes.get(&series(&current.id)).is_none_or(|it| it.refusals == 0));

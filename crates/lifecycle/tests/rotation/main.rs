@@ -146,6 +146,28 @@ fn a_pending_version_from_before_the_exposure_is_burnt_with_its_key() {
 }
 
 #[test]
+fn what_a_rotation_under_way_told_an_endpoint_dies_with_the_compromise() {
+    let issuer = Issuer::Webhook { name: "hook".into() };
+    let amid: [fn(&Drive) -> bool; 2] = [
+        // Pending, and accepted already; then in its grace.
+        |drive| drive.world.accepted.len() > 1,
+        |drive| drive.world.labelled(PREVIOUS).is_some(),
+    ];
+    for (is_amid, order) in
+        amid.into_iter().flat_map(|it| [(it, Terms::ReplaceThenRevoke), (it, Terms::RevokeFirst)])
+    {
+        let mut routine = Drive::new(World::new(issuer.clone()), Terms::Routine, Tape::new(vec![]));
+        routine.run_until(is_amid);
+        assert_eq!(routine.world.accepted.len(), 2);
+        let mut notice = Drive::new(routine.world, order, Tape::new(vec![]));
+        notice.task = "t-compromise000001".into();
+        assert_eq!(notice.run(), End::Done(Verification::Probed), "{order:?}");
+        notice.check_end();
+        assert_eq!(notice.world.accepted.len(), 1, "{order:?}");
+    }
+}
+
+#[test]
 fn two_foreign_keys_leave_no_room_and_neither_is_touched() {
     let mut world = World::new(Issuer::AccessKey { user: user() });
     world.make_key(false).unwrap();

@@ -36,6 +36,7 @@ pub(in crate::decide) fn look(
     let new = here.handed_out().map(|version| version.id.clone());
     let in_step = new.is_some() && view.replicas.iter().all(|replica| replica.in_sync);
     let dead = here.old().is_some() && here.old_is_proven_dead();
+    let beside: Vec<_> = here.burnt_beside().map(|version| version.id.clone()).collect();
     let rotation = &mut record.rotation;
     if let Some(new) = new {
         rotation.new = Some(new);
@@ -44,6 +45,7 @@ pub(in crate::decide) fn look(
     if in_step {
         rotation.in_step_at.get_or_insert(now);
     }
+    rotation.beside.extend(beside);
     since(&mut rotation.old_dead_at, dead, now);
 }
 
@@ -75,6 +77,17 @@ fn keep_rows(rotation: &mut RotationRecord, view: &SecretView, now: DateTime<Utc
 }
 
 impl Here<'_> {
+    /// Versions that are exposed, hold a value for sure, and are on a label now; but the old one.
+    fn burnt_beside(&self) -> impl Iterator<Item = &VersionState> {
+        let holds = |version: &VersionState| {
+            version.has(PREVIOUS) || (version.has(PENDING) && is_ours(&version.id))
+        };
+        let is_old =
+            |version: &VersionState| self.old().is_none_or(|old| old.version == version.id);
+        let all = self.view.versions.iter();
+        all.filter(move |it| self.is_burnt(it) && holds(it) && !is_old(it))
+    }
+
     /// Whether the old credential is proven dead at this look.
     fn old_is_proven_dead(&self) -> bool {
         let Some(old) = self.old() else { return false };

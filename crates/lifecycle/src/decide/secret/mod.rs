@@ -169,7 +169,8 @@ impl<'a> Here<'a> {
             Decision::Act(action, _) => !self.record().refused.contains_key(&action.site()),
             _ => false,
         };
-        self.old_credential_dies().filter(is_possible)
+        let old = self.old_credential_dies().filter(is_possible);
+        old.or_else(|| self.other_burnt_values_die().filter(is_possible))
     }
 
     /// Whether the secret's values can be read.

@@ -31,6 +31,7 @@ impl<'a> Here<'a> {
         }
         self.old_credential_dies()
             .or_else(|| self.other_burnt_keys_die())
+            .or_else(|| self.other_burnt_values_die())
             .or_else(|| self.burnt_labels_are_off())
             .or_else(|| self.is_not_proven())
     }
@@ -178,6 +179,16 @@ impl<'a> Here<'a> {
             .filter(|key_id| !self.is_old_key(key_id))
             .collect();
         self.view.user_keys().iter().filter(move |key| burnt.contains(key.state.id.as_str()))
+    }
+
+    /// An endpoint accepts what it was told beside what it accepts already. Another rotation's value, pending or
+    /// in its grace, would outlive the compromise there. (A database's new value takes the place of every
+    /// other one of its logins.)
+    pub(super) fn other_burnt_values_die(&self) -> Check {
+        let Issuer::Webhook { .. } = self.issuer else { return None };
+        let beside = self.rotation().beside.iter();
+        let mut others = beside.map(|id| OldVersion { version: id.clone(), held: Held::Opaque });
+        others.find_map(|other| self.old_value_dies(&other))
     }
 
     /// A value that is handed out by its label is handed out to whoever may read.

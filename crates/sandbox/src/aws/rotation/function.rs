@@ -20,6 +20,10 @@ pub struct RotationFunction {
     /// How many runs go wrong before one succeeds; all of them when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_runs: Option<u32>,
+    /// Whether the access key that the new one follows is switched off once the new value is promoted.
+    /// Without it, the old key goes on working until the next rotation needs its place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retires_key: bool,
 }
 
 /// What becomes of a rotation.
@@ -41,7 +45,7 @@ const SLOW_MS: u64 = 30_000;
 impl RotationFunction {
     /// A function of this kind, which takes its usual time.
     pub fn new(kind: RotationKind) -> Self {
-        Self { kind, delay_ms: None, failing_runs: None }
+        Self { kind, delay_ms: None, failing_runs: None, retires_key: false }
     }
 
     /// The function that a Lambda ARN names.

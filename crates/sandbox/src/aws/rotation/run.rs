@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::value::new_value;
+use super::value::{new_value, switch_off_key};
 use super::{RotationFunction, RotationKind};
 use crate::aws::ids;
 use crate::aws::log::CallRecord;
@@ -112,10 +112,11 @@ fn store_value(world: &mut World, job: &Job, at: &Moment) -> Option<DateTime<Utc
 
 /// The function promotes the new value; the old one becomes `AWSPREVIOUS`.
 pub(crate) fn promote(world: &mut World, job: &Job, run: u64, at: &Moment) {
-    if running(world, job, run).is_none() {
-        return;
-    }
+    let Some(function) = running(world, job, run).map(function_of) else { return };
     end(world, &job.place);
+    if function.retires_key {
+        switch_off_key(world, &job.place, at);
+    }
     let Some(secret) = world.secret_mut(&job.place) else { return };
     let Some(version) = secret.content.pending().map(str::to_owned) else { return };
     // As with AWS's own functions, AWSPENDING stays where it is, beside AWSCURRENT.

@@ -70,6 +70,18 @@ fn next_key(world: &mut World, place: &Place, key_id: &str, at: &Moment) -> Opti
     Some(id)
 }
 
+/// Switches off the key that the secret hands out, which the new one is about to follow.
+pub(super) fn switch_off_key(world: &mut World, place: &Place, at: &Moment) {
+    let pair =
+        world.secret(place).and_then(|it| object(it, "AWSCURRENT").as_ref().and_then(pair_in));
+    let Some(Pair { key_id, .. }) = pair else { return };
+    let Some(key) = world.keys.get_mut(&key_id) else { return };
+    if key.account == place.account && *key.status.latest() == KeyStatus::Active {
+        key.set_status(KeyStatus::Inactive, at);
+        note(world, place, "UpdateAccessKey", &key_id, at);
+    }
+}
+
 fn note(world: &mut World, place: &Place, operation: &str, key: &str, at: &Moment) {
     super::run::log(world, place, (Service::Iam, operation), key, at);
 }
