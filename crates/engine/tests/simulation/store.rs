@@ -20,6 +20,7 @@ use severance_lifecycle::policy::{Desired, Holds};
 use severance_lifecycle::task::{BlockReason, Lane, Task, TaskState};
 
 use crate::sim::Process;
+use crate::usable;
 use crate::world::Time;
 
 #[derive(Clone, Debug)]
@@ -233,7 +234,7 @@ impl Store {
             case != id && self.cases[case].case.contract.as_ref() == Some(&end.contract)
         };
         let tasks = self.tasks.values().map(|row| &row.task);
-        tasks.filter(|t| t.desired == Desired::Revoked && earlier(&t.case)).cloned().collect()
+        tasks.filter(|t| t.desired.ends_a_credential() && earlier(&t.case)).cloned().collect()
     }
 
     fn is_planning(&mut self, lease: &CaseLease, now: Time) -> Result<&mut CaseRow, LedgerError> {
@@ -252,8 +253,8 @@ impl Store {
         parked: bool,
         now: Time,
     ) -> Result<(), LedgerError> {
-        self.is_planning(lease, now)?;
-        self.add(portion.tasks, parked);
+        let by = self.is_planning(lease, now)?.lease.as_ref().map(|lease| (lease.process, now));
+        self.add(portion.tasks, parked, by);
         self.send(portion.messages, now);
         Ok(())
     }
@@ -267,7 +268,7 @@ impl Store {
         let row = self.is_planning(lease, now)?;
         let parked = matches!(plan.state, CaseState::Held { .. });
         let again_at = plan.again_at.filter(|_| !parked);
-        row.lease = None;
+        let by = row.lease.take().map(|lease| (lease.process, now));
         row.case.state = plan.state;
         row.due = again_at;
         row.attempts = if again_at.is_some() { row.attempts + 1 } else { 0 };
@@ -275,7 +276,7 @@ impl Store {
         for id in &plan.resolved {
             self.tasks.remove(id);
         }
-        self.add(plan.tasks, parked);
+        self.add(plan.tasks, parked, by);
         self.send(plan.messages, now);
         if plan.in_portions && is_open && self.admit(&lease.case) {
             self.cases.get_mut(&lease.case).unwrap().due = Some(now);
@@ -326,11 +327,10 @@ impl Store {
         Ok(())
     }
 
-    fn add(&mut self, tasks: Vec<NewTask>, parked: bool) {
+    fn add(&mut self, tasks: Vec<NewTask>, parked: bool, stored: Option<(Process, Time)>) {
         for new in tasks {
             let next_at = Some(new.next_at);
-            let row =
-                TaskRow { task: new.task, next_at, lease: None, attempts: 0, parked, stored: None };
+            let row = TaskRow { task: new.task, next_at, lease: None, attempts: 0, parked, stored };
             self.tasks.entry(row.task.id.clone()).or_insert(row);
         }
     }
@@ -392,7 +392,8 @@ impl Store {
         let Some(row) = self.tasks.get_mut(&lease.task) else { return false };
         let case = step.task.case.clone();
         row.task = step.task;
-        row.stored = row.lease.as_ref().map(|lease| (lease.process, now));
+        let stored = row.lease.as_ref().map(|lease| (lease.process, now));
+        row.stored = stored;
         if let Some(release) = step.release {
             row.lease = None;
             row.next_at = release.next_at;
@@ -406,7 +407,7 @@ impl Store {
                 row.next_at = Some(new.next_at);
             }
         }
-        self.add(step.follow_ups, false);
+        self.add(step.follow_ups, false, stored);
         self.send(step.messages, now);
         self.close_or_reopen(&case, now)
     }
@@ -596,6 +597,7 @@ impl Store {
                 .values()
                 .all(|row| row.due.is_none() || row.case.state != CaseState::Accepted)
             && !self.cases.values().any(|row| matches!(row.case.state, CaseState::Held { .. }))
+            && !self.tasks.values().any(|row| usable::may_pass(&row.task))
             && self.tasks.values().all(|row| match row.task.state {
                 TaskState::Open | TaskState::Blocked { reason: BlockReason::Refused { .. } } => {
                     false
