@@ -136,6 +136,7 @@ impl Scheduler {
         }
         let left = urgent.claimed < agenda.urgent_due;
         self.shared.urgency.crowd(left && urgent.short_of_room);
+        self.shared.urgency.wait_for_identity(left);
         // Whoever holds the identity waits for the gate, and the gate for the work that waits for the
         // identity.
         let way = left && self.tasks.has_lower();

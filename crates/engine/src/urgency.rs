@@ -37,6 +37,8 @@ pub struct Urgency {
     in_the_way: Mutex<BTreeSet<TaskId>>,
     /// More urgent work is due than there is room for.
     crowded: AtomicBool,
+    /// Urgent work is due, and other work in hand holds its identity.
+    waits: AtomicBool,
     changed: Notify,
     bell: Notify,
     written: Notify,
@@ -53,6 +55,7 @@ impl Urgency {
             horizon: AtomicI64::new(i64::MAX),
             in_the_way: Mutex::default(),
             crowded: AtomicBool::new(false),
+            waits: AtomicBool::new(false),
             changed: Notify::new(),
             bell: Notify::new(),
             written: Notify::new(),
@@ -120,6 +123,16 @@ impl Urgency {
     /// See [`crowd`](Self::crowd).
     pub fn is_crowded(&self) -> bool {
         self.crowded.load(SeqCst)
+    }
+
+    /// Urgent work is due whose identity other work holds: what gives an identity back may make it runnable.
+    pub fn wait_for_identity(&self, waits: bool) {
+        self.waits.store(waits, SeqCst);
+    }
+
+    /// See [`wait_for_identity`](Self::wait_for_identity).
+    pub fn waits_for_identity(&self) -> bool {
+        self.waits.load(SeqCst)
     }
 
     /// Wakes the scheduler.

@@ -56,7 +56,8 @@ pub(crate) struct Worker {
     /// Looks that ended in "look again at once".
     replans: u32,
     known: Option<Identity>,
-    /// Urgent work is open again: runnable before that is stored, and until it is announced.
+    /// Urgent work is open again, or waits for this identity: runnable before that is stored, and until it
+    /// is announced.
     reopening: Option<Hold>,
 }
 
@@ -120,6 +121,9 @@ impl Worker {
             Guarded::Unresolved => Release { next_at: None, attempts: self.attempts },
         };
         let next = self.follow_ups.iter().map(|task| task.next_at).chain(release.next_at).min();
+        if self.reopening.is_none() && self.shared.urgency.waits_for_identity() {
+            self.reopening = Some(self.shared.urgency.hold());
+        }
         self.store(Some(release)).await?;
         Ok(next)
     }

@@ -136,3 +136,45 @@ fn a_key_that_cannot_be_read_any_more_is_not_called_dead() {
     let said = decide(Desired::Revoked, &here, now());
     assert!(matches!(said, Decision::Blocked(BlockReason::UnfitValue { .. })), "{said:?}");
 }
+
+#[test]
+fn what_its_issuer_does_not_refuse_yet_is_not_hidden() {
+    let (target, policy) = (database(), policy());
+    let mut observed = seen(Held::Login { username: "app".into() });
+    let View::Secret(view) = &mut observed.view else { panic!("no secret") };
+    view.denied = true;
+    let mut record = Record::default();
+    look(&mut record, &target, &observed, &policy);
+    let here = Situation { target: &target, observed: &observed, record: &record, policy: &policy };
+    let Decision::Act(retire, _) = decide(Desired::Revoked, &here, now()) else {
+        panic!("nothing is done")
+    };
+    assert_eq!(retire.name(), "retire-version");
+    let reason = BlockReason::Refused {
+        operation: "issuer:retire".into(),
+        code: "Busy".into(),
+        message: String::new(),
+    };
+    record.refused.insert(retire.site(), reason.clone());
+    let here = Situation { target: &target, observed: &observed, record: &record, policy: &policy };
+    let said = decide(Desired::Revoked, &here, now());
+    assert_eq!(said, Decision::Blocked(reason), "what is hidden can be read no more");
+}
+
+#[test]
+fn a_deny_in_a_policy_that_cannot_be_read_is_not_called_off() {
+    let (target, policy) = (database(), policy());
+    let mut observed = seen(Held::Opaque);
+    let View::Secret(view) = &mut observed.view else { panic!("no secret") };
+    view.deleted_at = Some(now());
+    let Target::Secret { secret, .. } = &target else { panic!("no secret") };
+    let denied = Change::SecretDenied { secret: secret.clone(), case: "c-1".into() };
+    let record = Record { changes: [denied].into(), ..Record::default() };
+    let here = Situation { target: &target, observed: &observed, record: &record, policy: &policy };
+    let said = decide(Desired::Reinstated, &here, now());
+    assert_eq!(said, Decision::Blocked(BlockReason::ScheduledForDeletion { since: now() }));
+    let View::Secret(view) = &mut observed.view else { panic!("no secret") };
+    (view.deleted_at, view.denied) = (None, true);
+    let here = Situation { target: &target, observed: &observed, record: &record, policy: &policy };
+    assert_eq!(names(&plan(Desired::Reinstated, &here)), ["allow-readers"]);
+}

@@ -2,12 +2,14 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use severance_engine::{Decider, Lifecycle};
-use severance_lifecycle::action::{Action, DenyScope};
+use severance_lifecycle::action::{Action, Change, DenyScope};
 use severance_lifecycle::credential::Target;
 use severance_lifecycle::decide::{Decision, Situation};
 use severance_lifecycle::observe::{DenyState, Observed, RoleStanding, View};
 use severance_lifecycle::policy::{Desired, Policy};
 use severance_lifecycle::record::Record;
+use severance_lifecycle::rotation::OldVersion;
+use severance_lifecycle::secret::{is_of, is_ours};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
@@ -37,9 +39,17 @@ pub enum Bug {
     GrowthNotCounted,
     /// A portion of a plan runs before the rest of it is known.
     PortionRuns,
+    /// A key is made again without a look at what the last attempt left.
+    KeyMadeBlindly,
+    /// The old credential ends as soon as the new one is handed out.
+    GraceNotWaited,
+    /// A routine rotation goes on from what took it over.
+    VersionAfterTakeover,
+    /// A new credential is handed out that was refused.
+    NewNotAccepted,
 }
 
-pub const ALL: [Bug; 13] = [
+pub const ALL: [Bug; 17] = [
     Bug::OffsetStoredEarly,
     Bug::SecondCutoffSkipped,
     Bug::LostLeaseIgnored,
@@ -53,6 +63,10 @@ pub const ALL: [Bug; 13] = [
     Bug::LowerLaneFirst,
     Bug::GrowthNotCounted,
     Bug::PortionRuns,
+    Bug::KeyMadeBlindly,
+    Bug::GraceNotWaited,
+    Bug::VersionAfterTakeover,
+    Bug::NewNotAccepted,
 ];
 
 /// The lifecycle with a bug in it.
@@ -77,7 +91,23 @@ impl Faulty {
         if self.0 == Some(Bug::DeletedBeforeQuarantine) && policy.delete_after.is_some() {
             policy.delete_after = Some(DateTime::<Utc>::MIN_UTC);
         }
+        if self.0 == Some(Bug::GraceNotWaited) {
+            policy.rotation.grace = TimeDelta::zero();
+        }
+        if self.0 == Some(Bug::NewNotAccepted) {
+            policy.rotation.acceptances = 0;
+        }
         policy
+    }
+}
+
+/// What another task made current is taken for what leaves.
+fn starts_anew(record: &mut Record, observed: &Observed, policy: &Policy) {
+    let View::Secret(view) = &observed.view else { return };
+    let Some(current) = view.current() else { return };
+    if is_ours(&current.id) && !is_of(&current.id, &policy.task) {
+        let (version, held) = (current.id.clone(), current.held.clone());
+        record.rotation.old = Some(OldVersion { version, held });
     }
 }
 
@@ -97,13 +127,21 @@ impl Decider for Faulty {
         if self.0 == Some(Bug::MissingAtOneLook) {
             record.missing_since = Some(observed.at - TimeDelta::hours(1));
         }
+        if self.0 == Some(Bug::VersionAfterTakeover) {
+            starts_anew(record, &observed, policy);
+        }
         Lifecycle.look(record, target, &observed, &self.judges_by(policy));
     }
 
     fn decide(&self, desired: Desired, situation: &Situation<'_>, now: DateTime<Utc>) -> Decision {
         let observed = self.sees(situation.observed);
         let policy = self.judges_by(situation.policy);
-        let seen = Situation { observed: &observed, policy: &policy, ..*situation };
+        let mut record = situation.record.clone();
+        if self.0 == Some(Bug::KeyMadeBlindly) {
+            record.changes.retain(|change| !matches!(change, Change::KeyMade { .. }));
+        }
+        let (observed, policy, record) = (&observed, &policy, &record);
+        let seen = Situation { observed, policy, record, ..*situation };
         Lifecycle.decide(desired, &seen, now)
     }
 

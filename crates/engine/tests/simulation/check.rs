@@ -11,6 +11,7 @@ use severance_lifecycle::credential::Target;
 use severance_lifecycle::ids::AccountId;
 use severance_lifecycle::outcome;
 use severance_lifecycle::policy::Desired;
+use severance_lifecycle::secret_action::SecretAction;
 use severance_lifecycle::task::{BlockReason, Lane, Task, TaskState, Verification};
 use severance_lifecycle::trust;
 
@@ -19,6 +20,7 @@ use crate::provider::worker_now;
 use crate::scenario::{PARTNER, QUARANTINE_DAYS, must_finish};
 use crate::sim::{Process, Sim};
 use crate::store::Store;
+use crate::usable;
 use crate::world::{Time, World};
 
 /// A lower lane's call never starts while an accepted notice is runnable.
@@ -33,6 +35,9 @@ pub fn lane(sim: &Sim, process: Process, lane: Lane) {
 }
 
 pub fn account(action: &Action) -> AccountId {
+    if let Action::Secret { secret, .. } = action {
+        return secret.account.clone();
+    }
     let lock = action.touches().into_iter().next().unwrap();
     lock.split('/').nth(1).unwrap().into()
 }
@@ -41,12 +46,15 @@ pub fn account(action: &Action) -> AccountId {
 const SLACK: TimeDelta = TimeDelta::seconds(5);
 
 /// Counts who changes an identity at this moment.
-pub struct Busy(Arc<Sim>, String);
+pub struct Busy(Arc<Sim>, BTreeSet<String>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        if let Some(n) = self.0.busy.lock().unwrap().get_mut(&self.1) {
-            *n -= 1;
+        let mut busy = self.0.busy.lock().unwrap();
+        for lock in &self.1 {
+            if let Some(n) = busy.get_mut(lock) {
+                *n -= 1;
+            }
         }
     }
 }
@@ -59,27 +67,36 @@ pub fn action_begins(sim: &Arc<Sim>, process: Process, action: &Action) -> Optio
     in_scope(sim, action);
     intended(sim, process, action);
     after_quarantine(sim, action);
+    usable::ends(sim, action);
     let shared = matches!(action, Action::DenyRole { .. } | Action::AllowRole { .. });
     // Denies are each case's own, by name: two cases may write theirs on one role.
     if shared {
         return None;
     }
-    let lock = action.touches().into_iter().next().unwrap();
+    let locks = action.touches();
     let mut busy = sim.busy.lock().unwrap();
-    let n = busy.entry(lock.clone()).or_default();
-    *n += 1;
-    if *n > 1 && !sim.clock_was_just_set() {
-        sim.violated(format!("two calls change {lock} at one time: {action}"));
+    for lock in &locks {
+        let n = busy.entry(lock.clone()).or_default();
+        *n += 1;
+        if *n > 1 && !sim.clock_was_just_set() {
+            sim.violated(format!("two calls change {lock} at one time: {action}"));
+        }
     }
-    Some(Busy(Arc::clone(sim), lock))
+    Some(Busy(Arc::clone(sim), locks))
 }
 
 /// Only what an event names is touched, and only the very identity that it named.
 fn in_scope(sim: &Sim, action: &Action) {
     let scope = sim.scope.lock().unwrap();
+    let of_a_secret = |key_id: &String| {
+        let world = sim.world.lock().unwrap();
+        usable::is_ours_to_touch(&world, &scope.secrets, key_id)
+    };
     let ok = match action {
         Action::DeactivateKey { user, key_id } | Action::DeleteKey { user, key_id } => {
-            scope.users.contains(&user.id) || scope.keys.get(key_id) == Some(&user.id)
+            scope.users.contains(&user.id)
+                || scope.keys.get(key_id) == Some(&user.id)
+                || of_a_secret(key_id)
         }
         Action::DeleteLoginProfile { user } => {
             scope.users.contains(&user.id) || scope.taken.contains(&user.id)
@@ -101,8 +118,12 @@ fn in_scope(sim: &Sim, action: &Action) {
         Action::Reactivate { user, .. } => scope.reinstated.contains(&user.id),
         Action::RestoreTrust { role, .. } => scope.reinstated.contains(&role.id),
         Action::Probe { .. } => true,
-        // No event here names a secret.
-        Action::Secret { .. } => false,
+        Action::Secret { secret, what } => match what {
+            SecretAction::RemoveReplicas { .. }
+            | SecretAction::ScheduleDeletion { .. }
+            | SecretAction::Restore => scope.ending.contains(&secret.arn),
+            _ => scope.secrets.contains(&secret.arn),
+        },
     };
     if !ok {
         sim.violated(format!("outside every case: {action}"));
@@ -116,13 +137,16 @@ fn intended(sim: &Sim, process: Process, action: &Action) {
     let leased: Vec<&Task> = leased_by(&store, process, worker_now(sim)).collect();
     let on_it = |task: &&&Task| {
         task.target.lock() == lock
+            || task.target.key() == lock
             || task
                 .assumable
                 .iter()
                 .any(|r| lock == format!("role/{}/{}", r.role.account, r.role.name))
     };
     let holders: Vec<&&Task> = leased.iter().filter(on_it).collect();
-    if holders.is_empty() {
+    if holders.is_empty() && sim.clock_was_just_set() {
+        // It was read for before the clock was set, and is told after.
+    } else if holders.is_empty() {
         sim.violated(format!("called without a live lease: {action}"));
     } else if let Some(change) = action.change()
         && !holders.iter().any(|task| task.record.changes.contains(&change))
@@ -141,7 +165,17 @@ fn after_quarantine(sim: &Sim, action: &Action) {
     let proven = sim.proven.lock().unwrap();
     let earliest = targets.filter_map(|target| proven.get(&target.key())).copied().min();
     let over = earliest.is_some_and(|at| at + TimeDelta::days(QUARANTINE_DAYS) <= now + SLACK);
-    if !over {
+    // One that is dead already makes room for a new key, and an orphan never was of any use.
+    let makes_room = if let Action::DeleteKey { key_id, .. } = action {
+        let world = sim.world.lock().unwrap();
+        let key = world.key(key_id).map(|(_, key)| key);
+        let is_dead = !world.key_works(key_id, now);
+        let held = is_dead && world.holders(key_id).next().is_some();
+        held || key.is_some_and(|key| world.is_orphan(key))
+    } else {
+        false
+    };
+    if !over && !makes_room {
         sim.violated(format!("before its quarantine is over: {action}"));
     }
 }
@@ -179,7 +213,6 @@ pub fn turned(sim: &Sim, task: &Task) {
     if let TaskState::Done { verification } = task.state
         && proven(task)
     {
-        sim.note("revocation proven");
         let now = sim.clock.provider();
         sim.proven.lock().unwrap().insert(task.target.key(), now);
         let world = sim.world.lock().unwrap();
@@ -191,6 +224,11 @@ pub fn turned(sim: &Sim, task: &Task) {
                 sim.violated(format!("counted as done, and alive: {what}"));
             }
         }
+        if task.desired == Desired::Rotated {
+            usable::rotated(sim, &world, task);
+        } else {
+            sim.note("revocation proven");
+        }
         drop(world);
         if verification == Verification::Probed {
             probed(sim, task);
@@ -200,9 +238,16 @@ pub fn turned(sim: &Sim, task: &Task) {
 
 /// The last probes of a key that counts as probed were all refused, in two places, over the window.
 fn probed(sim: &Sim, task: &Task) {
-    let Target::AccessKey { key_id, .. } = &task.target else { return };
+    let key_id = match &task.target {
+        Target::AccessKey { key_id, .. } => key_id.as_str(),
+        Target::Secret { .. } => match task.record.rotation.old_key() {
+            Some(key_id) => key_id,
+            None => return,
+        },
+        _ => return,
+    };
     let probes = sim.probes.lock().unwrap();
-    let all = probes.get(key_id).cloned().unwrap_or_default();
+    let all = probes.get(&format!("{} {key_id}", task.id)).cloned().unwrap_or_default();
     let told = all.iter().filter(|(.., refused)| refused.is_some()).rev();
     let row: Vec<_> = told.take_while(|(.., refused)| *refused == Some(true)).collect();
     let places: BTreeSet<_> = row.iter().map(|(_, endpoint, _)| endpoint).collect();
@@ -268,7 +313,8 @@ fn alive(world: &World, task: &Task, now: Time) -> Vec<String> {
                 }
             }
         }
-        Target::Secret { .. } | Target::Unresolved { .. } => {}
+        Target::Secret { .. } => found = usable::alive(world, task, now),
+        Target::Unresolved { .. } => {}
     }
     found
 }
@@ -297,7 +343,9 @@ pub fn at_the_end(sim: &Sim) {
                     for thing in alive(&world, task, now) {
                         sim.violated(format!("done, and alive at the end: {thing}"));
                     }
-                    if !told(&store, task, outcome::REVOKED_TYPE) {
+                    let rotated = task.desired == Desired::Rotated;
+                    let kind = if rotated { outcome::ROTATED_TYPE } else { outcome::REVOKED_TYPE };
+                    if !told(&store, task, kind) {
                         sim.violated(format!("done, and nobody was told: {}", what()));
                     }
                 }
@@ -322,6 +370,7 @@ pub fn at_the_end(sim: &Sim) {
             sim.violated(format!("case {id} was never worked on"));
         }
     }
+    usable::at_the_end(sim, &store, &world);
     observed_zone_is_untouched(sim, &world);
     edits_stay(sim, &world);
     who_came_late_is_dead(sim, &world);
@@ -329,7 +378,7 @@ pub fn at_the_end(sim: &Sim) {
 
 /// Of what a case switched off on account of a key, nothing outlives its quarantine.
 fn left_behind(sim: &Sim, world: &World, task: &Task) {
-    if !matches!(task.target, Target::AccessKey { .. }) {
+    if !matches!(task.target, Target::AccessKey { .. } | Target::Secret { .. }) {
         return;
     }
     for change in &task.record.changes {
@@ -398,6 +447,12 @@ fn restored(sim: &Sim, world: &World, store: &Store, task: &Task) {
             Change::RoleDenied { role, deny } => {
                 let here = world.roles.values().find(|r| r.id == role.id);
                 here.is_some_and(|r| r.denies.read().contains_key(deny))
+            }
+            Change::SecretDenied { secret, case } => {
+                world.secrets.get(&secret.arn).is_some_and(|it| it.denies.contains(case))
+            }
+            Change::DeletionScheduled { secret } => {
+                !held && world.secrets.get(&secret.arn).is_some_and(|it| it.deleted_at.is_some())
             }
             _ => false,
         };

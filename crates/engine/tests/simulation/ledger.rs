@@ -16,7 +16,7 @@ use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::{AccountId, CaseId, TaskId};
 use severance_lifecycle::journal::Happening;
 use severance_lifecycle::plan::{Identity, IdentityDetail, TagKeys};
-use severance_lifecycle::policy::{Desired, Holds};
+use severance_lifecycle::policy::Holds;
 use severance_lifecycle::secret::Holding;
 use severance_lifecycle::task::{Task, TaskState};
 use severance_lifecycle::trust;
@@ -161,6 +161,7 @@ impl Ledger for SimLedger {
                 Happening::Applied { action, .. }
                 | Happening::Failed { action: Some(action), .. } => Some(action.name()),
                 Happening::Probed { .. } => Some("probe"),
+                Happening::Tried { .. } => Some("try-version"),
                 _ => None,
             })
             .collect();
@@ -209,7 +210,8 @@ impl Ledger for SimLedger {
                 }
                 for key_id in probed {
                     if let Some(told) = sim.answers.lock().unwrap().remove(&key_id) {
-                        sim.probes.lock().unwrap().entry(key_id).or_default().push(told);
+                        let row = format!("{} {key_id}", lease.task);
+                        sim.probes.lock().unwrap().entry(row).or_default().push(told);
                     }
                 }
                 let was = store.tasks.get(&lease.task).map(|row| row.task.state.clone());
@@ -472,7 +474,7 @@ pub fn leased_by(store: &Store, process: Process, now: Time) -> impl Iterator<It
         .map(|row| &row.task)
 }
 
-/// Whether a task is a revocation that counts as proven.
+/// Whether a task ends a credential, and that counts as proven.
 pub fn proven(task: &Task) -> bool {
-    task.desired == Desired::Revoked && matches!(task.state, TaskState::Done { .. })
+    task.desired.ends_a_credential() && matches!(task.state, TaskState::Done { .. })
 }

@@ -1,5 +1,6 @@
-//! The engine and the lifecycle, simulated: seeded, in virtual time, over a model of IAM in which
-//! changes spread late, replies are lost, processes die at every commit and others change things.
+//! The engine and the lifecycle, simulated: seeded, in virtual time, over a model of IAM, of Secrets Manager
+//! and of the issuers of what secrets hold, in which changes spread late, replies are lost, processes die at
+//! every commit and others change things.
 //!
 //! `SEVERANCE_SIM_RUNS=20000 cargo nextest run -p severance-engine` for a longer one;
 //! `SEVERANCE_SIM_SEED=42` replays one seed. Seeds that ever failed are in `seeds.txt`, replayed first.
@@ -20,13 +21,17 @@ mod chance;
 mod check;
 mod clock;
 mod coverage;
+mod issuers;
 mod ledger;
 mod others;
 mod provider;
+mod rotations;
 mod run;
 mod scenario;
 mod sim;
 mod store;
+mod usable;
+mod vault;
 mod world;
 
 use std::sync::Mutex;

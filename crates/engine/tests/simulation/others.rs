@@ -16,6 +16,7 @@ use crate::provider::accounts;
 use crate::scenario::{PARTNER, key, person_of_three};
 use crate::sim::Sim;
 use crate::world::{Spread, User, World, trusting};
+use crate::{rotations, usable};
 
 /// Until then others keep changing things.
 const OTHERS_MINUTES: i64 = 30;
@@ -40,7 +41,9 @@ pub async fn attack(sim: Arc<Sim>) {
                 world.mint_from_key(key, now);
             }
             world.assume(PARTNER, PARTNER, now);
+            rotations::log_in(&sim, &mut world, now);
         }
+        usable::check(&sim);
         round += 1;
         pause(if round < 150 { 700 } else { 20_000 }).await;
     }
@@ -65,12 +68,13 @@ pub async fn others(sim: Arc<Sim>) {
     for when in whens {
         pause(when - passed).await;
         passed = when;
-        match sim.chance.below(6) {
+        match sim.chance.below(9) {
             0 => terraform_denies(&sim),
             1 => terraform_keys(&sim),
             2 => intruder(&sim),
             3 => remake(&sim),
             4 => terraform_trust(&sim),
+            5..=7 => rotations::relabel(&sim),
             _ => {
                 let hour = TimeDelta::hours(1);
                 sim.set_clock(if sim.chance.happens(5_000) { hour } else { -hour / 6 });
@@ -158,6 +162,10 @@ fn remake(sim: &Sim) {
     let now = sim.clock.provider();
     let mut world = sim.world.lock().unwrap();
     let at = some_user(sim, &world);
+    // A secret of a user that is made again holds nobody's key.
+    if at.1.starts_with('k') {
+        return;
+    }
     let old = world.users.remove(&at).unwrap();
     let old_id = old.id.clone();
     let made = User {

@@ -28,10 +28,12 @@ use crate::bug::Bug;
 use crate::check;
 use crate::clock::{epoch, pause};
 use crate::coverage::{CrashPoint, Fault};
+use crate::issuers::secret_view;
 use crate::ledger::matches;
-use crate::others;
 use crate::sim::{Process, Sim};
-use crate::world::{Denies, Role, User, World};
+use crate::vault::Secret;
+use crate::world::{Denies, Role, Time, User, World};
+use crate::{others, usable};
 
 pub struct SimProvider {
     pub sim: Arc<Sim>,
@@ -43,7 +45,7 @@ pub fn accounts() -> Vec<AccountId> {
     vec!["111111111111".into(), "222222222222".into()]
 }
 
-fn failure(class: FailureClass, operation: &str, code: &str) -> Failure {
+pub fn failure(class: FailureClass, operation: &str, code: &str) -> Failure {
     Failure {
         class,
         operation: operation.into(),
@@ -67,7 +69,12 @@ impl SimProvider {
     }
 
     /// A read that may be throttled or fail in passing.
-    async fn read(&self, account: &AccountId, lane: Lane, operation: &str) -> Result<(), Failure> {
+    pub async fn read(
+        &self,
+        account: &AccountId,
+        lane: Lane,
+        operation: &str,
+    ) -> Result<(), Failure> {
         let permit = self.admit(account, lane).await;
         pause(self.sim.chance.between(3, 30)).await;
         self.sim.living(self.process).await;
@@ -85,7 +92,56 @@ impl SimProvider {
         }
     }
 
-    fn lag(&self, most_ms: i64) -> TimeDelta {
+    /// One call that changes or tries something: whatever befalls it befalls it here. `apply` is told whether
+    /// only the first half of it is done.
+    pub async fn attempt<T>(
+        &self,
+        action: &Action,
+        lane: Lane,
+        apply: impl FnOnce(bool) -> Result<T, Failure> + Send,
+    ) -> Result<T, Failure> {
+        let account = check::account(action);
+        let permit = self.admit(&account, lane).await;
+        let _busy = check::action_begins(&self.sim, self.process, action);
+        if action.changes_provider() {
+            let at = self.sim.clock.provider();
+            self.sim.changes.lock().unwrap().push((at, action.name()));
+        }
+        let (crash, fault) = self.sim.fate(self.process, action.name());
+        self.sim.trace(&format!("{} calls {action}: {crash:?} {fault:?}", self.process));
+        pause(self.sim.chance.between(1, 20)).await;
+        if crash == CrashPoint::BeforeCall {
+            self.sim.crash(self.process).await;
+        }
+        self.sim.living(self.process).await;
+        let refusal = |class, code| Err(failure(class, action.name(), code));
+        let answer = match fault {
+            Fault::Throttled => {
+                self.gate.throttled(&account);
+                refusal(FailureClass::Throttled, "Throttling")
+            }
+            Fault::Refused => refusal(FailureClass::RetrySoon, "ServiceFailure"),
+            Fault::Conflict => refusal(FailureClass::RetryLater, "ConcurrentModification"),
+            Fault::Denied => refusal(FailureClass::Cannot, "AccessDenied"),
+            Fault::None | Fault::LostReply => {
+                let cut = fault == Fault::LostReply || crash == CrashPoint::AfterCall;
+                apply(cut && self.sim.chance.happens(5_000))
+            }
+        };
+        usable::check(&self.sim);
+        pause(self.sim.chance.between(1, 20)).await;
+        if crash == CrashPoint::AfterCall {
+            self.sim.crash(self.process).await;
+        }
+        self.sim.living(self.process).await;
+        drop(permit);
+        if fault == Fault::LostReply {
+            return refusal(FailureClass::RetrySoon, "Timeout");
+        }
+        answer
+    }
+
+    pub fn lag(&self, most_ms: i64) -> TimeDelta {
         TimeDelta::milliseconds(self.sim.chance.between(0, most_ms))
     }
 
@@ -113,8 +169,19 @@ impl SimProvider {
             Action::DeleteKey { user, key_id } => {
                 let user = world.user_mut(user).ok_or_else(gone)?;
                 let before = user.keys.len();
+                let orphan =
+                    user.keys.iter().find(|key| key.id == *key_id && key.version.is_some());
+                let orphan = orphan.cloned();
                 user.keys.retain(|key| key.id != *key_id);
-                if user.keys.len() < before { Ok(()) } else { Err(gone()) }
+                if user.keys.len() == before {
+                    return Err(gone());
+                }
+                // A look that finds it gone is one of the two that a stale read must not spoil.
+                self.sim.sees_well(&format!("access-key/{key_id}"), now);
+                if orphan.is_some_and(|key| world.is_orphan(&key)) {
+                    self.sim.note("an orphan key taken away");
+                }
+                Ok(())
             }
             Action::DeleteLoginProfile { user } => {
                 world.user_mut(user).ok_or_else(gone)?.login.take().map(|_| ()).ok_or_else(gone)
@@ -182,7 +249,7 @@ impl SimProvider {
                 self.second_look(&mut world, action, &id, &before)
             }
             Action::Probe { .. } => Ok(()),
-            Action::Secret { .. } => unreachable!("no event here names a secret"),
+            Action::Secret { .. } => unreachable!("see `act_on_secret`"),
         }
     }
 
@@ -231,7 +298,7 @@ fn set_key(
     key_id: &str,
     status: KeyStatus,
     lag: TimeDelta,
-    now: crate::world::Time,
+    now: Time,
 ) -> Option<()> {
     let user = world.user_mut(user)?;
     let key = user.keys.iter_mut().find(|key| key.id == key_id)?;
@@ -241,7 +308,7 @@ fn set_key(
     Some(())
 }
 
-fn put(denies: &mut Denies, order: &DenyOrder, lag: TimeDelta, now: crate::world::Time) {
+fn put(denies: &mut Denies, order: &DenyOrder, lag: TimeDelta, now: Time) {
     let mut all = denies.read().clone();
     all.insert(order.handle.clone(), order.scope);
     denies.set(all, now, lag);
@@ -264,7 +331,7 @@ fn presence<T>(found: Option<&T>, same: impl FnOnce(&T) -> bool) -> Presence {
     }
 }
 
-fn key_state(key: &crate::world::Key) -> KeyState {
+pub fn key_state(key: &crate::world::Key) -> KeyState {
     KeyState {
         id: key.id.clone(),
         status: *key.status.read(),
@@ -286,7 +353,7 @@ fn standings(world: &World, look: &Look) -> Vec<RoleStanding> {
     look.assumable.iter().map(standing).collect()
 }
 
-fn key_view(world: &World, look: &Look, key_id: &str, at: &UserRef, blind: bool) -> KeyView {
+pub fn key_view(world: &World, look: &Look, key_id: &str, at: &UserRef, blind: bool) -> KeyView {
     let found = world.users.get(&(at.account.clone(), at.name.clone())).filter(|_| !blind);
     let is_same = |user: &User| user.id == at.id;
     let same = found.filter(|user| is_same(user));
@@ -298,6 +365,7 @@ fn key_view(world: &World, look: &Look, key_id: &str, at: &UserRef, blind: bool)
         others.extend(rest.map(|key| (key.id.clone(), *key.status.read())));
         let later = user.keys.iter().filter(|k| k.id != key_id && k.created > look.exposed_since);
         let active = later.filter(|k| k.status.read().is_active());
+        let active = active.filter(|k| k.version.is_none() || world.is_orphan(k));
         intruders.extend(active.map(|k| Intruder::AccessKey { key_id: k.id.clone() }));
         if user.login.is_some_and(|at| at > look.exposed_since) {
             intruders.push(Intruder::LoginProfile);
@@ -335,7 +403,7 @@ fn user_view(world: &World, look: &Look, at: &UserRef, blind: bool) -> UserView 
     }
 }
 
-fn view(world: &World, look: &Look, blind: bool) -> View {
+fn view(world: &World, look: &Look, blind: bool, now: Time) -> View {
     match &look.target {
         Target::AccessKey { key_id, user } => {
             View::AccessKey(key_view(world, look, key_id, user, blind))
@@ -353,7 +421,9 @@ fn view(world: &World, look: &Look, blind: bool) -> View {
                 denies: found.map(|r| denies_of(&r.denies, &look.case)).unwrap_or_default(),
             })
         }
-        Target::Secret { .. } => unreachable!("no event here names a secret"),
+        Target::Secret { secret, issuer } => {
+            View::Secret(secret_view(world, look, secret, issuer, blind, now))
+        }
         Target::Unresolved { .. } => unreachable!("nobody looks at what names nothing"),
     }
 }
@@ -371,57 +441,25 @@ impl Provider for SimProvider {
         if blind {
             self.sim.note("stale read");
         }
-        Ok(Observed { at, view: view(&self.sim.world.lock().unwrap(), look, blind) })
+        let mut world = self.sim.world.lock().unwrap();
+        world.pass(at);
+        Ok(Observed { at, view: view(&world, look, blind, at) })
     }
 
     async fn act(&self, action: &Action, lane: Lane) -> Result<Applied, Failure> {
-        let account = check::account(action);
-        let permit = self.admit(&account, lane).await;
-        let _busy = check::action_begins(&self.sim, self.process, action);
-        if action.changes_provider() {
+        self.attempt(action, lane, |half| {
+            if let Action::Secret { secret, what } = action {
+                return self.act_on_secret(secret, what, half);
+            }
+            let probe = match action {
+                Action::Probe { key_id, sample, .. } => Some(self.probe(key_id, *sample)),
+                _ => None,
+            };
             let at = self.sim.clock.provider();
-            self.sim.changes.lock().unwrap().push((at, action.name()));
-        }
-        let (crash, fault) = self.sim.fate(self.process, action.name());
-        self.sim.trace(&format!("{} calls {action}: {crash:?} {fault:?}", self.process));
-        pause(self.sim.chance.between(1, 20)).await;
-        if crash == CrashPoint::BeforeCall {
-            self.sim.crash(self.process).await;
-        }
-        self.sim.living(self.process).await;
-        let refusal = |class, code| Err(failure(class, action.name(), code));
-        let answer = match fault {
-            Fault::Throttled => {
-                self.gate.throttled(&account);
-                refusal(FailureClass::Throttled, "Throttling")
-            }
-            Fault::Refused => refusal(FailureClass::RetrySoon, "ServiceFailure"),
-            Fault::Conflict => refusal(FailureClass::RetryLater, "ConcurrentModification"),
-            Fault::Denied => refusal(FailureClass::Cannot, "AccessDenied"),
-            Fault::None | Fault::LostReply => {
-                let probe = match action {
-                    Action::Probe { key_id, sample, .. } => Some(self.probe(key_id, *sample)),
-                    _ => None,
-                };
-                let at = self.sim.clock.provider();
-                self.apply(action).map(|()| Applied {
-                    request_id: None,
-                    at,
-                    probe,
-                    stragglers_until: None,
-                })
-            }
-        };
-        pause(self.sim.chance.between(1, 20)).await;
-        if crash == CrashPoint::AfterCall {
-            self.sim.crash(self.process).await;
-        }
-        self.sim.living(self.process).await;
-        drop(permit);
-        if fault == Fault::LostReply {
-            return refusal(FailureClass::RetrySoon, "Timeout");
-        }
-        answer
+            let applied = Applied { request_id: None, at, probe, stragglers_until: None };
+            self.apply(action).map(|()| applied)
+        })
+        .await
     }
 
     async fn locate_key(&self, key_id: &str, lane: Lane) -> Result<KeyLocation, Failure> {
@@ -442,6 +480,7 @@ impl Provider for SimProvider {
         let world = self.sim.world.lock().unwrap();
         let users = world.users.values().map(User::identity);
         let all = users.chain(world.roles.values().map(Role::identity));
+        let all = all.chain(world.secrets.values().map(Secret::identity));
         Ok(all.filter(|identity| matches(selector, identity, false)).collect())
     }
 
@@ -475,7 +514,7 @@ impl Provider for SimProvider {
         account: &AccountId,
         sink: &mut dyn InventorySink,
     ) -> Result<(), Failure> {
-        for users in [true, false] {
+        for page in 0..3 {
             self.sim.trace(&format!("{} lists {account}", self.process));
             // What work waits for is listed on its behalf.
             let urgent = severance_engine::Presence::current().is_some();
@@ -491,9 +530,12 @@ impl Provider for SimProvider {
             }
             let page = {
                 let world = self.sim.world.lock().unwrap();
-                let users_of = world.users.values().filter(|_| users).map(User::identity);
-                let roles_of = world.roles.values().filter(|_| !users).map(Role::identity);
-                users_of.chain(roles_of).filter(|i| i.account == *account).collect()
+                let all: Vec<Identity> = match page {
+                    0 => world.users.values().map(User::identity).collect(),
+                    1 => world.roles.values().map(Role::identity).collect(),
+                    _ => world.secrets.values().map(Secret::identity).collect(),
+                };
+                all.into_iter().filter(|identity| identity.account == *account).collect()
             };
             sink.page(page).await?;
         }
@@ -511,6 +553,6 @@ impl Provider for SimProvider {
 }
 
 /// The worker's clock, for what is timed by it.
-pub fn worker_now(sim: &Sim) -> crate::world::Time {
+pub fn worker_now(sim: &Sim) -> Time {
     sim.clock.now()
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use severance_engine::ports::{
-    Arrival, Clock, Coordinates, Inbox, Ledger, Message, PublishError, Publisher,
+    Arrival, Clock, Coordinates, Inbox, Issuers, Ledger, Message, PublishError, Publisher,
+    SecretStore,
 };
 use severance_engine::{
     AdmissionConfig, AnnouncingInbox, Engine, EngineConfig, Gate, Parts, Urgency,
 };
 use severance_lifecycle::event::{
-    Attributes, COMPROMISE_NOTICE_TYPE, CONTRACT_END_TYPE, Malformed, parse,
+    Attributes, COMPROMISE_NOTICE_TYPE, CONTRACT_END_TYPE, Malformed, ROTATION_TYPE, parse,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +24,7 @@ use crate::coverage::{COMMITS, Coverage, cells};
 use crate::ledger::SimLedger;
 use crate::provider::SimProvider;
 use crate::sim::{Process, Sim};
-use crate::{others, scenario};
+use crate::{others, rotations, scenario};
 
 /// What became of a run.
 pub struct Outcome {
@@ -64,10 +65,11 @@ pub fn run(seed: u64, bug: Option<Bug>) -> Outcome {
         let commit = COMMITS[usize::try_from(seed / 2).unwrap() % COMMITS.len()];
         let side = if seed.is_multiple_of(2) { "before" } else { "after" };
         let sim = Arc::new(Sim::new(seed, bug, Some(aim), (commit, side)));
-        let undo = ["reactivate-key", "reactivate", "restore-trust"].contains(&aim.0)
-            || sim.chance.happens(3_000);
-        scenario::populate(&sim);
-        let publications = scenario::publications(&sim, undo);
+        let undoing =
+            ["reactivate-key", "reactivate", "restore-trust", "allow-readers", "restore-secret"];
+        let undo = undoing.contains(&aim.0) || sim.chance.happens(3_000);
+        scenario::populate(&sim, aim);
+        let publications = scenario::publications(&sim, undo, aim);
         let published = publications.len();
         let world = [
             tokio::spawn(scenario::publish(Arc::clone(&sim), publications)),
@@ -76,6 +78,7 @@ pub fn run(seed: u64, bug: Option<Bug>) -> Outcome {
             tokio::spawn(others::clock_setter(Arc::clone(&sim))),
             tokio::spawn(others::late_comer(Arc::clone(&sim))),
             tokio::spawn(others::person(Arc::clone(&sim))),
+            tokio::spawn(rotations::makes_room(Arc::clone(&sim))),
         ];
         let second = sim.chance.happens(3_000);
         let first = process_for_ever(Arc::clone(&sim), 0, true);
@@ -101,8 +104,13 @@ pub fn run(seed: u64, bug: Option<Bug>) -> Outcome {
 
 /// Returns when nothing is left to do, or when it should long have been done.
 async fn settled(sim: &Sim, published: usize) {
-    for _ in 0..1_200 {
+    // With a bug in it, it may never settle: what was broken by then is enough.
+    let rounds = if sim.bug.is_some() { 300 } else { 1_200 };
+    for _ in 0..rounds {
         pause(20 * 60_000).await;
+        if sim.bug.is_some() && !sim.violations.lock().unwrap().is_empty() {
+            return;
+        }
         let all = sim.topic.lock().unwrap().records.len() == published;
         let quiet = sim.clock.provider() > epoch() + TimeDelta::hours(2);
         if all && quiet && sim.store.lock().unwrap().is_settled(sim.clock.now()) {
@@ -165,11 +173,12 @@ pub fn process_of(
     let gate = Gate::new(AdmissionConfig::default(), Arc::clone(&urgency), clock.clone());
     let ledger = Arc::new(SimLedger { sim: Arc::clone(sim), process });
     let inbox = AnnouncingInbox::new(Arc::clone(&ledger), Arc::clone(&urgency));
+    let provider = Arc::new(SimProvider { sim: Arc::clone(sim), gate, process });
     let parts = Parts {
-        store: Arc::new(()),
-        issuers: Arc::new(()),
+        store: Arc::clone(&provider) as Arc<dyn SecretStore>,
+        issuers: Arc::clone(&provider) as Arc<dyn Issuers>,
         ledger: ledger as Arc<dyn Ledger>,
-        provider: Arc::new(SimProvider { sim: Arc::clone(sim), gate, process }),
+        provider,
         publisher: Arc::new(SimPublisher { sim: Arc::clone(sim), process }),
         clock,
         entropy: Arc::new(Chance::new(sim.seed ^ (process + 1))),
@@ -250,5 +259,6 @@ fn read(record: &[u8]) -> Result<severance_lifecycle::event::Event, Malformed> {
         time: None,
     };
     let data = event["data"].to_string();
-    parse(&attributes, data.as_bytes(), &[COMPROMISE_NOTICE_TYPE, CONTRACT_END_TYPE])
+    let known = [COMPROMISE_NOTICE_TYPE, CONTRACT_END_TYPE, ROTATION_TYPE];
+    parse(&attributes, data.as_bytes(), &known)
 }

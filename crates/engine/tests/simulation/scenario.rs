@@ -15,7 +15,9 @@ use severance_lifecycle::trust::Partner;
 use severance_lifecycle::zone::{ZoneSettings, Zones};
 
 use crate::clock::{epoch, pause};
+use crate::coverage::Cell;
 use crate::provider::accounts;
+use crate::rotations;
 use crate::sim::Sim;
 use crate::world::{Key, Role, Side, Spread, Time, User, World, trusting, trusting_service};
 
@@ -49,7 +51,8 @@ pub fn tags(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 pub fn key(world: &mut World, probeable: bool, created: Time) -> Key {
     let id = format!("AKIA{:016}", world.next_serial());
-    Key { id, status: Spread::new(KeyStatus::Active), created, probeable }
+    let status = Spread::new(KeyStatus::Active);
+    Key { id, status, created, probeable, listed: created, used: true, version: None }
 }
 
 pub fn user(
@@ -107,7 +110,7 @@ pub fn arn(account: usize, kind: &str, name: &str) -> String {
 }
 
 /// Makes the world of a run.
-pub fn populate(sim: &Sim) {
+pub fn populate(sim: &Sim, aim: Cell) {
     let mut world = World::default();
     let acme = [("severance:zone", "acme")];
     let bound = [("severance:zone", "acme"), ("severance:contract", "c-1")];
@@ -125,6 +128,7 @@ pub fn populate(sim: &Sim) {
     person_of_three(&mut world, "g0");
     user(sim, &mut world, 0, "u6", &[("severance:zone", "strict")]);
     roles(&mut world);
+    rotations::populate(sim, &mut world, aim);
     *sim.world.lock().unwrap() = world;
 }
 
@@ -135,7 +139,7 @@ fn roles(world: &mut World) {
     let bound = [("severance:zone", "acme"), ("severance:contract", "c-1")];
     let user = |account, name| arn(account, "user", name);
     let partner = PARTNER.to_owned();
-    role(world, 0, "r0", &acme, trusting(&[user(0, "u0"), user(0, "u10")]));
+    role(world, 0, "r0", &acme, trusting(&[user(0, "u0"), user(0, "u10"), user(0, "k0")]));
     role(world, 0, "r1", &acme, trusting(&[arn(0, "role", "r0")]));
     role(world, 1, "r2", &bound, trusting(&[partner.clone(), user(1, "ours")]));
     role(world, 1, "r3", &bound, trusting(std::slice::from_ref(&partner)));
@@ -174,7 +178,7 @@ fn key_of(sim: &Sim, account: usize, name: &str, nth: usize) -> (String, String)
     (user.keys[nth].id.clone(), user.id.clone())
 }
 
-fn event(id: &str, kind: &str, data: &Value) -> Vec<u8> {
+pub fn event(id: &str, kind: &str, data: &Value) -> Vec<u8> {
     json!({"specversion": "1.0", "type": kind, "source": "/sim", "id": id, "data": data})
         .to_string()
         .into_bytes()
@@ -197,7 +201,7 @@ pub fn contract(id: &str, ms: i64, change: &str, revision: u64, effective_ms: i6
 }
 
 /// Chooses a run's events, and notes what they put in scope.
-pub fn publications(sim: &Sim, undo: bool) -> Vec<Publication> {
+pub fn publications(sim: &Sim, undo: bool, aim: Cell) -> Vec<Publication> {
     let chance = &sim.chance;
     let mut out = Vec::new();
     let mut scope = sim.scope.lock().unwrap();
@@ -250,13 +254,19 @@ pub fn publications(sim: &Sim, undo: bool) -> Vec<Publication> {
         scope.contract_cases.insert(case_of("extended"));
     }
     if undo {
-        let when = chance.between(60_000, 1_500_000);
+        // What a notice covers is not given back by an undoing that came before the notice.
+        let earliest = if covered { 110_000 } else { 0 };
+        let when = chance.between(60_000, 1_500_000).max(earliest);
         out.push(contract("reinstated", when, "reinstated", 4, when));
         scope.reinstated.extend([id(1, "u2"), id(1, "u3")]);
         let bound =
             world.roles.values().filter(|role| ["r2", "r3", "r4", "r6"].contains(&&*role.name));
         scope.reinstated.extend(bound.map(|role| role.id.clone()));
+        scope
+            .reinstated
+            .extend(world.users.values().filter(|it| it.name == "k5").map(|it| it.id.clone()));
     }
+    out.extend(rotations::publications(sim, &world, &mut scope, aim));
     drop(world);
     for n in 0..out.len() {
         if chance.happens(4_000) {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicI64;
 
 use chrono::TimeDelta;
-use severance_lifecycle::ids::{AccountId, CaseId};
+use severance_lifecycle::ids::{AccountId, CaseId, TaskId};
 use tokio::sync::Notify;
 
 use crate::bug::Bug;
@@ -35,6 +35,14 @@ pub struct Scope {
     pub reinstated: BTreeSet<String>,
     /// The cases of contract ends.
     pub contract_cases: BTreeSet<CaseId>,
+    /// ARNs of secrets that events name.
+    pub secrets: BTreeSet<String>,
+    /// ARNs of those that were the ending contract's alone.
+    pub ending: BTreeSet<String>,
+    /// Keys that somebody else has on a user of ours.
+    pub theirs: BTreeSet<String>,
+    /// No routine rotation leaves an old credential less.
+    pub grace: TimeDelta,
 }
 
 /// When a key was probed, where, and whether it was refused; `None` proves nothing.
@@ -54,7 +62,7 @@ pub struct Sim {
     pub busy: Mutex<BTreeMap<String, u32>>,
     /// When each task last looked.
     pub looked: Mutex<BTreeMap<String, Time>>,
-    /// Probes by key: when, the endpoint, and whether it was refused (`None`: it proves nothing).
+    /// Probes by task and key: when, the endpoint, and whether it was refused (`None`: it proves nothing).
     pub probes: Mutex<BTreeMap<String, Vec<Probe>>>,
     /// The last probe's true answer by key, until it is stored: one that is lost told nobody anything.
     pub answers: Mutex<BTreeMap<String, Probe>>,
@@ -72,6 +80,12 @@ pub struct Sim {
     pub slow_lookup: AtomicI64,
     /// Calls that changed something, and when.
     pub changes: Mutex<Vec<(Time, &'static str)>>,
+    /// Versions of which it was told that they are handed out and refused.
+    pub unusable: Mutex<BTreeSet<String>>,
+    /// Keys made by each task, and how many of them without a secret half.
+    pub made: Mutex<BTreeMap<TaskId, (u32, u32)>>,
+    /// When an issuer was first told of a version.
+    pub gaps: Mutex<BTreeMap<String, Time>>,
     dead: Mutex<BTreeSet<Process>>,
     died: Notify,
     aim: Mutex<Option<Cell>>,
@@ -123,6 +137,9 @@ impl Sim {
             unlistable: Mutex::default(),
             slow_lookup: AtomicI64::new(0),
             changes: Mutex::default(),
+            unusable: Mutex::default(),
+            made: Mutex::default(),
+            gaps: Mutex::default(),
             dead: Mutex::default(),
             died: Notify::new(),
             aim: Mutex::new(aim),
@@ -163,6 +180,11 @@ impl Sim {
             blind.insert(target.to_owned(), now);
         }
         goes
+    }
+
+    /// The next look finds something gone: it is looked at again.
+    pub fn sees_well(&self, target: &str, now: Time) {
+        self.blind.lock().unwrap().insert(target.to_owned(), now);
     }
 
     /// Sets the worker's clock.

@@ -20,6 +20,7 @@ use severance_lifecycle::policy::{Desired, Holds};
 use severance_lifecycle::task::{BlockReason, Lane, Task, TaskState};
 
 use crate::sim::Process;
+use crate::usable;
 use crate::world::Time;
 
 #[derive(Clone, Debug)]
@@ -233,7 +234,7 @@ impl Store {
             case != id && self.cases[case].case.contract.as_ref() == Some(&end.contract)
         };
         let tasks = self.tasks.values().map(|row| &row.task);
-        tasks.filter(|t| t.desired == Desired::Revoked && earlier(&t.case)).cloned().collect()
+        tasks.filter(|t| t.desired.ends_a_credential() && earlier(&t.case)).cloned().collect()
     }
 
     fn is_planning(&mut self, lease: &CaseLease, now: Time) -> Result<&mut CaseRow, LedgerError> {
@@ -252,8 +253,8 @@ impl Store {
         parked: bool,
         now: Time,
     ) -> Result<(), LedgerError> {
-        let by = self.is_planning(lease, now)?.lease.as_ref().map(|lease| lease.process);
-        self.add(portion.tasks, parked, by.map(|process| (process, now)));
+        let by = self.is_planning(lease, now)?.lease.as_ref().map(|lease| (lease.process, now));
+        self.add(portion.tasks, parked, by);
         self.send(portion.messages, now);
         Ok(())
     }
@@ -268,7 +269,7 @@ impl Store {
         let by = row.lease.as_ref().map(|lease| (lease.process, now));
         let parked = matches!(plan.state, CaseState::Held { .. });
         let again_at = plan.again_at.filter(|_| !parked);
-        row.lease = None;
+        let by = row.lease.take().map(|lease| (lease.process, now));
         row.case.state = plan.state;
         row.due = again_at;
         row.attempts = if again_at.is_some() { row.attempts + 1 } else { 0 };
@@ -393,7 +394,8 @@ impl Store {
         let Some(row) = self.tasks.get_mut(&lease.task) else { return false };
         let case = step.task.case.clone();
         row.task = step.task;
-        row.stored = row.lease.as_ref().map(|lease| (lease.process, now));
+        let stored = row.lease.as_ref().map(|lease| (lease.process, now));
+        row.stored = stored;
         if let Some(release) = step.release {
             row.lease = None;
             row.next_at = release.next_at;
@@ -407,7 +409,7 @@ impl Store {
                 row.next_at = Some(new.next_at);
             }
         }
-        self.add(step.follow_ups, false, None);
+        self.add(step.follow_ups, false, stored);
         self.send(step.messages, now);
         self.close_or_reopen(&case, now)
     }
@@ -597,6 +599,7 @@ impl Store {
                 .values()
                 .all(|row| row.due.is_none() || row.case.state != CaseState::Accepted)
             && !self.cases.values().any(|row| matches!(row.case.state, CaseState::Held { .. }))
+            && !self.tasks.values().any(|row| usable::may_pass(&row.task))
             && self.tasks.values().all(|row| match row.task.state {
                 TaskState::Open | TaskState::Blocked { reason: BlockReason::Refused { .. } } => {
                     false

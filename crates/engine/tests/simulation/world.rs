@@ -11,6 +11,8 @@ use severance_lifecycle::observe::KeyStatus;
 use severance_lifecycle::plan::{Identity, IdentityDetail};
 use severance_lifecycle::trust;
 
+use crate::vault::Secret;
+
 pub type Time = DateTime<Utc>;
 
 /// A value whose changes are read back at once and hold everywhere only later.
@@ -51,6 +53,11 @@ pub struct Key {
     pub status: Spread<KeyStatus>,
     pub created: Time,
     pub probeable: bool,
+    /// From then on a listing shows it.
+    pub listed: Time,
+    pub used: bool,
+    /// The version of a secret that it was made for by us.
+    pub version: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -102,6 +109,8 @@ pub struct Session {
 pub struct World {
     pub users: BTreeMap<(AccountId, String), User>,
     pub roles: BTreeMap<(AccountId, String), Role>,
+    /// By ARN.
+    pub secrets: BTreeMap<String, Secret>,
     pub sessions: Vec<Session>,
     /// When somebody else last changed an identity, by lock.
     pub touched: BTreeMap<String, Time>,

@@ -7,6 +7,7 @@ use super::{Decision, Situation, act, pick, proof, wait};
 use crate::action::{Action, Change, DenyHandle};
 use crate::credential::Target;
 use crate::observe::{DenyState, KeyState, KeyView, Presence, RoleStanding, SideState, View};
+use crate::record::Record;
 use crate::secret_action::SecretAction;
 use crate::secret_view::SecretView;
 use crate::task::{BlockReason, Verification};
@@ -41,12 +42,23 @@ pub(super) fn reinstate(
             Some(reason) => Decision::Blocked(reason.clone()),
             None => act(action, "the contract's end was withdrawn"),
         },
+        None if let Some(since) = hidden_deny(record, view) => {
+            Decision::Blocked(BlockReason::ScheduledForDeletion { since })
+        }
         None if record.accepted_at.is_some_and(|at| now < at + policy.spread) => {
             let until = record.accepted_at.unwrap_or(now) + policy.spread;
             wait(until, "put back; waiting for it to hold everywhere")
         }
         None => Decision::Done(Verification::ControlPlane),
     }
+}
+
+/// Whether a deny of ours may stand in the policy of a secret that another case scheduled for deletion: until
+/// that is undone it can neither be read nor taken off. Since when.
+fn hidden_deny(record: &Record, view: &View) -> Option<DateTime<Utc>> {
+    let View::Secret(secret) = view else { return None };
+    let denied = |change: &Change| matches!(change, Change::SecretDenied { .. });
+    secret.deleted_at.filter(|_| record.changes.iter().any(denied))
 }
 
 /// Whether another case that wants the same target revoked holds this change too. Denies and trust

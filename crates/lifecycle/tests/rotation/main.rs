@@ -123,6 +123,24 @@ fn a_compromise_takes_over_a_rotation_that_is_under_way_without_a_second_version
 }
 
 #[test]
+fn a_version_whose_key_is_not_listed_yet_is_taken_over_too() {
+    let mut routine = Drive::new(
+        World::new(Issuer::AccessKey { user: user() }),
+        Terms::Routine,
+        Tape::new(vec![]),
+    );
+    routine.run_until(|drive| drive.world.labelled(PENDING).is_some());
+    let pending = routine.world.labelled(PENDING).unwrap().clone();
+    // A new key takes three seconds to be listed.
+    let mut notice = Drive::new(routine.world, Terms::ReplaceThenRevoke, Tape::new(vec![3, 0]));
+    notice.exposed_at = pending.created;
+    notice.task = "t-compromise000001".into();
+    assert!(matches!(notice.run(), End::Done(_)));
+    notice.check_end();
+    assert_eq!((&notice.world.current().id, notice.world.keys_made), (&pending.id, 1));
+}
+
+#[test]
 fn a_pending_version_from_before_the_exposure_is_burnt_with_its_key() {
     let mut routine = Drive::new(
         World::new(Issuer::AccessKey { user: user() }),

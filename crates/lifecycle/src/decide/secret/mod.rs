@@ -199,6 +199,10 @@ impl<'a> Here<'a> {
         if self.view.secret != Presence::Same || self.view.deleted_at.is_some() {
             return None;
         }
+        // What cannot be read any more can be ended at its issuer no more.
+        if self.issuer.is_told() && self.old_dies().is_some() {
+            return None;
+        }
         if !self.view.replicas.is_empty() {
             let regions = self.view.replicas.iter().map(|it| it.region.clone()).collect();
             return Some(self.act(SecretAction::RemoveReplicas { regions }, "nobody needs it"));

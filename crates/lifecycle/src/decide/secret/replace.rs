@@ -73,11 +73,14 @@ impl<'a> Here<'a> {
     pub(super) fn is_spoilt(&self, version: &VersionState) -> bool {
         match &version.held {
             Held::Unfit { .. } => true,
-            Held::AccessKey { key_id } if self.view.keys.is_some() => !self
-                .view
-                .user_keys()
-                .iter()
-                .any(|key| key.state.id == *key_id && key.state.status.is_active()),
+            Held::AccessKey { key_id } if self.view.keys.is_some() => {
+                let keys = self.view.user_keys();
+                match keys.iter().find(|key| key.state.id == *key_id) {
+                    Some(key) => !key.state.status.is_active(),
+                    // One that was just made may not be listed yet.
+                    None => self.now >= version.created + self.situation.policy.spread,
+                }
+            }
             _ => false,
         }
     }
@@ -87,6 +90,11 @@ impl<'a> Here<'a> {
             return None;
         }
         let told = self.rotation().set.get(&new.id);
+        let listed = new.created + self.situation.policy.spread;
+        if told.is_none() && !new.has(PENDING) && !new.has(CURRENT) && self.now < listed {
+            // Two tasks that tell it of two values in turns would each have the other's refused.
+            return Some(wait(listed, "what took its label may not be listed yet"));
+        }
         let refused = self.tries(&new.id).and_then(|tries| tries.refused_since);
         let forgotten = match (told, refused) {
             (Some(told), Some(_)) => self.now >= *told + self.terms().patience,
@@ -115,9 +123,17 @@ impl<'a> Here<'a> {
         }
         let tries = self.tries(&new.id);
         if tries.is_some_and(|tries| tries.proves_alive(self.terms().acceptances)) {
-            return None;
+            return self.is_known_everywhere(new);
         }
         Some(self.next_try(new, tries))
+    }
+
+    /// Acceptances may all come from where IAM knew the new key first: as long as an old one is watched
+    /// before it counts as dead, so long a new one is there before it is handed out.
+    fn is_known_everywhere(&self, new: &VersionState) -> Check {
+        let known = new.created + self.situation.policy.proof.window;
+        let waits = new.key_id().is_some() && !new.has(CURRENT) && self.now < known;
+        waits.then(|| wait(known, "IAM may not know the new key everywhere yet"))
     }
 
     fn next_try(&self, new: &VersionState, tries: Option<&ProbeSeries>) -> Decision {
