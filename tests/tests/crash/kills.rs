@@ -17,8 +17,6 @@ use severance_tests::world::World;
 const KILLS: usize = 20;
 /// What every call takes while the worker is being killed, in milliseconds.
 const LATENCY: u64 = 40;
-/// The longest that a worker lives after it has begun to work, in milliseconds.
-const LIFE: u64 = 400;
 /// No run is bounded by less: the machine may be busy.
 const LIMIT: Duration = Duration::from_mins(4);
 
@@ -30,37 +28,47 @@ pub(crate) struct Kill {
     pub(crate) struck: Vec<CallRecord>,
 }
 
-/// A seed that a failed run can be repeated with.
-pub(crate) fn seed() -> u64 {
+/// What a failed run can be repeated with.
+fn seed() -> u64 {
     let seed: u64 = std::env::var("SEVERANCE_TEST_SEED").map_or(7, |it| it.parse().unwrap());
     println!("seed {seed} (SEVERANCE_TEST_SEED sets another)");
     seed
 }
 
-/// A worker with so few calls at once that the load outlasts the kills. `zone` are lines of its zone.
-pub(crate) async fn worker(world: &World, zone: &str) -> Worker {
+/// What a worker is killed under.
+pub(crate) struct Load<'a> {
+    /// What is there from the start.
+    pub(crate) first: &'a [Event],
+    /// What comes between the kills, after so many of them.
+    pub(crate) later: &'a [Event],
+    pub(crate) after: usize,
+    /// The longest that a worker lives after it has begun to work, in milliseconds.
+    pub(crate) life: u64,
+}
+
+/// A worker with so few calls at once that the load outlasts the kills. `engine` and `zone` are lines of its
+/// configuration.
+pub(crate) async fn worker(world: &World, engine: &str, zone: &str) -> Worker {
     let mut settings = world.settings();
     "count_every_credential = false".clone_into(&mut settings.limits);
-    "concurrency = 16".clone_into(&mut settings.engine);
+    settings.engine = format!("concurrency = 16\n{engine}");
     "warn".clone_into(&mut settings.log);
     settings.zone += zone;
     world.worker(&settings).await
 }
 
-/// Publishes what is there from the start, and the rest between the kills; then waits until there are so
-/// many closed cases as events.
+/// Kills under the load, then waits until there are so many closed cases as events.
 pub(crate) async fn kill_until_done(
     world: &World,
     worker: &mut Worker,
-    (first, later): (&[Event], &[Event]),
-    seed: u64,
+    load: Load<'_>,
 ) -> Vec<Kill> {
     world.sandbox.control.set_latency(LATENCY).await;
-    world.publisher.publish_all(first).await;
-    let kills = kill_again_and_again(world, worker, later, seed).await;
+    world.publisher.publish_all(load.first).await;
+    let kills = kill_again_and_again(world, worker, &load).await;
     world.sandbox.control.set_latency(0).await;
     println!("{} the kills are over", now());
-    let cases = first.len() + later.len();
+    let cases = load.first.len() + load.later.len();
     let what = format!("{cases} closed cases");
     until(&what, LIMIT, async || {
         let counts = worker.api.counts().await?;
@@ -71,24 +79,21 @@ pub(crate) async fn kill_until_done(
     kills
 }
 
-async fn kill_again_and_again(
-    world: &World,
-    worker: &mut Worker,
-    later: &[Event],
-    seed: u64,
-) -> Vec<Kill> {
-    let mut rng = StdRng::seed_from_u64(seed);
+async fn kill_again_and_again(world: &World, worker: &mut Worker, load: &Load<'_>) -> Vec<Kill> {
+    let mut rng = StdRng::seed_from_u64(seed());
     let deadline = monotonic() + LIMIT;
     let mut kills = Vec::new();
-    let mut later = later.chunks(later.len().div_ceil(KILLS));
+    let mut later = load.later.chunks(load.later.len().div_ceil(KILLS - load.after));
     let mut log = Log { world, seen: 0 };
     while kills.len() < KILLS {
         assert!(monotonic() < deadline, "only {} kills in {LIMIT:?}", kills.len());
-        if let Some(batch) = later.next() {
+        if kills.len() >= load.after
+            && let Some(batch) = later.next()
+        {
             world.publisher.publish_all(batch).await;
         }
         log.work_has_begun().await;
-        tokio::time::sleep(Duration::from_millis(rng.random_range(0..LIFE))).await;
+        tokio::time::sleep(Duration::from_millis(rng.random_range(0..load.life))).await;
         let killed_at = now();
         worker.kill();
         let between = (killed_at, now());

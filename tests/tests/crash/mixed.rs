@@ -25,20 +25,22 @@ const MANAGED: usize = 75;
 const PROBED: usize = 4;
 /// Secrets with a key and a strategy that nobody asks to be rotated, and users that no notice names.
 const BYSTANDERS: usize = 20;
-/// Notices that are there from the start; they go before rotations, so the rest comes between the kills.
-const AT_ONCE: usize = 60;
+/// A rotation looks at much before it changes anything: were all looked at first, kills would strike little
+/// else.
+const ENGINE: &str = "tasks = 16\n";
 /// Short, so that old keys die while the worker is being killed.
 const ZONE: &str = "secrets = { grace = \"1s\" }\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_kills_under_rotations_and_notices_lose_nothing_and_touch_nothing_else() {
-    let seed = kills::seed();
     let world = World::new().await;
     let load = Load::seed(&world).await;
-    let mut worker = kills::worker(&world, ZONE).await;
+    let mut worker = kills::worker(&world, ENGINE, ZONE).await;
     world.inventory_done(&worker).await;
-    let parts = load.events.split_at(KEYS + MANAGED + AT_ONCE);
-    let kills = kill_until_done(&world, &mut worker, parts, seed).await;
+    // Notices go before rotations: while some are there, kills strike little else.
+    let (first, later) = load.events.split_at(KEYS + MANAGED);
+    let under = kills::Load { first, later, after: 10, life: 1_000 };
+    let kills = kill_until_done(&world, &mut worker, under).await;
 
     every_event_has_exactly_one_closed_case(&worker, &load.events).await;
     let refused = Tried::Refused("InvalidClientTokenId".to_owned());
@@ -237,6 +239,7 @@ fn keys_are_at_most_one_each_and_those_in_the_making(
                 let (alive, dead) = kill.between;
                 let before = made.iter().rev().find(|call| call.started <= dead);
                 before.is_some_and(|made| {
+                    // A call that had arrived is carried out.
                     let mut stores = changes.iter().filter(stored);
                     !stores.any(|call| call.started > made.started && call.started <= alive)
                 })

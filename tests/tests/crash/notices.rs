@@ -20,13 +20,13 @@ const BYSTANDERS: usize = 50;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_kills_under_a_thousand_notices_lose_nothing_and_touch_nothing_else() {
-    let seed = kills::seed();
     let world = World::new().await;
     let load = Load::seed(&world).await;
-    let mut worker = kills::worker(&world, "").await;
+    let mut worker = kills::worker(&world, "", "").await;
     // Most of the load is there from the start, the rest comes between the kills.
-    let parts = load.events.split_at(NOTICES - NOTICES / 10);
-    let kills = kill_until_done(&world, &mut worker, parts, seed).await;
+    let (first, later) = load.events.split_at(NOTICES - NOTICES / 10);
+    let under = kills::Load { first, later, after: 0, life: 400 };
+    let kills = kill_until_done(&world, &mut worker, under).await;
 
     every_noticed_key_is_refused_and_every_other_works(&world, &load).await;
     every_event_has_exactly_one_closed_case(&worker, &load.events).await;
