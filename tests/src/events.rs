@@ -7,6 +7,8 @@ use crate::clock::now;
 
 /// The topic of compromise notices.
 pub const NOTICES: &str = "credential.compromise-notice";
+/// The topic of rotations.
+pub const ROTATIONS: &str = "credential.rotation";
 /// The topic of contract ends.
 pub const CONTRACT_ENDS: &str = "credential.contract-end";
 
@@ -37,6 +39,12 @@ pub fn notice(id: &str, credentials: &[Value]) -> Event {
 /// A critical notice for one access key.
 pub fn key_notice(id: &str, access_key_id: &str) -> Event {
     notice(id, &[json!({ "access_key_id": access_key_id })])
+}
+
+/// A rotation of a secret that somebody asked for.
+pub fn secret_rotation(id: &str, arn: &str) -> Event {
+    let data = json!({ "credentials": [{ "secret": arn }], "cause": "requested" });
+    event(ROTATIONS, "io.severance.rotation.v1", id, now(), &data)
 }
 
 /// A contract event. `change` is `ended`, `extended` or `reinstated`.

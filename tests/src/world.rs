@@ -101,13 +101,18 @@ impl World {
         (user, key)
     }
 
+    /// The administrator's client for secrets.
+    pub fn secrets(&self) -> aws_sdk_secretsmanager::Client {
+        aws_sdk_secretsmanager::Client::new(&self.admin_config)
+    }
+
     /// Tags each user's secret with the id of the key that it holds, so that the worker need not read
     /// all secrets to find one.
     ///
     /// # Panics
     /// When a secret cannot be tagged.
     pub async fn name_keys_of_secrets(&self, users: &[SeededUser]) {
-        let client = aws_sdk_secretsmanager::Client::new(&self.admin_config);
+        let client = self.secrets();
         for user in users {
             let Some(arn) = &user.secret_arn else { continue };
             let tag = aws_sdk_secretsmanager::types::Tag::builder();

@@ -35,6 +35,8 @@ pub struct EngineConfig {
     pub recheck_every: TimeDelta,
     /// How often the inventory is refreshed.
     pub inventory_every: TimeDelta,
+    /// How often secrets are looked for that become too old.
+    pub aging_every: TimeDelta,
     /// The ledger is asked for work at least this often, whoever else wrote to it.
     pub poll: TimeDelta,
     /// How long a drain waits for steps that are running.
@@ -83,6 +85,7 @@ impl Default for EngineConfig {
             retries: Retries::default(),
             recheck_every: TimeDelta::days(1),
             inventory_every: TimeDelta::hours(1),
+            aging_every: TimeDelta::minutes(15),
             poll: TimeDelta::seconds(5),
             drain: TimeDelta::seconds(25),
         }

@@ -14,7 +14,7 @@ use crate::ports::{Clock, Entropy, Issuers, Ledger, Observer, Provider, Publishe
 use crate::scheduler::Scheduler;
 use crate::shared::Shared;
 use crate::urgency::Urgency;
-use crate::{inventory, publishing};
+use crate::{aging, inventory, publishing};
 
 /// What an engine is made of.
 pub struct Parts {
@@ -86,6 +86,7 @@ impl Engine {
         let shared = &self.shared;
         let pump = publishing::run(Arc::clone(shared));
         let inventory = inventory::run(Arc::clone(shared));
+        let aging = aging::run(Arc::clone(shared));
         let work = async {
             let known = tokio::select! {
                 biased;
@@ -99,6 +100,7 @@ impl Engine {
             whole = work => whole,
             () = pump => false,
             () = inventory => false,
+            () = aging => false,
         };
         publishing::flush(shared, shared.config.drain / 5).await;
         whole

@@ -70,6 +70,11 @@ impl Listings {
         accounts.iter().all(known)
     }
 
+    /// Whether what an account holds is known, by the last listing.
+    pub(crate) fn is_listed(&self, account: &AccountId) -> bool {
+        self.state().accounts.get(account).is_some_and(|account| account.listed.is_some())
+    }
+
     /// Draws a ticket.
     pub(crate) fn ticket(&self) -> Ticket {
         self.state().draw()

@@ -5,6 +5,7 @@
 //! effects are idempotent: a crash anywhere is repaired by looking again.
 
 mod admission;
+mod aging;
 mod announcing;
 mod backoff;
 mod call;

@@ -28,6 +28,20 @@ async fn the_same_event_again_is_a_duplicate_also_within_one_batch() {
 }
 
 #[tokio::test]
+async fn what_the_policy_asks_for_again_is_dropped_and_counts_as_no_duplicate() {
+    let rig = Rig::new().await;
+    let mut event = rotation("age-1", None);
+    event.key.source = severance_lifecycle::rotation_schedule::SOURCE.to_owned();
+    let case = CaseId::of(&event.key);
+    let accepted = rig.accept(vec![arrival(&event, 0, 0)]).await;
+    assert_eq!(accepted, [Acceptance::Accepted { case: case.clone() }]);
+    let again = rig.accept(vec![arrival(&event, 0, 900)]).await;
+    assert_eq!(again, [Acceptance::Duplicate { case }]);
+    let counts = rig.ledger.counts().await.unwrap();
+    assert_eq!((counts.accepted, counts.duplicates, counts.cases_open), (1, 0, 1));
+}
+
+#[tokio::test]
 async fn a_large_batch_of_all_sorts_is_answered_record_by_record() {
     let rig = Rig::new().await;
     let events: Vec<_> = (0..600).map(|n| notice(&n.to_string())).collect();

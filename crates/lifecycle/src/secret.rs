@@ -93,6 +93,19 @@ pub enum Strategy {
     Untold,
 }
 
+impl Strategy {
+    /// Its name, as tags, tables and metrics have it; `None` where it is not known.
+    pub fn name(&self) -> Option<&'static str> {
+        match self {
+            Self::IamAccessKey => Some("iam-access-key"),
+            Self::Managed => Some("managed"),
+            Self::Database { .. } => Some("database"),
+            Self::Webhook { .. } => Some("webhook"),
+            Self::Unknown { .. } | Self::Untold => None,
+        }
+    }
+}
+
 /// A credential that a secret hands out, by a name that is no secret: two secrets of the same name share
 /// it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::case::Case;
 use crate::event::{Severity, Trigger};
 use crate::ids::{UNASSIGNED_ZONE, ZoneName};
 use crate::policy::{Desired, Holds, Policy, Proof, RoleSessions, ServiceRoles};
@@ -160,6 +161,16 @@ impl ZoneSettings {
         let usual =
             if critical { RevokeOrder::RevokeFirst } else { RevokeOrder::ReplaceThenRevoke };
         self.compromised_secrets.unwrap_or(usual)
+    }
+
+    /// When what a case asks for is to be done: of a rotation the grace comes on top, since the old
+    /// credential is meant to work so long.
+    pub fn deadline(&self, case: &Case) -> DateTime<Utc> {
+        let grace = match case.trigger {
+            Trigger::Rotation => case.grace.unwrap_or(self.grace),
+            Trigger::CompromiseNotice | Trigger::ContractEnd => TimeDelta::zero(),
+        };
+        case.noticed_at + self.objective(case.trigger) + grace
     }
 
     /// The time to revoke that an event of this kind is to meet.

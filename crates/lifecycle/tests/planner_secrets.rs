@@ -191,6 +191,26 @@ fn a_rotation_rotates_secrets_in_the_last_lane_and_without_exposure() {
 }
 
 #[test]
+fn a_rotations_grace_comes_on_top_of_its_objective() {
+    let app = secret("app", How::Database { alternating: true }, &[login("app@db:5432")]);
+    let untold = secret("untold", How::Untold, &[]);
+    let zone = zones().get(&"acme".into()).clone();
+    for (grace, expected) in [(None, zone.grace), (Some(TimeDelta::hours(9)), TimeDelta::hours(9))]
+    {
+        let case = Case { grace, ..rotation() };
+        let planned = plan(&case, &[named(&app), named(&untold)], &Ties::default());
+        assert_eq!(planned.tasks.len(), 2);
+        for task in &planned.tasks {
+            assert_eq!(task.deadline - case.noticed_at, zone.rotation_objective + expected);
+        }
+    }
+    let case = notice(Severity::High);
+    let planned = plan(&case, &[named(&app)], &Ties::default());
+    let task = task_of(&planned, &app);
+    assert_eq!(task.deadline - case.noticed_at, zone.compromise_objective, "it leaves no grace");
+}
+
+#[test]
 fn a_rotation_of_a_user_rotates_what_holds_its_keys_and_says_which_key_nobody_holds() {
     let ann = user("ann", &[KEY, "AKIA0000000000OTHER1"]);
     let app = secret("app", How::IamAccessKey, &[key(KEY)]);

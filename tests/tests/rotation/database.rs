@@ -76,20 +76,20 @@ impl World {
     }
 }
 
-fn value(server: &Server, user: &str, password: &str) -> String {
+pub(crate) fn value(server: &Server, user: &str, password: &str) -> String {
     let port = server.port;
     format!(
         r#"{{"engine":"postgres","host":"localhost","port":{port},"username":"{user}","password":"{password}","dbname":"postgres","team":"a"}}"#
     )
 }
 
-fn login(value: &str) -> (String, String) {
+pub(crate) fn login(value: &str) -> (String, String) {
     let json: serde_json::Value = serde_json::from_str(value).unwrap();
     let field = |name: &str| json[name].as_str().unwrap().to_owned();
     (field("username"), field("password"))
 }
 
-fn tls(server: &Server) -> MakeRustlsConnect {
+pub(crate) fn tls(server: &Server) -> MakeRustlsConnect {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject;
 
@@ -104,7 +104,7 @@ fn tls(server: &Server) -> MakeRustlsConnect {
     MakeRustlsConnect::new(config)
 }
 
-async fn connect(
+pub(crate) async fn connect(
     port: u16,
     tls: MakeRustlsConnect,
     user: &str,

@@ -104,11 +104,12 @@ async fn version(
     let id = entry.version_id.unwrap_or_default();
     let created = entry.created_date.as_ref().map(time).unwrap_or_default();
     let stages: BTreeSet<_> = stages.into_iter().collect();
+    let listed = value::Listed { id: &id, created, readable };
     let held = match issuer {
-        Issuer::AccessKey { .. } => value::held(calls, secret, &id, readable).await?,
+        Issuer::AccessKey { .. } => value::held(calls, secret, &listed).await?,
         // Their own function, or nobody, knows what it is.
         Issuer::Managed | Issuer::Unknown | Issuer::Webhook { .. } => Held::Opaque,
-        Issuer::Database { .. } => value::login(calls, secret, &id, readable).await?,
+        Issuer::Database { .. } => value::login(calls, secret, &listed).await?,
     };
     Ok(VersionState { id, stages, created, held })
 }

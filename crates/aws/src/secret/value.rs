@@ -1,8 +1,9 @@
 //! Values: read, and made out of the one before. They live no longer than a call, and are wiped.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
-use severance_lifecycle::failure::Failure;
-use severance_lifecycle::secret::SecretRef;
+use severance_lifecycle::failure::{Failure, FailureClass};
+use severance_lifecycle::secret::{SecretRef, is_ours};
 use severance_lifecycle::secret_view::Held;
 use zeroize::Zeroize as _;
 
@@ -11,6 +12,9 @@ use crate::calls::Calls;
 use crate::config::FieldPair;
 use crate::failure::{cannot, present};
 use crate::secret_value::{HeldKey, Secret, held_key};
+
+/// So long a version that was stored may be listed by one host and not be read from another.
+const SPREAD: TimeDelta = TimeDelta::minutes(1);
 
 /// Reads a version's text; `None` where it is binary, or is not there any more.
 pub(super) async fn read(
@@ -34,15 +38,21 @@ pub(super) async fn key(
     Ok(text.and_then(|text| held_key(&text, calls.account.secrets.fields())))
 }
 
-/// Which access key a version holds: from memory where it was read before. Of a secret that is scheduled
-/// for deletion nothing can be read.
+/// A version, as it was listed.
+pub(super) struct Listed<'a> {
+    pub(super) id: &'a str,
+    pub(super) created: DateTime<Utc>,
+    /// Of a secret that is scheduled for deletion nothing can be read.
+    pub(super) readable: bool,
+}
+
+/// Which access key a version holds: from memory where it was read before.
 pub(super) async fn held(
     calls: &Calls<'_>,
     secret: &SecretRef,
-    version: &str,
-    readable: bool,
+    version: &Listed<'_>,
 ) -> Result<Held, Failure> {
-    remembered(calls, secret, version, readable, |text| {
+    remembered(calls, secret, version, |text| {
         match held_key(text, calls.account.secrets.fields()) {
             Some(held) => Held::AccessKey { key_id: held.id },
             None => unfit("value", "it is no JSON object that holds an access key"),
@@ -55,32 +65,46 @@ pub(super) async fn held(
 pub(super) async fn login(
     calls: &Calls<'_>,
     secret: &SecretRef,
-    version: &str,
-    readable: bool,
+    version: &Listed<'_>,
 ) -> Result<Held, Failure> {
-    remembered(calls, secret, version, readable, login_in).await
+    remembered(calls, secret, version, login_in).await
 }
 
 async fn remembered(
     calls: &Calls<'_>,
     secret: &SecretRef,
-    version: &str,
-    readable: bool,
+    version: &Listed<'_>,
     tell: impl Fn(&Secret) -> Held,
 ) -> Result<Held, Failure> {
-    let name = (secret.arn.clone(), version.to_owned());
+    let name = (secret.arn.clone(), version.id.to_owned());
     if let Some(held) = calls.account.secrets.held(&name) {
         return Ok(held);
     }
-    if !readable {
+    if !version.readable {
         return Ok(Held::Opaque);
     }
-    let held = match read(calls, secret, version).await? {
-        Some(text) => tell(&text),
-        None => unfit("value", "it is binary, or was removed"),
-    };
-    calls.account.secrets.remember(name, held.clone());
-    Ok(held)
+    if let Some(text) = read(calls, secret, version.id).await? {
+        let held = tell(&text);
+        calls.account.secrets.remember(name, held.clone());
+        return Ok(held);
+    }
+    if is_ours(version.id) && calls.at() < version.created + SPREAD {
+        return Err(not_yet(version.id));
+    }
+    // Not remembered: it may be readable yet.
+    Ok(unfit("value", "it is binary, or was removed"))
+}
+
+/// Whoever took a version of ours for one without a value would make a second one, and take the key that
+/// this one holds for one that a lost reply left.
+fn not_yet(version: &str) -> Failure {
+    Failure {
+        class: FailureClass::RetrySoon,
+        operation: "secretsmanager:GetSecretValue".to_owned(),
+        code: "NotReadableYet".to_owned(),
+        message: format!("version {version} is listed, and its value is not there yet"),
+        request_id: None,
+    }
 }
 
 fn unfit(field: &str, why: &str) -> Held {

@@ -15,7 +15,7 @@ use severance_lifecycle::record::Record;
 use severance_lifecycle::rotation::{RevokeOrder, RotationTerms};
 use severance_lifecycle::secret::{Issuer, SecretRef, version_id};
 use severance_lifecycle::secret_action::SecretAction;
-use severance_lifecycle::secret_view::{CURRENT, PREVIOUS, SecretView};
+use severance_lifecycle::secret_view::{CURRENT, Held, PREVIOUS, SecretView};
 use severance_lifecycle::task::{BlockReason, Lane, Verification};
 use severance_lifecycle::trust::Partner;
 use severance_sandbox::aws::{
@@ -353,4 +353,29 @@ async fn a_value_that_holds_no_key_blocks_before_anything_is_changed() {
     let changes = rotation.world.aws.log().changes();
     assert!(changes.iter().all(|call| call.operation == "AssumeRole"), "{changes:?}");
     assert!(!rotation.refused(&old).await);
+}
+
+#[tokio::test]
+async fn a_version_of_ours_that_cannot_be_read_yet_is_looked_at_again_and_not_taken_for_spoilt() {
+    let (mut rotation, _, old) = key_in_a_secret().await;
+    let version = version_id(&TASK.into(), 1);
+    // A function that fails leaves a version that is listed and has no value.
+    let rotate = rotation.client().rotate_secret().secret_id("app").client_request_token(&version);
+    let function = format!("arn:aws:lambda:{}:{HOME}:function:failing", REGIONS[1]);
+    let rules = aws_sdk_secretsmanager::types::RotationRulesType::builder();
+    let rules = rules.automatically_after_days(30).build();
+    rotate.rotation_lambda_arn(function).rotation_rules(rules).send().await.unwrap();
+    let failure = rotation.world.provider.observe(&rotation.look()).await.unwrap_err();
+    assert_eq!((failure.class, failure.code.as_str()), (FailureClass::RetrySoon, "NotReadableYet"));
+
+    rotation.pass(TimeDelta::seconds(62));
+    let held =
+        async |rotation: &Rotation| rotation.view().await.version(&version).unwrap().held.clone();
+    let late = held(&rotation).await;
+    assert!(matches!(late, Held::Unfit { .. }), "it never was readable: {late:?}");
+    // And then it is, all the same.
+    let put = rotation.client().put_secret_value().secret_id("app").client_request_token(&version);
+    put.version_stages("AWSPENDING").secret_string(json(&old)).send().await.unwrap();
+    let key_id = old.access_key_id.clone();
+    assert_eq!(held(&rotation).await, Held::AccessKey { key_id });
 }

@@ -25,13 +25,13 @@ const MINUTE: i64 = 60_000;
 const ACME: [(&str, &str); 1] = [("severance:zone", "acme")];
 
 /// A worker; dropped, it is killed.
-struct Worker {
-    engine: Engine,
+pub struct Worker {
+    pub engine: Engine,
     hand: JoinHandle<()>,
 }
 
 impl Worker {
-    fn start(sim: &Arc<Sim>, process: Process, config: EngineConfig) -> Self {
+    pub fn start(sim: &Arc<Sim>, process: Process, config: EngineConfig) -> Self {
         let (engine, inbox) = process_of(sim, process, config);
         let (sim, running) = (Arc::clone(sim), engine.clone());
         let hand = tokio::spawn(async move {

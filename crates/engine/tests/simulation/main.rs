@@ -15,6 +15,7 @@
     reason = "a test harness: it may panic and print, scenarios are long lists, and nothing outside sees its items"
 )]
 
+mod aging;
 mod bug;
 mod calm;
 mod chance;

@@ -272,7 +272,7 @@ impl Planner<'_> {
             noticed_at: case.noticed_at,
             received_at: case.received_at,
             planned_at: draft.now,
-            deadline: case.noticed_at + zone.objective(case.trigger),
+            deadline: zone.deadline(case),
             assumable: Vec::new(),
             leaving: BTreeSet::new(),
             credentials: 1,

@@ -41,7 +41,7 @@ impl Planner<'_> {
                 let mut task = self.unresolved(draft, by_arn(identity), reason);
                 let zone = self.zones.get(&binding.zone);
                 task.mode = zone.mode;
-                task.deadline = task.noticed_at + zone.objective(task.trigger);
+                task.deadline = zone.deadline(draft.case);
                 task.binding = binding.clone();
                 task
             }
