@@ -95,8 +95,8 @@ impl Load {
         let rotations =
             arns.enumerate().map(|(n, arn)| secret_rotation(&format!("rotation-{n}"), arn));
         let keys = noticed.iter().map(key_of);
-        let notices = keys.enumerate().map(|(n, key)| key_notice(&format!("notice-{n}"), &key.id));
-        let events = rotations.chain(notices).collect();
+        let told = keys.enumerate().map(|(n, key)| key_notice(&format!("notice-{n}"), &key.id));
+        let events = rotations.chain(told).collect();
         Self { events, noticed, turned, managed, bystanders }
     }
 
@@ -240,8 +240,8 @@ fn keys_are_at_most_one_each_and_those_in_the_making(
                 let before = made.iter().rev().find(|call| call.started <= dead);
                 before.is_some_and(|made| {
                     // A call that had arrived is carried out.
-                    let mut stores = changes.iter().filter(stored);
-                    !stores.any(|call| call.started > made.started && call.started <= alive)
+                    let mut puts = changes.iter().filter(stored);
+                    !puts.any(|call| call.started > made.started && call.started <= alive)
                 })
             })
             .count();

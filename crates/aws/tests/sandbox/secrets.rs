@@ -259,6 +259,7 @@ async fn the_secrets_own_function_rotates_it() {
         value: Some("first".into()),
         function: Some(RotationFunction {
             kind: RotationKind::Succeeding,
+            retires_key: false,
             delay_ms: None,
             failing_runs: None,
         }),
@@ -357,7 +358,7 @@ async fn a_value_that_holds_no_key_blocks_before_anything_is_changed() {
 
 #[tokio::test]
 async fn a_version_of_ours_that_cannot_be_read_yet_is_looked_at_again_and_not_taken_for_spoilt() {
-    let (mut rotation, _, old) = key_in_a_secret().await;
+    let (rotation, _, old) = key_in_a_secret().await;
     let version = version_id(&TASK.into(), 1);
     // A function that fails leaves a version that is listed and has no value.
     let rotate = rotation.client().rotate_secret().secret_id("app").client_request_token(&version);

@@ -104,10 +104,9 @@ async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
     let Ok(call) = serde_json::from_slice::<Call>(&body) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    let value = match shared.vault.version(&call.secret, &call.version).await {
-        Ok(value) => value,
+    let Ok(value) = shared.vault.version(&call.secret, &call.version).await else {
         // It cannot tell; the caller asks again.
-        Err(_) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
     let (status, reason) = match value.as_deref().and_then(token) {
         Some(token) => shared.store().answer(&call, &token),

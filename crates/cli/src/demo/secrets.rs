@@ -156,8 +156,8 @@ impl Scenario {
         for (zone, name) in ZONES.iter().enumerate() {
             let of = |fate| self.fated(|secret| secret.fate == fate && secret.zone == zone);
             let (owned, known) = (of(Fate::OwnerChange), of(Fate::SubcontractorChange));
-            let owner = Some(leaving_owner(zone));
-            self.rotation(format!("owner-change-{name}"), Cause::OwnerChange, owner, owned);
+            let who = Some(leaving_owner(zone));
+            self.rotation(format!("owner-change-{name}"), Cause::OwnerChange, who, owned);
             let id = format!("subcontractor-change-{name}");
             self.rotation(id, Cause::SubcontractorChange, None, known);
         }

@@ -266,7 +266,6 @@ impl Store {
         now: Time,
     ) -> Result<(), LedgerError> {
         let row = self.is_planning(lease, now)?;
-        let by = row.lease.as_ref().map(|lease| (lease.process, now));
         let parked = matches!(plan.state, CaseState::Held { .. });
         let again_at = plan.again_at.filter(|_| !parked);
         let by = row.lease.take().map(|lease| (lease.process, now));
