@@ -322,7 +322,7 @@ async fn what_another_case_wants_revoked_is_held() {
         due(unresolved(&claimed.case, "nobody"), 99),
     ];
     rig.ledger.commit_plan(&claimed.lease, plan(CaseState::Open, tasks)).await.unwrap();
-    let held = Holds { other: true, compromise: true };
+    let held = Holds { other: true, target: false, compromise: true };
     assert_eq!(rig.ledger.holds(&undoing).await.unwrap(), held, "a key of that user");
     let mut other = undoing.clone();
     other.target = Target::User { user: user("bob") };
@@ -344,7 +344,7 @@ async fn what_a_compromise_rotated_is_held_and_a_routine_rotation_holds_nothing(
         let tasks = vec![due(rotated, 1)];
         rig.ledger.commit_plan(&claimed.lease, plan(CaseState::Open, tasks)).await.unwrap();
         let compromised = trigger == Trigger::CompromiseNotice;
-        let held = Holds { other: compromised, compromise: compromised };
+        let held = Holds { other: compromised, target: false, compromise: compromised };
         assert_eq!(rig.ledger.holds(&undoing).await.unwrap(), held, "{trigger:?}");
         let exposures = rig.ledger.exposures().await.unwrap();
         let open: Vec<_> = exposures.iter().filter(|it| it.kind == TargetKind::Secret).collect();
@@ -467,6 +467,6 @@ async fn what_a_compromised_secret_held_is_not_put_back() {
     let target = Target::Secret { secret, issuer: Issuer::AccessKey { user: user("ann") } };
     let rotated = due(about(&claimed.case, target, Desired::Rotated), 1);
     rig.ledger.commit_plan(&claimed.lease, plan(CaseState::Open, vec![rotated])).await.unwrap();
-    let held = Holds { other: true, compromise: true };
+    let held = Holds { other: true, target: false, compromise: true };
     assert_eq!(rig.ledger.holds(&undoing).await.unwrap(), held);
 }

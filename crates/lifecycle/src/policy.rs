@@ -77,6 +77,8 @@ pub struct Policy {
 pub struct Holds {
     /// Another case does: what it would have switched off stays off.
     pub other: bool,
+    /// Another case wants this very target revoked, not only the identity that it belongs to.
+    pub target: bool,
     /// One of them was opened by a compromise notice: nothing is undone at all.
     pub compromise: bool,
 }

@@ -115,7 +115,7 @@ fn what_it_holds_dies_before_it_is_hidden_and_undoing_restores_what_the_window_a
         })
         .collect();
     assert!(matches!(lost[..], [Change::VersionRetired { .. }, Change::ReplicasRemoved { .. }]));
-    let held = Holds { other: true, compromise: true };
+    let held = Holds { other: true, target: true, compromise: true };
     let vetoed = Policy { holds: held, ..policy.clone() };
     let here = Situation { target: &target, observed: &after, record: &record, policy: &vetoed };
     let vetoed = decide(Desired::Reinstated, &here, after.at);

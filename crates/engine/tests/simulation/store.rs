@@ -458,6 +458,8 @@ impl Store {
                 && self.cases[&other.case].case.contract == self.cases[&task.case].case.contract;
             if counts && !ours && !undone {
                 holds.other = true;
+                holds.target |=
+                    other.desired == Desired::Revoked && other.target.key() == task.target.key();
                 holds.compromise |= other.trigger == Trigger::CompromiseNotice;
             }
         }

@@ -19,7 +19,8 @@ use crate::fault::Fault;
 /// An earlier revision of the same contract holds nothing against its reinstatement. Of rotations those hold
 /// that a compromise asked for: what they replaced must not work again.
 pub(super) const HOLDS: &str = "
-    SELECT COALESCE(MAX(1), 0), COALESCE(MAX(t.cause = 'compromise-notice'), 0)
+    SELECT COALESCE(MAX(1), 0), COALESCE(MAX(t.target_key = ?4 AND t.desired = 'revoked'), 0),
+        COALESCE(MAX(t.cause = 'compromise-notice'), 0)
     FROM tasks AS t INDEXED BY tasks_lock
     WHERE t.lock = ?1 AND t.desired IN ('revoked', 'rotated')
         AND (t.desired = 'revoked' OR t.cause = 'compromise-notice')
@@ -36,7 +37,7 @@ pub(super) const HOLDS: &str = "
 
 /// Who else wants what `task` is about revoked.
 pub(super) async fn holds(connection: &mut SqliteConnection, task: &Task) -> Result<Holds, Fault> {
-    let (other, compromise): (bool, bool) = sqlx::query_as(HOLDS)
+    let (other, target, compromise): (bool, bool, bool) = sqlx::query_as(HOLDS)
         .bind(task.target.lock())
         .bind(task.case.as_str())
         .bind(task.undoes.as_ref().map(CaseId::as_str))
@@ -44,7 +45,7 @@ pub(super) async fn holds(connection: &mut SqliteConnection, task: &Task) -> Res
         .bind(task.target.kind().as_str())
         .fetch_one(connection)
         .await?;
-    Ok(Holds { other, compromise })
+    Ok(Holds { other, target, compromise })
 }
 
 /// What tasks on this identity that are done have changed, but for those that are being put back.

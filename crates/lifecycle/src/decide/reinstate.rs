@@ -7,6 +7,7 @@ use super::{Decision, Situation, act, pick, proof, wait};
 use crate::action::{Action, Change, DenyHandle};
 use crate::credential::Target;
 use crate::observe::{DenyState, KeyState, KeyView, Presence, RoleStanding, SideState, View};
+use crate::policy::Holds;
 use crate::record::Record;
 use crate::secret_action::SecretAction;
 use crate::secret_view::SecretView;
@@ -34,7 +35,7 @@ pub(super) fn reinstate(
     let next = others
         .into_iter()
         .chain(keys)
-        .filter(|change| !(policy.holds.other && is_held(change)))
+        .filter(|change| !is_held(policy.holds, change))
         .filter_map(|change| undo(target, view, change));
     let next = pick(record, next);
     match next {
@@ -63,7 +64,9 @@ fn hidden_deny(record: &Record, view: &View) -> Option<DateTime<Utc>> {
 
 /// Whether another case that wants the same target revoked holds this change too. Denies and trust
 /// belong to the case that made them by name; switched-off credentials are the same switch for all.
-pub(super) fn is_held(change: &Change) -> bool {
+///
+/// A secret's user that another case revokes is no reason to have the secret deleted: what it held stays dead.
+pub(super) fn is_held(holds: Holds, change: &Change) -> bool {
     match change {
         Change::KeyDeactivated { .. }
         | Change::Deactivated { .. }
@@ -71,8 +74,8 @@ pub(super) fn is_held(change: &Change) -> bool {
         | Change::MfaDeactivated { .. }
         | Change::TrustRemoved { .. }
         | Change::VersionRetired { .. }
-        | Change::ReplicasRemoved { .. }
-        | Change::DeletionScheduled { .. } => true,
+        | Change::ReplicasRemoved { .. } => holds.other,
+        Change::DeletionScheduled { .. } => holds.target,
         Change::UserDenied { .. }
         | Change::RoleDenied { .. }
         | Change::KeyMade { .. }

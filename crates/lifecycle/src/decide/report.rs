@@ -250,7 +250,6 @@ fn residual_findings(
 }
 
 fn restoration_findings(situation: &Situation<'_>) -> Vec<Finding> {
-    let held = situation.policy.holds.other;
     situation
         .record
         .changes
@@ -258,7 +257,7 @@ fn restoration_findings(situation: &Situation<'_>) -> Vec<Finding> {
         .filter_map(|change| {
             if !reinstate::can_restore(&situation.observed.view, change) {
                 Some(Finding::CannotRestore { change: change.clone() })
-            } else if held && reinstate::is_held(change) {
+            } else if reinstate::is_held(situation.policy.holds, change) {
                 Some(Finding::HeldByAnotherCase { change: change.clone() })
             } else {
                 None
