@@ -283,8 +283,8 @@ impl Worker {
 
     async fn policy(&self, observed: &Observed) -> Result<Policy, LedgerError> {
         let holds = match self.task.desired {
-            Desired::Reinstated => self.shared.ledger.holds(&self.task).await?,
-            Desired::Revoked | Desired::Rotated | Desired::Deleted => Holds::default(),
+            Desired::Reinstated | Desired::Rotated => self.shared.ledger.holds(&self.task).await?,
+            Desired::Revoked | Desired::Deleted => Holds::default(),
         };
         let mut policy = self.shared.zones().policy(&self.task, holds);
         if let (Some(user), View::Secret(view)) = (self.task.target.key_user(), &observed.view)

@@ -7,8 +7,8 @@ mod common;
 use std::sync::Arc;
 
 use common::{
-    Rig, about, at, blocked, change, done, due, end, notice, plan, request, secret_of, step_again,
-    step_to, task, unresolved, user,
+    Rig, about, at, blocked, change, done, due, end, notice, plan, request, rotation, secret_of,
+    step_again, step_to, task, unresolved, user,
 };
 use severance_engine::ports::{Ledger, LedgerError, Message, NewTask, Queries, Topic};
 use severance_lifecycle::case::{CaseState, Closing};
@@ -327,6 +327,22 @@ async fn what_another_case_wants_revoked_is_held() {
     let mut other = undoing.clone();
     other.target = Target::User { user: user("bob") };
     assert_eq!(rig.ledger.holds(&other).await.unwrap(), none);
+}
+
+#[tokio::test]
+async fn a_rotation_hears_of_the_end_of_its_secret() {
+    let rig = Rig::new().await;
+    rig.open_case(end("e", ContractChange::Ended, 1), 0).await;
+    let ended = rig.claim_cases(0).await.remove(0);
+    let end = due(about(&ended.case, secret_of("ann"), Desired::Revoked), 0);
+    rig.ledger.commit_plan(&ended.lease, plan(CaseState::Open, vec![end])).await.unwrap();
+    let held = Holds { other: true, target: true, compromise: false };
+    rig.open_case(rotation("r", None), 1).await;
+    let claimed = rig.claim_cases(1).await.remove(0);
+    let rotated = about(&claimed.case, secret_of("ann"), Desired::Rotated);
+    assert_eq!(rig.ledger.holds(&rotated).await.unwrap(), held);
+    let other = about(&claimed.case, secret_of("bob"), Desired::Rotated);
+    assert_eq!(rig.ledger.holds(&other).await.unwrap(), Holds::default());
 }
 
 #[tokio::test]

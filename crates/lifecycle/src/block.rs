@@ -73,6 +73,10 @@ pub enum BlockReason {
     NothingToRotate,
     /// Other secrets hand out the same credential: to replace it in one breaks the others.
     SharedCredential { secrets: Vec<String> },
+    /// Another case has the secret end: it is not rotated meanwhile.
+    EndedByAnotherCase,
+    /// A version of the secret that ends holds a key that another secret hands out too.
+    KeyInAnotherSecret { key_id: String },
 }
 
 #[allow(clippy::too_many_lines, reason = "one arm a reason")]
@@ -164,6 +168,12 @@ impl fmt::Display for BlockReason {
                 f,
                 "{} hand out the same credential: replacing it in one would break the others",
                 secrets.join(", ")
+            ),
+            Self::EndedByAnotherCase => f.write_str("another case has the secret end"),
+            Self::KeyInAnotherSecret { key_id } => write!(
+                f,
+                "a version of it holds access key {key_id}, and so does another secret: rotate that \
+                 one, or end the key by hand"
             ),
         }
     }

@@ -66,7 +66,7 @@ pub struct Policy {
     pub partner: Partner,
     /// Whether what appeared after the first exposure is taken too, or only shown.
     pub take_intruders: bool,
-    /// Who else wants the target revoked; matters for undoing only.
+    /// Who else wants the target revoked; matters for undoing, and for a rotation, which gives way.
     pub holds: Holds,
     /// How a secret is rotated.
     pub rotation: RotationTerms,

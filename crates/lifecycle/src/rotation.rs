@@ -21,6 +21,8 @@ pub struct RotationTerms {
     pub order: RevokeOrder,
     /// Versions that were stored before this moment are exposed; `None` where nothing is.
     pub exposed_at: Option<DateTime<Utc>>,
+    /// Nothing is to follow: every version is as good as exposed, whenever it was stored.
+    pub ends: bool,
     /// Who may not read the secret any more: denied before a new value is stored.
     pub leaving: BTreeSet<String>,
     /// How many acceptances in a row say that a new credential works.
@@ -57,6 +59,7 @@ impl Default for RotationTerms {
             grace: CLIENT_CACHE * 2,
             order: RevokeOrder::default(),
             exposed_at: None,
+            ends: false,
             leaving: BTreeSet::new(),
             acceptances: 2,
             // A new key takes 5 to 15 s to be accepted everywhere.

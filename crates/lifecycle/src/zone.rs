@@ -146,6 +146,7 @@ impl ZoneSettings {
             grace: task.grace.unwrap_or(self.grace),
             order: self.order(task),
             exposed_at: compromise.then_some(task.noticed_at),
+            ends: task.desired == Desired::Revoked,
             leaving: task.leaving.clone(),
             recovery_days: self.recovery_days,
             ..RotationTerms::default()

@@ -2,20 +2,21 @@
 //! window allows is put back.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use severance_lifecycle::action::{Action, Change};
 use severance_lifecycle::credential::{Target, UserRef};
 use severance_lifecycle::decide::{Decision, Situation, apply, decide, findings, look, plan};
 use severance_lifecycle::finding::Finding;
-use severance_lifecycle::observe::{Observed, Presence, View};
+use severance_lifecycle::observe::{KeyState, KeyStatus, KeyView, Observed, Presence, View};
 use severance_lifecycle::policy::{Desired, Holds, Policy, Proof, RoleSessions, ServiceRoles};
 use severance_lifecycle::record::Record;
 use severance_lifecycle::rotation::RotationTerms;
-use severance_lifecycle::secret::{Issuer, SecretRef};
+use severance_lifecycle::secret::{Issuer, SecretRef, version_id};
+use severance_lifecycle::secret_action::SecretAction;
 use severance_lifecycle::secret_view::{
-    CURRENT, Held, ReplicaState, SecretView, UserKeys, VersionState,
+    CURRENT, Held, PENDING, ReplicaState, SecretView, UserKey, UserKeys, VersionState,
 };
 use severance_lifecycle::task::BlockReason;
 use severance_lifecycle::trust::Partner;
@@ -80,6 +81,7 @@ fn policy() -> Policy {
         take_intruders: false,
         holds: Holds::default(),
         rotation: RotationTerms {
+            ends: true,
             leaving: BTreeSet::from([LEAVER.to_owned()]),
             ..RotationTerms::default()
         },
@@ -159,6 +161,141 @@ fn what_its_issuer_does_not_refuse_yet_is_not_hidden() {
     let here = Situation { target: &target, observed: &observed, record: &record, policy: &policy };
     let said = decide(Desired::Revoked, &here, now());
     assert_eq!(said, Decision::Blocked(reason), "what is hidden can be read no more");
+}
+
+/// The current version's key `AKIA1`, and `AKIA2` in the version that a rotation has pending, made after the end
+/// was noticed.
+fn in_mid_rotation() -> Observed {
+    let mut observed = seen(Held::AccessKey { key_id: "AKIA1".into() });
+    let View::Secret(view) = &mut observed.view else { panic!("no secret") };
+    let pending = VersionState {
+        id: version_id(&"t-fedcba9876543210".into(), 1),
+        stages: BTreeSet::from([PENDING.to_owned()]),
+        created: now(),
+        held: Held::AccessKey { key_id: "AKIA2".into() },
+    };
+    view.versions.push(pending);
+    view.replicas.clear();
+    let states = ["AKIA1", "AKIA2"].map(|id| KeyState {
+        id: id.into(),
+        status: KeyStatus::Active,
+        created: now(),
+        probeable: true,
+    });
+    let old = KeyView {
+        user: Presence::Same,
+        key: Some(states[0].clone()),
+        denies: Vec::new(),
+        roles: Vec::new(),
+        intruders: Vec::new(),
+        others: BTreeMap::new(),
+    };
+    let keys = states.map(|state| UserKey { state, used: true, elsewhere: false }).to_vec();
+    view.keys = Some(UserKeys { user: Presence::Same, keys, old: Some(old) });
+    observed
+}
+
+#[test]
+fn what_a_rotation_has_pending_dies_with_the_secret() {
+    let user = UserRef { account: "111122223333".into(), name: "app".into(), id: "AIDA1".into() };
+    let (target, policy) = (target(Issuer::AccessKey { user: user.clone() }), policy());
+    let observed = in_mid_rotation();
+    let record = Record::default();
+    let here = Situation { target: &target, observed: &observed, record: &record, policy: &policy };
+    let done = plan(Desired::Revoked, &here);
+    let off: Vec<_> = done
+        .iter()
+        .filter_map(|action| match action {
+            Action::DeactivateKey { key_id, .. } => Some(key_id.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(off, ["AKIA1", "AKIA2"]);
+    assert_eq!(names(&done).last(), Some(&"schedule-deletion"));
+}
+
+#[test]
+fn a_pending_login_dies_with_the_secret_and_one_version_at_a_time_is_tried() {
+    let (target, policy) = (database(), policy());
+    let mut observed = seen(Held::Login { username: "app".into() });
+    let View::Secret(view) = &mut observed.view else { panic!("no secret") };
+    let pending = version_id(&"t-fedcba9876543210".into(), 1);
+    view.versions.push(VersionState {
+        id: pending.clone(),
+        stages: BTreeSet::from([PENDING.to_owned()]),
+        created: now(),
+        held: Held::Login { username: "app_clone".into() },
+    });
+    let record = Record::default();
+    let here = Situation { target: &target, observed: &observed, record: &record, policy: &policy };
+    let retired: Vec<_> = plan(Desired::Revoked, &here)
+        .into_iter()
+        .filter_map(|action| match action {
+            Action::Secret { what: SecretAction::Retire { version, current: None }, .. } => {
+                Some(version)
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(retired, ["EXAMPLE1-90ab-cdef-fedc-ba987SECRET1", pending.as_str()]);
+}
+
+#[test]
+fn a_key_that_another_secret_hands_out_is_left_to_a_person_and_the_secret_stays_readable() {
+    let user = UserRef { account: "111122223333".into(), name: "app".into(), id: "AIDA1".into() };
+    let (target, policy) = (target(Issuer::AccessKey { user: user.clone() }), policy());
+    let mut observed = in_mid_rotation();
+    let View::Secret(view) = &mut observed.view else { panic!("no secret") };
+    view.keys.as_mut().unwrap().keys[1].elsewhere = true;
+    let record = Record::default();
+    let here = Situation { target: &target, observed: &observed, record: &record, policy: &policy };
+    let done = plan(Desired::Revoked, &here);
+    assert!(!names(&done).contains(&"schedule-deletion"), "{done:?}");
+    for action in &done {
+        apply(action, &target, &mut observed.view, observed.at);
+    }
+    let here = Situation { target: &target, observed: &observed, record: &record, policy: &policy };
+    let said = decide(Desired::Revoked, &here, now() + TimeDelta::days(1));
+    assert!(!matches!(said, Decision::Done(_)), "{said:?}");
+}
+
+#[test]
+fn a_routine_rotation_gives_way_where_another_case_has_the_secret_end() {
+    let user = UserRef { account: "111122223333".into(), name: "app".into(), id: "AIDA1".into() };
+    let target = target(Issuer::AccessKey { user: user.clone() });
+    let mut observed = in_mid_rotation();
+    let holds = Holds { other: true, target: true, compromise: false };
+    let terms = RotationTerms::default();
+    let policy = Policy { holds, rotation: terms.clone(), ..policy() };
+    let mut record = Record::default();
+    look(&mut record, &target, &observed, &policy);
+    let here = Situation { target: &target, observed: &observed, record: &record, policy: &policy };
+    let said = decide(Desired::Rotated, &here, now());
+    assert_eq!(said, Decision::Blocked(BlockReason::EndedByAnotherCase));
+
+    let exposed = RotationTerms { exposed_at: Some(now()), ..terms };
+    let exposed = Policy { rotation: exposed, ..policy.clone() };
+    let here =
+        Situation { target: &target, observed: &observed, record: &record, policy: &exposed };
+    let said = decide(Desired::Rotated, &here, now());
+    assert!(matches!(said, Decision::Act(..)), "a compromise gives way to nothing: {said:?}");
+
+    // What it made and lost is nobody's else to take away.
+    let View::Secret(view) = &mut observed.view else { panic!("no secret") };
+    view.versions.pop();
+    view.keys.as_mut().unwrap().keys[1].used = false;
+    let Target::Secret { secret, .. } = target.clone() else { panic!("no secret") };
+    let at = now() - TimeDelta::seconds(1);
+    let version = version_id(&policy.task, 1);
+    let before = ["AKIA1".to_owned()].into();
+    let what = SecretAction::MakeKey { user, version, before, at };
+    record.changes.extend(Action::Secret { secret, what }.change());
+    let here = Situation { target: &target, observed: &observed, record: &record, policy: &policy };
+    let said = decide(Desired::Rotated, &here, now() + TimeDelta::minutes(1));
+    let Decision::Act(Action::DeactivateKey { key_id, .. }, _) = said else {
+        panic!("the orphan stays: {said:?}")
+    };
+    assert_eq!(key_id, "AKIA2");
 }
 
 #[test]

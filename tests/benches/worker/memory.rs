@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use severance_sandbox::aws::{Fault, FaultRule, Service};
+use severance_sandbox::aws::{Fault, FaultRule};
 use severance_tests::clock::now;
 use severance_tests::events::contract_end;
 use severance_tests::wait::until;
@@ -28,8 +28,8 @@ pub(crate) async fn run() -> Report {
     report.row("resident, idle", "MB", idle, Some(Goal::AtMost(40.0)));
     report.row("resident, 100,000 open tasks", "MB", loaded, Some(Goal::AtMost(100.0)));
     report.note(
-        "The tasks are one contract end's, of 100,000 users. Their provider answers no call any more \
-         once they are listed, so that they stay open and as many calls as may be hang in flight.",
+        "The tasks are one contract end's, of 100,000 users. Their provider never answers GetUser, so \
+         that they stay open and as many calls as may be hang in flight.",
     );
     report
 }
@@ -44,8 +44,9 @@ pub(crate) async fn open_tasks(world: &World) -> Worker {
     "[zones.acme]\nmode = \"enforce\"\n".clone_into(&mut settings.more);
     let worker = world.worker(&settings).await;
     quiet(world).await;
-    let hang = FaultRule { service: Some(Service::Iam), ..FaultRule::new(Fault::Hang) };
-    control.fault(&hang).await;
+    // Every task asks for this first; a listing, which a contract end waits for, does not.
+    let operation = Some("GetUser".to_owned());
+    control.fault(&FaultRule { operation, ..FaultRule::new(Fault::Hang) }).await;
     let end = contract_end("all", ("acme", "payments"), "ended", 1, now());
     world.publisher.publish(&end).await;
     until("the open tasks", LIMIT, async || {

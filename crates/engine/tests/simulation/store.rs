@@ -454,7 +454,8 @@ impl Store {
             let counts = (other.desired == Desired::Revoked || burnt)
                 && other.state != TaskState::Superseded
                 && other.target.lock() == task.target.lock();
-            let undone = other.trigger == Trigger::ContractEnd
+            let undone = task.undoes.is_some()
+                && other.trigger == Trigger::ContractEnd
                 && self.cases[&other.case].case.contract == self.cases[&task.case].case.contract;
             if counts && !ours && !undone {
                 holds.other = true;

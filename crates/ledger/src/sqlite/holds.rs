@@ -16,8 +16,9 @@ use crate::fault::Fault;
 /// Other cases' revocations of the same target or of one that covers it or that it covers (a user
 /// and its keys): not superseded, and not being put back themselves. Of zones in `observe` only
 /// compromises are heard: they change nothing, but nothing that a compromise names is switched on.
-/// An earlier revision of the same contract holds nothing against its reinstatement. Of rotations those hold
-/// that a compromise asked for: what they replaced must not work again.
+/// An earlier revision of the same contract holds nothing against its reinstatement (`?3`: what is
+/// undone). Of rotations those hold that a compromise asked for: what they replaced
+/// must not work again.
 pub(super) const HOLDS: &str = "
     SELECT COALESCE(MAX(1), 0), COALESCE(MAX(t.target_key = ?4 AND t.desired = 'revoked'), 0),
         COALESCE(MAX(t.cause = 'compromise-notice'), 0)
@@ -31,9 +32,9 @@ pub(super) const HOLDS: &str = "
         AND NOT EXISTS (SELECT 1 FROM tasks AS back INDEXED BY tasks_lock
             WHERE back.lock = t.lock AND back.desired = 'reinstated'
                 AND back.undoes = t.case_id AND back.state IN ('open', 'done'))
-        AND NOT EXISTS (SELECT 1 FROM cases AS mine JOIN cases AS theirs
+        AND (?3 IS NULL OR NOT EXISTS (SELECT 1 FROM cases AS mine JOIN cases AS theirs
             ON theirs.zone = mine.zone AND theirs.contract = mine.contract
-            WHERE mine.id = ?2 AND theirs.id = t.case_id)";
+            WHERE mine.id = ?2 AND theirs.id = t.case_id))";
 
 /// Who else wants what `task` is about revoked.
 pub(super) async fn holds(connection: &mut SqliteConnection, task: &Task) -> Result<Holds, Fault> {

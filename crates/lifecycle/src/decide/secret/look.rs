@@ -80,7 +80,9 @@ impl Here<'_> {
     /// Versions that are exposed, hold a value for sure, and are on a label now; but the old one.
     fn burnt_beside(&self) -> impl Iterator<Item = &VersionState> {
         let holds = |version: &VersionState| {
-            version.has(PREVIOUS) || (version.has(PENDING) && is_ours(&version.id))
+            version.has(PREVIOUS)
+                || (version.has(PENDING) && is_ours(&version.id))
+                || (version.has(CURRENT) && self.terms().ends)
         };
         let is_old =
             |version: &VersionState| self.old().is_none_or(|old| old.version == version.id);

@@ -27,7 +27,8 @@ pub(super) use look::look;
 /// Hands out a new credential, and has the old one die after its grace; at once where it is exposed.
 pub(super) fn rotate(here: Here<'_>) -> Decision {
     let said = here
-        .cannot_be_rotated()
+        .gives_way()
+        .or_else(|| here.cannot_be_rotated())
         .or_else(|| here.readers_are_denied())
         .or_else(|| here.old_dies_first())
         .or_else(|| here.new_is_handed_out())
@@ -38,9 +39,12 @@ pub(super) fn rotate(here: Here<'_>) -> Decision {
 /// Has what the secret holds die at its issuer, and only then hides the secret: hiding alone is never
 /// called revocation.
 pub(super) fn revoke(here: Here<'_>) -> Decision {
-    let checks: [&dyn Fn() -> Check; 5] = [
+    let checks: [&dyn Fn() -> Check; 8] = [
         &|| here.readers_are_denied(),
-        &|| here.old_dies(),
+        &|| here.old_credential_dies(),
+        &|| here.other_burnt_keys_die(),
+        &|| here.other_burnt_values_die(),
+        &|| here.is_not_proven(),
         &|| here.issuer_is_unknown(),
         &|| here.key_is_unknown(),
         &|| here.is_hidden(),
@@ -97,7 +101,7 @@ impl<'a> Here<'a> {
 
     /// Whether whoever had the secret before knows what this version holds.
     fn is_burnt(&self, version: &VersionState) -> bool {
-        self.terms().exposed_at.is_some_and(|at| version.created < at)
+        self.terms().ends || self.terms().exposed_at.is_some_and(|at| version.created < at)
     }
 
     /// Whether sessions and what they reach must go with the old credential.
@@ -108,6 +112,16 @@ impl<'a> Here<'a> {
     /// Whether nothing is to follow what the secret holds.
     fn is_revoked(&self) -> bool {
         self.desired == Desired::Revoked
+    }
+
+    /// Where another case has the secret end, a routine rotation makes nothing new: what it made is ended
+    /// there, and only what it lost it takes away itself.
+    fn gives_way(&self) -> Check {
+        let gives_way = self.situation.policy.holds.target && !self.is_exposed();
+        gives_way.then(|| {
+            let orphan = if self.is_readable() { self.orphan_is_left() } else { None };
+            orphan.unwrap_or(Decision::Blocked(BlockReason::EndedByAnotherCase))
+        })
     }
 
     fn cannot_be_rotated(&self) -> Check {
@@ -200,7 +214,9 @@ impl<'a> Here<'a> {
             return None;
         }
         // What cannot be read any more can be ended at its issuer no more.
-        if self.issuer.is_told() && self.old_dies().is_some() {
+        let is_told = self.issuer.is_told() && self.old_credential_dies().is_some();
+        let others = || self.other_burnt_keys_die().or_else(|| self.other_burnt_values_die());
+        if is_told || others().is_some() {
             return None;
         }
         if !self.view.replicas.is_empty() {

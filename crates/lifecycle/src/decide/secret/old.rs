@@ -26,7 +26,7 @@ impl<'a> Here<'a> {
     /// What is missing until the old credential is proven dead and its labels are off.
     pub(super) fn old_dies(&self) -> Check {
         let until = self.grace_ends();
-        if !self.is_revoked() && self.now < until {
+        if self.now < until {
             return Some(wait(until, "the old credential has its grace"));
         }
         self.old_credential_dies()
@@ -151,16 +151,20 @@ impl<'a> Here<'a> {
         one_login && (told || self.rotation().new.as_ref() == Some(&new.id))
     }
 
-    /// Where the secret is exposed, every key that one of its versions held then is exposed with it.
-    fn other_burnt_keys_die(&self) -> Check {
+    /// Where the secret is exposed or ends, so is and does every key that one of its versions held then.
+    pub(super) fn other_burnt_keys_die(&self) -> Check {
         let Issuer::AccessKey { user } = self.issuer else { return None };
         self.other_burnt_keys().find_map(|key| {
             let key_id = key.state.id.clone();
             if key.state.status.is_active() {
+                // Nobody was asked about the other one: there it may be what production runs on.
+                if key.elsewhere && !self.is_exposed() {
+                    return Some(Decision::Blocked(BlockReason::KeyInAnotherSecret { key_id }));
+                }
                 let user = user.clone();
                 return Some(act(
                     Action::DeactivateKey { user, key_id },
-                    "a version from before the exposure holds it",
+                    "another version of the secret holds it",
                 ));
             }
             let off = self.rotation().off_since.get(&key_id).copied().unwrap_or(self.now);
@@ -182,13 +186,27 @@ impl<'a> Here<'a> {
     }
 
     /// An endpoint accepts what it was told beside what it accepts already. Another rotation's value, pending or
-    /// in its grace, would outlive the compromise there. (A database's new value takes the place of every
-    /// other one of its logins.)
+    /// in its grace, would outlive the compromise there. A database's new value takes the place of every
+    /// other one of its logins; where none follows, each ends by itself.
     pub(super) fn other_burnt_values_die(&self) -> Check {
-        let Issuer::Webhook { .. } = self.issuer else { return None };
-        let beside = self.rotation().beside.iter();
-        let mut others = beside.map(|id| OldVersion { version: id.clone(), held: Held::Opaque });
-        others.find_map(|other| self.old_value_dies(&other))
+        let others: Vec<_> = match self.issuer {
+            Issuer::Webhook { .. } => {
+                let beside = self.rotation().beside.iter();
+                beside.map(|id| OldVersion { version: id.clone(), held: Held::Opaque }).collect()
+            }
+            Issuer::Database { .. } if self.is_revoked() => self.other_logins(),
+            _ => return None,
+        };
+        others.iter().find_map(|other| self.old_value_dies(other))
+    }
+
+    /// Of one login too: whether the server was told of its next password shows at a try alone.
+    fn other_logins(&self) -> Vec<OldVersion> {
+        let beside = self.rotation().beside.iter().filter_map(|id| self.view.version(id));
+        beside
+            .filter(|version| version.login().is_some())
+            .map(|version| OldVersion { version: version.id.clone(), held: version.held.clone() })
+            .collect()
     }
 
     /// A value that is handed out by its label is handed out to whoever may read.
@@ -206,7 +224,7 @@ impl<'a> Here<'a> {
     }
 
     /// What a rotation function replaced may still be accepted; a routine rotation takes its word.
-    fn is_not_proven(&self) -> Check {
+    pub(super) fn is_not_proven(&self) -> Check {
         let unknown = *self.issuer == Issuer::Managed;
         (unknown && self.is_thorough()).then_some(Decision::Blocked(BlockReason::OldNotProven))
     }
