@@ -39,6 +39,8 @@ pub enum BlockReason {
     Refused { operation: String, code: String, message: String },
     /// The contract ends for somebody, and the role's trust names nobody known to be the partner's.
     NoPartnerPrincipal { trusted: Vec<String> },
+    /// The role's trust lets everyone in, the partner too, whoever is taken out of it.
+    EveryoneTrusted { trusted: Vec<String> },
     /// Probes of a key prove nothing, again and again.
     ProbeInconclusive { key_id: String, why: String },
     /// What is bound by tags is known in full only from a listing that began after the event.
@@ -108,6 +110,11 @@ impl fmt::Display for BlockReason {
                 f,
                 "none of those it trusts is known to be the partner's ({}): name the partner's \
                  accounts or principals in its zone",
+                trusted.join(", ")
+            ),
+            Self::EveryoneTrusted { trusted } => write!(
+                f,
+                "its trust lets everyone in, the partner too ({}): name those who may assume it",
                 trusted.join(", ")
             ),
             Self::ProbeInconclusive { key_id, why } => {

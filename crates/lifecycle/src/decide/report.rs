@@ -78,8 +78,9 @@ pub fn ways(situation: &Situation<'_>) -> Vec<Way> {
             let denied = view.denies.iter().any(DenyState::denies_everything);
             // Where nobody is known to be the partner's, nobody was taken out.
             let known = !situation.policy.partner.is_empty();
-            let out =
-                view.role != Presence::Same || denied || (known && reading.partner.is_empty());
+            let out = view.role != Presence::Same
+                || denied
+                || (known && reading.partner.is_empty() && !reading.everyone);
             ways.push(way("trust", None, closed_if(out)));
             let listed = reading.others && situation.policy.shared_roles == RoleSessions::List;
             let standing = match record.dead_at {
