@@ -124,6 +124,8 @@ impl Worker {
         if self.reopening.is_none() && self.shared.urgency.waits_for_identity() {
             self.reopening = Some(self.shared.urgency.hold());
         }
+        // Whether urgent work waits for it may come out while it is stored.
+        let _releasing = self.shared.urgency.release();
         self.store(Some(release)).await?;
         Ok(next)
     }

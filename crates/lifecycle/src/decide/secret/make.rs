@@ -163,7 +163,9 @@ impl<'a> Here<'a> {
                 && (from..=attempt.at + ATTEMPT).contains(&key.state.created)
         };
         let is_held = key.elsewhere || self.view.holders(id).next().is_some();
-        !key.used && !is_held && self.attempts().any(made)
+        // The version of one that another task of the same secret just made may not be listed yet.
+        let is_settled = self.now >= key.state.created + ROUNDING + self.situation.policy.spread;
+        !key.used && !is_held && is_settled && self.attempts().any(made)
     }
 
     fn attempts(&self) -> impl Iterator<Item = Attempt<'a>> {
