@@ -77,6 +77,8 @@ pub enum BlockReason {
     SharedCredential { secrets: Vec<String> },
     /// Another case has the secret end: it is not rotated meanwhile.
     EndedByAnotherCase,
+    /// The user whose key the secret holds is revoked: it gets no new one.
+    UserIsRevoked { user: String },
     /// A version of the secret that ends holds a key that another secret hands out too.
     KeyInAnotherSecret { key_id: String },
 }
@@ -177,6 +179,9 @@ impl fmt::Display for BlockReason {
                 secrets.join(", ")
             ),
             Self::EndedByAnotherCase => f.write_str("another case has the secret end"),
+            Self::UserIsRevoked { user } => {
+                write!(f, "a case has the user {user} revoked: no new key is made for it")
+            }
             Self::KeyInAnotherSecret { key_id } => write!(
                 f,
                 "a version of it holds access key {key_id}, and so does another secret: rotate that \

@@ -117,7 +117,7 @@ fn what_it_holds_dies_before_it_is_hidden_and_undoing_restores_what_the_window_a
         })
         .collect();
     assert!(matches!(lost[..], [Change::VersionRetired { .. }, Change::ReplicasRemoved { .. }]));
-    let held = Holds { other: true, target: true, compromise: true };
+    let held = Holds { other: true, target: true, user: false, compromise: true };
     let vetoed = Policy { holds: held, ..policy.clone() };
     let here = Situation { target: &target, observed: &after, record: &record, policy: &vetoed };
     let vetoed = decide(Desired::Reinstated, &here, after.at);
@@ -264,7 +264,7 @@ fn a_routine_rotation_gives_way_where_another_case_has_the_secret_end() {
     let user = UserRef { account: "111122223333".into(), name: "app".into(), id: "AIDA1".into() };
     let target = target(Issuer::AccessKey { user: user.clone() });
     let mut observed = in_mid_rotation();
-    let holds = Holds { other: true, target: true, compromise: false };
+    let holds = Holds { other: true, target: true, user: false, compromise: false };
     let terms = RotationTerms::default();
     let policy = Policy { holds, rotation: terms.clone(), ..policy() };
     let mut record = Record::default();

@@ -4,6 +4,7 @@
 //! Nothing here is a list of steps: each part looks at what the provider shows and says what is
 //! missing, so that a crash, a person or another tool can leave any state behind.
 
+mod gives_way;
 mod look;
 mod make;
 mod old;
@@ -30,6 +31,7 @@ pub(super) fn rotate(here: Here<'_>) -> Decision {
         .gives_way()
         .or_else(|| here.cannot_be_rotated())
         .or_else(|| here.readers_are_denied())
+        .or_else(|| here.nothing_may_follow())
         .or_else(|| here.old_dies_first())
         .or_else(|| here.new_is_handed_out())
         .or_else(|| here.old_dies());
@@ -112,16 +114,6 @@ impl<'a> Here<'a> {
     /// Whether nothing is to follow what the secret holds.
     fn is_revoked(&self) -> bool {
         self.desired == Desired::Revoked
-    }
-
-    /// Where another case has the secret end, a routine rotation makes nothing new: what it made is ended
-    /// there, and only what it lost it takes away itself.
-    fn gives_way(&self) -> Check {
-        let gives_way = self.situation.policy.holds.target && !self.is_exposed();
-        gives_way.then(|| {
-            let orphan = if self.is_readable() { self.orphan_is_left() } else { None };
-            orphan.unwrap_or(Decision::Blocked(BlockReason::EndedByAnotherCase))
-        })
     }
 
     fn cannot_be_rotated(&self) -> Check {

@@ -225,7 +225,7 @@ impl<'a> Here<'a> {
     }
 
     /// A value that is handed out by its label is handed out to whoever may read.
-    fn burnt_labels_are_off(&self) -> Check {
+    pub(super) fn burnt_labels_are_off(&self) -> Check {
         let mut burnt =
             self.view.versions.iter().filter(|it| self.is_readable() && self.is_burnt(it));
         burnt.find_map(|version| {
