@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use severance_lifecycle::action::Action;
+use severance_lifecycle::credential::Target;
 use severance_lifecycle::decide::{self, Decision, Reason, Situation};
 use severance_lifecycle::failure::Failure;
 use severance_lifecycle::journal::Happening;
@@ -284,8 +285,10 @@ impl Worker {
     }
 
     async fn policy(&self, observed: &Observed) -> Result<Policy, LedgerError> {
+        let is_secret = matches!(self.task.target, Target::Secret { .. });
         let holds = match self.task.desired {
             Desired::Reinstated | Desired::Rotated => self.shared.ledger.holds(&self.task).await?,
+            Desired::Revoked if is_secret => self.shared.ledger.holds(&self.task).await?,
             Desired::Revoked | Desired::Deleted => Holds::default(),
         };
         let mut policy = self.shared.zones().policy(&self.task, holds);

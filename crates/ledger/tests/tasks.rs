@@ -322,7 +322,7 @@ async fn what_another_case_wants_revoked_is_held() {
         due(unresolved(&claimed.case, "nobody"), 99),
     ];
     rig.ledger.commit_plan(&claimed.lease, plan(CaseState::Open, tasks)).await.unwrap();
-    let held = Holds { other: true, target: false, user: false, compromise: true };
+    let held = Holds { other: true, compromise: true, ..Holds::default() };
     assert_eq!(rig.ledger.holds(&undoing).await.unwrap(), held, "a key of that user");
     let mut other = undoing.clone();
     other.target = Target::User { user: user("bob") };
@@ -336,13 +336,19 @@ async fn a_rotation_hears_of_the_end_of_its_secret() {
     let ended = rig.claim_cases(0).await.remove(0);
     let end = due(about(&ended.case, secret_of("ann"), Desired::Revoked), 0);
     rig.ledger.commit_plan(&ended.lease, plan(CaseState::Open, vec![end])).await.unwrap();
-    let held = Holds { other: true, target: true, user: false, compromise: false };
+    let held = Holds { other: true, target: true, ..Holds::default() };
     rig.open_case(rotation("r", None), 1).await;
     let claimed = rig.claim_cases(1).await.remove(0);
     let rotated = about(&claimed.case, secret_of("ann"), Desired::Rotated);
     assert_eq!(rig.ledger.holds(&rotated).await.unwrap(), held);
     let other = about(&claimed.case, secret_of("bob"), Desired::Rotated);
     assert_eq!(rig.ledger.holds(&other).await.unwrap(), Holds::default());
+
+    // Once it is proven, a case that comes later need not prove it again.
+    let claimed = rig.claim(1).await.remove(0);
+    assert!(rig.finish(claimed, 2).await);
+    let again = rotated;
+    assert_eq!(rig.ledger.holds(&again).await.unwrap(), Holds { ended: true, ..held });
 }
 
 #[tokio::test]
@@ -352,7 +358,7 @@ async fn a_rotation_hears_of_the_end_of_the_user_whose_key_its_secret_holds() {
     rig.open_case(rotation("r", None), 1).await;
     let claimed = rig.claim_cases(1).await.remove(0);
     let rotated = about(&claimed.case, secret_of("ann"), Desired::Rotated);
-    let held = Holds { other: true, target: false, user: true, compromise: false };
+    let held = Holds { other: true, user: true, ..Holds::default() };
     assert_eq!(rig.ledger.holds(&rotated).await.unwrap(), held);
     let mut same = rotated.clone();
     same.case = case.id.clone();
@@ -412,8 +418,7 @@ async fn what_a_compromise_rotated_is_held_and_a_routine_rotation_holds_nothing(
         let tasks = vec![due(rotated, 1)];
         rig.ledger.commit_plan(&claimed.lease, plan(CaseState::Open, tasks)).await.unwrap();
         let compromised = trigger == Trigger::CompromiseNotice;
-        let held =
-            Holds { other: compromised, target: false, user: false, compromise: compromised };
+        let held = Holds { other: compromised, compromise: compromised, ..Holds::default() };
         assert_eq!(rig.ledger.holds(&undoing).await.unwrap(), held, "{trigger:?}");
         let exposures = rig.ledger.exposures().await.unwrap();
         let open: Vec<_> = exposures.iter().filter(|it| it.kind == TargetKind::Secret).collect();
@@ -536,6 +541,6 @@ async fn what_a_compromised_secret_held_is_not_put_back() {
     let target = Target::Secret { secret, issuer: Issuer::AccessKey { user: user("ann") } };
     let rotated = due(about(&claimed.case, target, Desired::Rotated), 1);
     rig.ledger.commit_plan(&claimed.lease, plan(CaseState::Open, vec![rotated])).await.unwrap();
-    let held = Holds { other: true, target: false, user: false, compromise: true };
+    let held = Holds { other: true, compromise: true, ..Holds::default() };
     assert_eq!(rig.ledger.holds(&undoing).await.unwrap(), held);
 }

@@ -466,8 +466,13 @@ impl Store {
                 && self.cases[&other.case].case.contract == self.cases[&task.case].case.contract;
             if counts && !ours && !undone {
                 holds.other = true;
-                holds.target |=
-                    other.desired == Desired::Revoked && other.target.key() == task.target.key();
+                let same = other.desired == Desired::Revoked
+                    && other.target.key() == task.target.key()
+                    && !self.is_put_back(other);
+                holds.target |= same;
+                holds.ended |= same
+                    && other.mode == Mode::Enforce
+                    && matches!(other.state, TaskState::Done { .. });
                 holds.compromise |= other.trigger == Trigger::CompromiseNotice;
             }
         }

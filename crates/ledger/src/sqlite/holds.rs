@@ -26,6 +26,8 @@ use crate::fault::Fault;
 pub(super) const HOLDS: &str = "
     SELECT COALESCE(MAX(t.case_id <> ?2), 0),
         COALESCE(MAX(t.case_id <> ?2 AND t.target_key = ?4 AND t.desired = 'revoked'), 0),
+        COALESCE(MAX(t.case_id <> ?2 AND t.target_key = ?4 AND t.desired = 'revoked'
+            AND t.enforced = 1 AND t.state = 'done'), 0),
         COALESCE(MAX(t.target_key = ?6 AND t.desired = 'revoked' AND t.enforced = 1), 0),
         COALESCE(MAX(t.case_id <> ?2 AND t.cause = 'compromise-notice'), 0)
     FROM tasks AS t INDEXED BY tasks_lock
@@ -45,16 +47,17 @@ pub(super) const HOLDS: &str = "
 /// Who else wants what `task` is about revoked.
 pub(super) async fn holds(connection: &mut SqliteConnection, task: &Task) -> Result<Holds, Fault> {
     let user = task.target.key_user().map(|user| Target::User { user: user.clone() }.key());
-    let (other, target, user, compromise): (bool, bool, bool, bool) = sqlx::query_as(HOLDS)
-        .bind(task.target.lock())
-        .bind(task.case.as_str())
-        .bind(task.undoes.as_ref().map(CaseId::as_str))
-        .bind(task.target.key())
-        .bind(task.target.kind().as_str())
-        .bind(user)
-        .fetch_one(connection)
-        .await?;
-    Ok(Holds { other, target, user, compromise })
+    let (other, target, ended, user, compromise): (bool, bool, bool, bool, bool) =
+        sqlx::query_as(HOLDS)
+            .bind(task.target.lock())
+            .bind(task.case.as_str())
+            .bind(task.undoes.as_ref().map(CaseId::as_str))
+            .bind(task.target.key())
+            .bind(task.target.kind().as_str())
+            .bind(user)
+            .fetch_one(connection)
+            .await?;
+    Ok(Holds { other, target, ended, user, compromise })
 }
 
 /// What tasks on this identity that are done have changed, but for those that are being put back.

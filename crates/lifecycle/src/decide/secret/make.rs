@@ -134,6 +134,13 @@ impl<'a> Here<'a> {
         let Issuer::AccessKey { user } = self.issuer else { return None };
         let orphans: Vec<_> =
             self.view.user_keys().iter().filter(|key| self.is_orphan(key)).collect();
+        // The version of one that another task of the same secret just made may not be listed yet.
+        let settled = ROUNDING + self.situation.policy.spread;
+        if let Some(youngest) = orphans.iter().map(|key| key.state.created).max()
+            && self.now < youngest + settled
+        {
+            return Some(wait(youngest + settled, "what stores a new key may not be listed yet"));
+        }
         match orphans[..] {
             [] => None,
             [orphan] => {
@@ -163,9 +170,7 @@ impl<'a> Here<'a> {
                 && (from..=attempt.at + ATTEMPT).contains(&key.state.created)
         };
         let is_held = key.elsewhere || self.view.holders(id).next().is_some();
-        // The version of one that another task of the same secret just made may not be listed yet.
-        let is_settled = self.now >= key.state.created + ROUNDING + self.situation.policy.spread;
-        !key.used && !is_held && is_settled && self.attempts().any(made)
+        !key.used && !is_held && self.attempts().any(made)
     }
 
     fn attempts(&self) -> impl Iterator<Item = Attempt<'a>> {

@@ -21,7 +21,7 @@ use crate::rotation::{OldVersion, RevokeOrder, RotationRecord, RotationTerms};
 use crate::secret::{Issuer, SecretRef};
 use crate::secret_action::SecretAction;
 use crate::secret_view::{Held, SecretView, VersionState};
-use crate::task::BlockReason;
+use crate::task::{BlockReason, Verification};
 
 pub(super) use look::look;
 
@@ -41,6 +41,9 @@ pub(super) fn rotate(here: Here<'_>) -> Decision {
 /// Has what the secret holds die at its issuer, and only then hides the secret: hiding alone is never
 /// called revocation.
 pub(super) fn revoke(here: Here<'_>) -> Decision {
+    if here.ended_before() {
+        return Decision::Done(Verification::ControlPlane);
+    }
     let checks: [&dyn Fn() -> Check; 8] = [
         &|| here.readers_are_denied(),
         &|| here.old_credential_dies(),
@@ -182,6 +185,15 @@ impl<'a> Here<'a> {
     /// Whether the secret's values can be read.
     fn is_readable(&self) -> bool {
         self.view.secret == Presence::Same && self.view.deleted_at.is_none()
+    }
+
+    /// Whether an earlier case of ours ended and hid it, and nothing of its user works again.
+    fn ended_before(&self) -> bool {
+        let active = |key: &crate::secret_view::UserKey| key.state.status.is_active();
+        !self.is_readable()
+            && self.situation.policy.holds.ended
+            && self.old().is_none_or(|old| matches!(old.held, Held::Opaque))
+            && !self.view.user_keys().iter().any(active)
     }
 
     fn issuer_is_unknown(&self) -> Check {
