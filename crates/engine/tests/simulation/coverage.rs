@@ -44,7 +44,9 @@ pub const FAULTS: [Fault; 6] = [
     Fault::Conflict,
     Fault::Denied,
 ];
-pub const COMMITS: [&str; 16] = [
+/// But for those that renew a lease or give all of them back, which lose nothing whether they are stored or not,
+/// and the alarm, which is Kafka's intake alone.
+pub const COMMITS: [&str; 12] = [
     "accept",
     "claim-cases",
     "plan-portion",
@@ -57,10 +59,6 @@ pub const COMMITS: [&str; 16] = [
     "inventory",
     "defer",
     "spill",
-    "renew",
-    "renew-case",
-    "alarm",
-    "release-all",
 ];
 
 /// What others do and how cases turn: each must have come about.

@@ -74,8 +74,16 @@ impl SimLedger {
 impl Inbox for SimLedger {
     async fn accept(&self, batch: Vec<Arrival>) -> Result<Vec<Acceptance>, LedgerError> {
         let forgets = self.sim.has(Bug::DuplicateNotDropped);
+        let process = self.process;
         self.commit("accept", |store| {
-            Ok(batch.iter().map(|arrival| store.accept(arrival, forgets)).collect())
+            let accepted: Vec<_> =
+                batch.iter().map(|arrival| store.accept(arrival, forgets)).collect();
+            for acceptance in &accepted {
+                if let Acceptance::Accepted { case } = acceptance {
+                    store.accepted_by.insert(case.clone(), process);
+                }
+            }
+            Ok(accepted)
         })
         .await
     }

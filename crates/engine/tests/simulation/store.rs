@@ -73,6 +73,8 @@ pub struct Store {
     pub alarms: Vec<(Time, Finding)>,
     /// How often each case was claimed for planning.
     pub claims: BTreeMap<CaseId, u64>,
+    /// Which process accepted a case's event.
+    pub accepted_by: BTreeMap<CaseId, Process>,
     /// When a person let each case go.
     pub released: BTreeMap<CaseId, Time>,
     pub accepted: u64,
@@ -567,8 +569,13 @@ impl Store {
             let stored = row.stored.filter(|(by, _)| *by != process);
             stored.is_some_and(|(_, at)| now - at < TimeDelta::seconds(1))
         };
+        let just_accepted_elsewhere = |case: &Case| {
+            let elsewhere = self.accepted_by.get(&case.id).is_some_and(|by| *by != process);
+            elsewhere && now - case.received_at < TimeDelta::seconds(1)
+        };
         let case = self.cases.values().find(|row| {
             case_lane(&row.case) == Lane::Compromise
+                && !just_accepted_elsewhere(&row.case)
                 && Self::case_is_due(row, now)
                 && !just_released(&row.case.id)
         });
