@@ -19,6 +19,7 @@ pub mod process;
 pub mod publish;
 pub mod sandbox;
 pub mod settings;
+pub mod subscribe;
 pub mod wait;
 pub mod worker;
 pub mod world;
