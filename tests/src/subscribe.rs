@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::message::{Headers as _, Message as _, OwnedMessage};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{ClientConfig, TopicPartitionList};
 use serde_json::Value;
@@ -28,7 +29,7 @@ impl Subscriber {
         let consumer: StreamConsumer = config.create().expect("a consumer");
         let known = consumer.fetch_metadata(Some(topic), PATIENCE).expect("the broker's topics");
         let mut list = TopicPartitionList::new();
-        for partition in known.topics().iter().flat_map(|topic| topic.partitions()) {
+        for partition in known.topics().iter().flat_map(MetadataTopic::partitions) {
             list.add_partition_offset(topic, partition.id(), Offset::Beginning).expect("an offset");
         }
         assert!(list.count() > 0, "{topic} has no partitions");

@@ -1,4 +1,5 @@
 //! Whoever is woken by a blocked task finds its reason in the manual.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use severance_lifecycle::task::BlockReason;
 
