@@ -19,7 +19,7 @@ fn text(name: &str) -> String {
     let mut fields = serde_json::json!({ "block": name, "since": SINCE, "code": "AccessDenied" });
     for field in ["account", "field", "key_id", "message", "operation", "region", "service"]
         .into_iter()
-        .chain(["status", "tag", "value", "version", "what", "why"])
+        .chain(["status", "tag", "user", "value", "version", "what", "why"])
     {
         fields[field] = "…".into();
     }
