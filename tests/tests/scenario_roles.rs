@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use severance_engine::ports::TaskDetail;
 use severance_lifecycle::finding::Finding;
+use severance_lifecycle::task::{BlockReason, TaskState};
 use severance_sandbox::aws::{Fault, FaultRule};
 use severance_tests::aws::{Key, iam, sts};
 use severance_tests::clock::now;
@@ -147,7 +149,7 @@ async fn a_role_of_the_partner_alone_is_denied_since_no_principal_would_be_left(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everyone_a_whole_account_and_a_deleted_identity_are_named() {
-    let Parties { world, .. } = parties().await;
+    let Parties { world, partner, .. } = parties().await;
     let seed = user("leaver", &[]);
     let leaver = world.sandbox.control.seed(OTHER, vec![seed]).await.remove(0);
     let (id, secret) = world.sandbox.control.root_key(OTHER).await;
@@ -170,7 +172,13 @@ async fn everyone_a_whole_account_and_a_deleted_identity_are_named() {
     let worker = world.worker(&settings(&world)).await;
     world.inventory_done(&worker).await;
     end_contract(&world).await;
-    let case = worker.api.closed("end", LIMIT).await;
+    // Everyone is let in: who was taken out comes in again, and a person must say who may.
+    let is_blocked = |it: &TaskDetail| it.task.state.as_str() == "blocked";
+    let case = worker.api.case_when("end", LIMIT, |case| case.tasks.iter().any(is_blocked)).await;
+    let state = &case.tasks.iter().find(|it| is_blocked(it)).unwrap().task.state;
+    let why = matches!(state, TaskState::Blocked { reason: BlockReason::EveryoneTrusted { .. } });
+    assert!(why, "{state:?}");
+    assert!(can_assume(&world, &partner, "loose").await);
     let named = case.findings.iter().find_map(|finding| match finding {
         Finding::SuspiciousTrust { principals, .. } => Some(principals.clone()),
         _ => None,
@@ -180,6 +188,13 @@ async fn everyone_a_whole_account_and_a_deleted_identity_are_named() {
         assert!(named.iter().any(|it| it == principal), "{principal} is not in {named:?}");
     }
     assert!(!trust_now(&world, "loose").await.contains(&ci(PARTNER)));
+
+    // Once it names those who may assume it, the task goes on by itself when it is tried again.
+    let update = world.admin.update_assume_role_policy().role_name("loose");
+    update.policy_document(trust(&[allow("account", &[root])])).send().await.unwrap();
+    worker.api.retry_all().await;
+    worker.api.closed("end", LIMIT).await;
+    assert!(!can_assume(&world, &partner, "loose").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

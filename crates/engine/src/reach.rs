@@ -76,6 +76,8 @@ pub(crate) async fn look_up_again(
     for role in found {
         if !task.assumable.iter().any(|known| known.role == role.role) {
             task.assumable.push(role);
+            // It was not looked at when all that was known was closed.
+            task.record.sealed_since = None;
         }
     }
     shared.protected().spare(&mut task.assumable);

@@ -131,10 +131,12 @@ impl Scheduler {
         let now = self.shared.now();
         let agenda = self.shared.ledger.agenda(now).await?;
         let urgent = self.claim_if(agenda.urgent_due > 0, Lane::Compromise).await?;
-        if !urgent.short_of_room {
+        let left = urgent.claimed < agenda.urgent_due;
+        // An identity that is given back at this moment may be the one that is waited for: then it stays due,
+        // and the pass that comes next takes it.
+        if !urgent.short_of_room && !(left && self.shared.urgency.is_releasing()) {
             self.shared.urgency.settle(begun, agenda.next_at);
         }
-        let left = urgent.claimed < agenda.urgent_due;
         self.shared.urgency.crowd(left && urgent.short_of_room);
         self.shared.urgency.wait_for_identity(left);
         // Whoever holds the identity waits for the gate, and the gate for the work that waits for the

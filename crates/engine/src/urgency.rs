@@ -39,6 +39,8 @@ pub struct Urgency {
     crowded: AtomicBool,
     /// Urgent work is due, and other work in hand holds its identity.
     waits: AtomicBool,
+    /// Identities that are being given back.
+    releases: AtomicUsize,
     changed: Notify,
     bell: Notify,
     written: Notify,
@@ -56,6 +58,7 @@ impl Urgency {
             in_the_way: Mutex::default(),
             crowded: AtomicBool::new(false),
             waits: AtomicBool::new(false),
+            releases: AtomicUsize::new(0),
             changed: Notify::new(),
             bell: Notify::new(),
             written: Notify::new(),
@@ -135,6 +138,18 @@ impl Urgency {
         self.waits.load(SeqCst)
     }
 
+    /// An identity is given back until the answer is dropped: urgent work that waits for it is runnable from
+    /// some moment meanwhile.
+    pub(crate) fn release(&self) -> Releasing {
+        self.releases.fetch_add(1, SeqCst);
+        Releasing(self.me.clone())
+    }
+
+    /// See [`release`](Self::release).
+    pub(crate) fn is_releasing(&self) -> bool {
+        self.releases.load(SeqCst) > 0
+    }
+
     /// Wakes the scheduler.
     pub fn ring(&self) {
         self.bell.notify_one();
@@ -182,6 +197,19 @@ impl Drop for Hold {
             && urgency.runnable.fetch_sub(1, SeqCst) == 1
         {
             urgency.changed.notify_waiters();
+        }
+    }
+}
+
+/// See [`Urgency::release`].
+#[derive(Debug)]
+pub(crate) struct Releasing(Weak<Urgency>);
+
+impl Drop for Releasing {
+    fn drop(&mut self) {
+        if let Some(urgency) = self.0.upgrade() {
+            // The end of the work that gave it back begins the scheduler's next pass.
+            urgency.releases.fetch_sub(1, SeqCst);
         }
     }
 }

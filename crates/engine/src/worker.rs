@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use severance_lifecycle::action::Action;
+use severance_lifecycle::credential::Target;
 use severance_lifecycle::decide::{self, Decision, Reason, Situation};
 use severance_lifecycle::failure::Failure;
 use severance_lifecycle::journal::Happening;
@@ -124,6 +125,8 @@ impl Worker {
         if self.reopening.is_none() && self.shared.urgency.waits_for_identity() {
             self.reopening = Some(self.shared.urgency.hold());
         }
+        // Whether urgent work waits for it may come out while it is stored.
+        let _releasing = self.shared.urgency.release();
         self.store(Some(release)).await?;
         Ok(next)
     }
@@ -282,8 +285,10 @@ impl Worker {
     }
 
     async fn policy(&self, observed: &Observed) -> Result<Policy, LedgerError> {
+        let is_secret = matches!(self.task.target, Target::Secret { .. });
         let holds = match self.task.desired {
             Desired::Reinstated | Desired::Rotated => self.shared.ledger.holds(&self.task).await?,
+            Desired::Revoked if is_secret => self.shared.ledger.holds(&self.task).await?,
             Desired::Revoked | Desired::Deleted => Holds::default(),
         };
         let mut policy = self.shared.zones().policy(&self.task, holds);

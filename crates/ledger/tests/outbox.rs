@@ -74,6 +74,10 @@ async fn a_message_too_large_for_the_broker_is_announced_in_its_place() {
     let entries = rig.ledger.outbox(at(0), 9).await.unwrap();
     assert_eq!((entries[0].id, entries[0].attempts), (1, 0));
     assert_eq!(entries[0].message, announcement);
+    // Were it refused too, another one takes its place, and what was spilled first stays.
+    rig.ledger.spill(1, &announcement).await.unwrap();
+    let entries = rig.ledger.outbox(at(0), 9).await.unwrap();
+    assert_eq!(entries[0].message, announcement);
     let unknown = rig.ledger.spill(99, &announcement).await;
     assert!(matches!(unknown, Err(LedgerError::NotFound { .. })));
 }

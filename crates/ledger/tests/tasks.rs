@@ -17,7 +17,7 @@ use severance_lifecycle::event::{ContractChange, Trigger};
 use severance_lifecycle::journal::Happening;
 use severance_lifecycle::policy::{Desired, Holds};
 use severance_lifecycle::secret::{Issuer, SecretRef};
-use severance_lifecycle::task::{Lane, TaskState};
+use severance_lifecycle::task::{Lane, Mode, TaskState};
 
 fn lost<T: std::fmt::Debug>(result: &Result<T, LedgerError>) {
     assert!(matches!(result, Err(LedgerError::LeaseLost { .. })), "{result:?}");
@@ -322,7 +322,7 @@ async fn what_another_case_wants_revoked_is_held() {
         due(unresolved(&claimed.case, "nobody"), 99),
     ];
     rig.ledger.commit_plan(&claimed.lease, plan(CaseState::Open, tasks)).await.unwrap();
-    let held = Holds { other: true, target: false, compromise: true };
+    let held = Holds { other: true, compromise: true, ..Holds::default() };
     assert_eq!(rig.ledger.holds(&undoing).await.unwrap(), held, "a key of that user");
     let mut other = undoing.clone();
     other.target = Target::User { user: user("bob") };
@@ -336,13 +336,71 @@ async fn a_rotation_hears_of_the_end_of_its_secret() {
     let ended = rig.claim_cases(0).await.remove(0);
     let end = due(about(&ended.case, secret_of("ann"), Desired::Revoked), 0);
     rig.ledger.commit_plan(&ended.lease, plan(CaseState::Open, vec![end])).await.unwrap();
-    let held = Holds { other: true, target: true, compromise: false };
+    let held = Holds { other: true, target: true, ..Holds::default() };
     rig.open_case(rotation("r", None), 1).await;
     let claimed = rig.claim_cases(1).await.remove(0);
     let rotated = about(&claimed.case, secret_of("ann"), Desired::Rotated);
     assert_eq!(rig.ledger.holds(&rotated).await.unwrap(), held);
     let other = about(&claimed.case, secret_of("bob"), Desired::Rotated);
     assert_eq!(rig.ledger.holds(&other).await.unwrap(), Holds::default());
+
+    // Once it is proven, a case that comes later need not prove it again.
+    let claimed = rig.claim(1).await.remove(0);
+    assert!(rig.finish(claimed, 2).await);
+    let again = rotated;
+    assert_eq!(rig.ledger.holds(&again).await.unwrap(), Holds { ended: true, ..held });
+}
+
+#[tokio::test]
+async fn a_rotation_hears_of_the_end_of_the_user_whose_key_its_secret_holds() {
+    let rig = Rig::new().await;
+    let case = rig.planned(end("e", ContractChange::Ended, 1), 0, &["ann"]).await;
+    rig.open_case(rotation("r", None), 1).await;
+    let claimed = rig.claim_cases(1).await.remove(0);
+    let rotated = about(&claimed.case, secret_of("ann"), Desired::Rotated);
+    let held = Holds { other: true, user: true, ..Holds::default() };
+    assert_eq!(rig.ledger.holds(&rotated).await.unwrap(), held);
+    let mut same = rotated.clone();
+    same.case = case.id.clone();
+    let held = Holds { user: true, ..Holds::default() };
+    assert_eq!(rig.ledger.holds(&same).await.unwrap(), held, "by its own case");
+    let mut again = user("ann");
+    again.id = "AIDAmadeagain".into();
+    let mut other = rotated.clone();
+    let Target::Secret { issuer, .. } = &mut other.target else { panic!("no secret") };
+    *issuer = Issuer::AccessKey { user: again };
+    assert!(!rig.ledger.holds(&other).await.unwrap().user, "another user of that name");
+    let other = about(&claimed.case, secret_of("bob"), Desired::Rotated);
+    assert_eq!(rig.ledger.holds(&other).await.unwrap(), Holds::default());
+
+    // Put back by a later revision: its secret may have a new key again.
+    rig.open_case(end("b", ContractChange::Reinstated, 2), 200).await;
+    let back = rig.claim_cases(200).await.remove(0);
+    let mut undoing = about(&back.case, Target::User { user: user("ann") }, Desired::Reinstated);
+    undoing.undoes = Some(case.id.clone());
+    let tasks = vec![due(undoing, 200)];
+    rig.ledger.commit_plan(&back.lease, plan(CaseState::Open, tasks)).await.unwrap();
+    assert_eq!(rig.ledger.holds(&rotated).await.unwrap(), Holds::default());
+}
+
+#[tokio::test]
+async fn a_revocation_of_a_user_that_is_only_observed_or_superseded_stops_no_rotation() {
+    for (mode, state) in
+        [(Mode::Observe, TaskState::Observed), (Mode::Enforce, TaskState::Superseded)]
+    {
+        let rig = Rig::new().await;
+        rig.open_case(notice("n"), 0).await;
+        let noticed = rig.claim_cases(0).await.remove(0);
+        let mut revoked =
+            about(&noticed.case, Target::User { user: user("ann") }, Desired::Revoked);
+        (revoked.mode, revoked.state) = (mode, state);
+        let tasks = vec![due(revoked, 0)];
+        rig.ledger.commit_plan(&noticed.lease, plan(CaseState::Open, tasks)).await.unwrap();
+        rig.open_case(rotation("r", None), 1).await;
+        let claimed = rig.claim_cases(1).await.remove(0);
+        let rotated = about(&claimed.case, secret_of("ann"), Desired::Rotated);
+        assert!(!rig.ledger.holds(&rotated).await.unwrap().user, "{mode:?}");
+    }
 }
 
 #[tokio::test]
@@ -360,7 +418,7 @@ async fn what_a_compromise_rotated_is_held_and_a_routine_rotation_holds_nothing(
         let tasks = vec![due(rotated, 1)];
         rig.ledger.commit_plan(&claimed.lease, plan(CaseState::Open, tasks)).await.unwrap();
         let compromised = trigger == Trigger::CompromiseNotice;
-        let held = Holds { other: compromised, target: false, compromise: compromised };
+        let held = Holds { other: compromised, compromise: compromised, ..Holds::default() };
         assert_eq!(rig.ledger.holds(&undoing).await.unwrap(), held, "{trigger:?}");
         let exposures = rig.ledger.exposures().await.unwrap();
         let open: Vec<_> = exposures.iter().filter(|it| it.kind == TargetKind::Secret).collect();
@@ -483,6 +541,6 @@ async fn what_a_compromised_secret_held_is_not_put_back() {
     let target = Target::Secret { secret, issuer: Issuer::AccessKey { user: user("ann") } };
     let rotated = due(about(&claimed.case, target, Desired::Rotated), 1);
     rig.ledger.commit_plan(&claimed.lease, plan(CaseState::Open, vec![rotated])).await.unwrap();
-    let held = Holds { other: true, target: false, compromise: true };
+    let held = Holds { other: true, compromise: true, ..Holds::default() };
     assert_eq!(rig.ledger.holds(&undoing).await.unwrap(), held);
 }

@@ -39,6 +39,8 @@ pub enum BlockReason {
     Refused { operation: String, code: String, message: String },
     /// The contract ends for somebody, and the role's trust names nobody known to be the partner's.
     NoPartnerPrincipal { trusted: Vec<String> },
+    /// The role's trust lets everyone in, the partner too, whoever is taken out of it.
+    EveryoneTrusted { trusted: Vec<String> },
     /// Probes of a key prove nothing, again and again.
     ProbeInconclusive { key_id: String, why: String },
     /// What is bound by tags is known in full only from a listing that began after the event.
@@ -75,6 +77,8 @@ pub enum BlockReason {
     SharedCredential { secrets: Vec<String> },
     /// Another case has the secret end: it is not rotated meanwhile.
     EndedByAnotherCase,
+    /// The user whose key the secret holds is revoked: it gets no new one.
+    UserIsRevoked { user: String },
     /// A version of the secret that ends holds a key that another secret hands out too.
     KeyInAnotherSecret { key_id: String },
 }
@@ -108,6 +112,11 @@ impl fmt::Display for BlockReason {
                 f,
                 "none of those it trusts is known to be the partner's ({}): name the partner's \
                  accounts or principals in its zone",
+                trusted.join(", ")
+            ),
+            Self::EveryoneTrusted { trusted } => write!(
+                f,
+                "its trust lets everyone in, the partner too ({}): name those who may assume it",
                 trusted.join(", ")
             ),
             Self::ProbeInconclusive { key_id, why } => {
@@ -170,6 +179,9 @@ impl fmt::Display for BlockReason {
                 secrets.join(", ")
             ),
             Self::EndedByAnotherCase => f.write_str("another case has the secret end"),
+            Self::UserIsRevoked { user } => {
+                write!(f, "a case has the user {user} revoked: no new key is made for it")
+            }
             Self::KeyInAnotherSecret { key_id } => write!(
                 f,
                 "a version of it holds access key {key_id}, and so does another secret: rotate that \

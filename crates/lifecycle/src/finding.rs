@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::Change;
 use crate::ids::CaseId;
-use crate::observe::Intruder;
+use crate::observe::{Intruder, Routes};
 
 /// What a person should know.
 #[allow(missing_docs, reason = "the fields are named for what they are")]
@@ -16,6 +16,8 @@ use crate::observe::Intruder;
 pub enum Finding {
     /// Something appeared on the user after the first exposure.
     Intruder { user: String, what: Intruder },
+    /// What granted the user anything before everything was denied.
+    Routes { user: String, routes: Routes },
     /// A trust policy lets in `*`, a whole account or a deleted identity.
     SuspiciousTrust { role: String, principals: Vec<String> },
     /// Nobody in the trust policy is known to be the partner's, so all of them can still assume the role.
@@ -64,7 +66,10 @@ impl Finding {
     pub fn escalates(&self) -> bool {
         !matches!(
             self,
-            Self::ClampedTime { .. } | Self::HeldByAnotherCase { .. } | Self::ShortGrace { .. }
+            Self::ClampedTime { .. }
+                | Self::HeldByAnotherCase { .. }
+                | Self::ShortGrace { .. }
+                | Self::Routes { .. }
         )
     }
 }
@@ -80,6 +85,18 @@ impl fmt::Display for Finding {
                     Intruder::Policy { name } => format!("policy {name}"),
                 };
                 write!(f, "{what} appeared on {user} after the first exposure")
+            }
+            Self::Routes { user, routes } => {
+                let Routes { inline, attached, groups, boundary } = routes;
+                write!(f, "what reached {user} before all was denied:")?;
+                let kinds = [("inline", inline), ("attached", attached), ("groups", groups)];
+                for (kind, names) in kinds.into_iter().filter(|(_, names)| !names.is_empty()) {
+                    write!(f, " {kind} {};", names.join(", "))?;
+                }
+                match boundary {
+                    Some(boundary) => write!(f, " boundary {boundary}"),
+                    None => f.write_str(" no boundary"),
+                }
             }
             Self::SuspiciousTrust { role, principals } => {
                 write!(f, "role {role} trusts {}", principals.join(", "))

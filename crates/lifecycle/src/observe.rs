@@ -158,7 +158,7 @@ pub struct UserView {
 }
 
 /// The ways by which permissions reach a user.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Routes {
     /// Names of inline policies.
     pub inline: Vec<String>,
@@ -168,6 +168,13 @@ pub struct Routes {
     pub groups: Vec<String>,
     /// ARN of the permissions boundary.
     pub boundary: Option<String>,
+}
+
+impl Routes {
+    /// Whether nothing grants the user anything by itself.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What was seen of a role.

@@ -5,6 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::case::{Case, Closing, Tally};
 use crate::credential::Target;
@@ -159,9 +160,11 @@ fn escalate(
     detail: &Value,
     at: DateTime<Utc>,
 ) -> OutboundEvent {
+    // A look may find several things at one moment.
+    let digest = Sha256::digest(json!([words, detail]).to_string());
     let about = task.map(TaskId::as_str).or(case.map(CaseId::as_str)).unwrap_or("worker");
     OutboundEvent {
-        id: format!("{about}-escalation-{}", at.timestamp_micros()),
+        id: format!("{about}-escalation-{}-{}", at.timestamp_micros(), hex::encode(&digest[..4])),
         event_type: ESCALATION_TYPE,
         time: at,
         key: format!("{}/{about}", zone.map_or("-", ZoneName::as_str)),

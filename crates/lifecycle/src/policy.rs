@@ -79,6 +79,11 @@ pub struct Holds {
     pub other: bool,
     /// Another case wants this very target revoked, not only the identity that it belongs to.
     pub target: bool,
+    /// Another case had this very target end and proved that it did: what can be looked at no more is dead all
+    /// the same.
+    pub ended: bool,
+    /// The whole user whose key the target is or holds is to be revoked, by any case that enforces it.
+    pub user: bool,
     /// One of them was opened by a compromise notice: nothing is undone at all.
     pub compromise: bool,
 }

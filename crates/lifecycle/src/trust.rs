@@ -41,6 +41,9 @@ pub struct TrustReading {
     pub emptied: bool,
     /// Services that may assume the role.
     pub services: Vec<String>,
+    /// Whether everyone may assume it, the partner among them: `*`, or all but others. Nobody can be taken
+    /// out of that.
+    pub everyone: bool,
     /// Principals that a person should know of: `*`, whole accounts, ids of deleted identities.
     pub suspicious: Vec<String>,
 }
@@ -64,6 +67,19 @@ impl Partner {
         self.principals.contains(principal)
             || account_of(principal).is_some_and(|account| self.accounts.contains(account))
     }
+
+    /// Whether all of it is among these principals; of an account its root stands for all in it.
+    fn is_within(&self, principals: &[String]) -> bool {
+        let whole = |account: &str| {
+            principals.iter().any(|it| {
+                account_of(it) == Some(account) && (it == account || it.ends_with(":root"))
+            })
+        };
+        let single = |principal: &String| {
+            principals.contains(principal) || account_of(principal).is_some_and(whole)
+        };
+        self.accounts.iter().all(|account| whole(account)) && self.principals.iter().all(single)
+    }
 }
 
 /// Reads a trust policy.
@@ -76,6 +92,7 @@ pub fn read(trust: &Value, partner: &Partner) -> TrustReading {
         let mut kept = 0;
         let mut taken = 0;
         for principal in aws_principals(statement) {
+            reading.everyone |= principal == "*";
             if is_suspicious(&principal) && !reading.suspicious.contains(&principal) {
                 reading.suspicious.push(principal.clone());
             }
@@ -90,7 +107,8 @@ pub fn read(trust: &Value, partner: &Partner) -> TrustReading {
                 kept += 1;
             }
         }
-        if statement.get("NotPrincipal").is_some() {
+        if let Some(excepted) = statement.get("NotPrincipal") {
+            reading.everyone |= !partner.is_within(&texts(excepted.get("AWS")));
             // Everyone but those that it names: nobody can be taken out of it.
             reading.suspicious.push("everyone but its NotPrincipal".to_owned());
             kept += 1;
@@ -323,11 +341,12 @@ mod tests {
     fn stars_and_stale_ids_are_named() {
         let star = read(&trust(json!("*")), &partner());
         assert_eq!(star.suspicious, ["*"]);
-        assert!(star.others, "a star is not the partner's, it is everybody's");
+        assert!(star.others && star.everyone, "a star is not the partner's, it is everybody's");
         let stale =
             read(&trust(json!({"AWS": ["AROASTALEIDOFPARTNER", "AIDASOMEONEELSES"]})), &partner());
         assert_eq!(stale.suspicious.len(), 2);
         assert_eq!(stale.partner.len(), 1);
+        assert!(!stale.everyone);
     }
 
     #[test]
@@ -339,6 +358,10 @@ mod tests {
         let reading = read(&document, &partner());
         assert_eq!(reading.suspicious.len(), 1);
         assert!(reading.others && reading.partner.is_empty());
+        assert!(reading.everyone, "one of the partner is not excepted");
+        let named = json!({"AWS": ["arn:aws:iam::999988887777:root", "AROASTALEIDOFPARTNER"]});
+        document["Statement"][0]["NotPrincipal"] = named;
+        assert!(!read(&document, &partner()).everyone, "all of the partner is excepted");
     }
 
     #[test]

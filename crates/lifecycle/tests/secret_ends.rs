@@ -18,7 +18,7 @@ use severance_lifecycle::secret_action::SecretAction;
 use severance_lifecycle::secret_view::{
     CURRENT, Held, PENDING, ReplicaState, SecretView, UserKey, UserKeys, VersionState,
 };
-use severance_lifecycle::task::BlockReason;
+use severance_lifecycle::task::{BlockReason, Verification};
 use severance_lifecycle::trust::Partner;
 
 const LEAVER: &str = "arn:aws:iam::111122223333:user/ann";
@@ -117,7 +117,7 @@ fn what_it_holds_dies_before_it_is_hidden_and_undoing_restores_what_the_window_a
         })
         .collect();
     assert!(matches!(lost[..], [Change::VersionRetired { .. }, Change::ReplicasRemoved { .. }]));
-    let held = Holds { other: true, target: true, compromise: true };
+    let held = Holds { other: true, target: true, compromise: true, ..Holds::default() };
     let vetoed = Policy { holds: held, ..policy.clone() };
     let here = Situation { target: &target, observed: &after, record: &record, policy: &vetoed };
     let vetoed = decide(Desired::Reinstated, &here, after.at);
@@ -196,6 +196,35 @@ fn in_mid_rotation() -> Observed {
 }
 
 #[test]
+fn what_an_earlier_case_ended_and_hid_is_not_proven_again_unless_a_key_works() {
+    let user = UserRef { account: "111122223333".into(), name: "app".into(), id: "AIDA1".into() };
+    let target = target(Issuer::AccessKey { user });
+    let mut observed = seen(Held::Opaque);
+    let View::Secret(view) = &mut observed.view else { panic!("no secret") };
+    view.deleted_at = Some(now());
+    let off = KeyState {
+        id: "AKIA1".into(),
+        status: KeyStatus::Inactive,
+        created: now(),
+        probeable: false,
+    };
+    let key = UserKey { state: off, used: true, elsewhere: false };
+    view.keys = Some(UserKeys { user: Presence::Same, keys: vec![key], old: None });
+    let ended = Policy { holds: Holds { ended: true, ..Holds::default() }, ..policy() };
+    let said = |observed: &Observed, policy: &Policy| {
+        let mut record = Record::default();
+        look(&mut record, &target, observed, policy);
+        let here = Situation { target: &target, observed, record: &record, policy };
+        decide(Desired::Revoked, &here, now())
+    };
+    assert_eq!(said(&observed, &ended), Decision::Done(Verification::ControlPlane));
+    assert!(matches!(said(&observed, &policy()), Decision::Blocked(_)), "nobody ended it before");
+    let View::Secret(view) = &mut observed.view else { panic!("no secret") };
+    view.keys.as_mut().unwrap().keys[0].state.status = KeyStatus::Active;
+    assert!(matches!(said(&observed, &ended), Decision::Blocked(_)), "a key of its user works");
+}
+
+#[test]
 fn what_a_rotation_has_pending_dies_with_the_secret() {
     let user = UserRef { account: "111122223333".into(), name: "app".into(), id: "AIDA1".into() };
     let (target, policy) = (target(Issuer::AccessKey { user: user.clone() }), policy());
@@ -264,7 +293,7 @@ fn a_routine_rotation_gives_way_where_another_case_has_the_secret_end() {
     let user = UserRef { account: "111122223333".into(), name: "app".into(), id: "AIDA1".into() };
     let target = target(Issuer::AccessKey { user: user.clone() });
     let mut observed = in_mid_rotation();
-    let holds = Holds { other: true, target: true, compromise: false };
+    let holds = Holds { other: true, target: true, ..Holds::default() };
     let terms = RotationTerms::default();
     let policy = Policy { holds, rotation: terms.clone(), ..policy() };
     let mut record = Record::default();

@@ -15,6 +15,11 @@ pub enum Topic {
     DeadLetter,
 }
 
+/// What is wrong with a dead letter's record and where it was (KIP-1191), by these headers, in this order,
+/// after the record's own.
+pub const DLQ_HEADERS: [&str; 4] =
+    ["__dlq.errors.topic", "__dlq.errors.partition", "__dlq.errors.offset", "__dlq.errors.message"];
+
 /// Headers in order; Kafka allows a name twice and a value that is null.
 pub type Headers = Vec<(String, Option<Vec<u8>>)>;
 

@@ -21,7 +21,7 @@ pub use ledger::{
     IdentityPage, Inbox, Ledger, LedgerError, NewTask, PlanCommit, PlanPortion, Release, Step,
     TaskLease,
 };
-pub use message::{Headers, Message, OutboxEntry, SOURCE, Topic};
+pub use message::{DLQ_HEADERS, Headers, Message, OutboxEntry, SOURCE, Topic};
 pub use provider::{Applied, InventorySink, KeyLocation, Look, Provider};
 pub use publisher::{PublishError, Publisher};
 pub use queries::{

@@ -44,7 +44,7 @@ pub const FAULTS: [Fault; 6] = [
     Fault::Conflict,
     Fault::Denied,
 ];
-pub const COMMITS: [&str; 10] = [
+pub const COMMITS: [&str; 16] = [
     "accept",
     "claim-cases",
     "plan-portion",
@@ -55,6 +55,12 @@ pub const COMMITS: [&str; 10] = [
     "release",
     "published",
     "inventory",
+    "defer",
+    "spill",
+    "renew",
+    "renew-case",
+    "alarm",
+    "release-all",
 ];
 
 /// What others do and how cases turn: each must have come about.

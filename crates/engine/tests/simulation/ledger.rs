@@ -304,7 +304,9 @@ impl Ledger for SimLedger {
     async fn spill(&self, id: i64, announcement: &Message) -> Result<(), LedgerError> {
         self.commit("spill", |store| {
             if let Some(out) = store.outbox.get_mut(&id) {
-                out.message = announcement.clone();
+                // It is kept: as good as told.
+                let kept = std::mem::replace(&mut out.message, announcement.clone());
+                store.published.push(kept);
             }
             Ok(())
         })

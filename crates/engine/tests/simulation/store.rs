@@ -17,7 +17,7 @@ use severance_lifecycle::ids::{CaseId, ContractName, TaskId};
 use severance_lifecycle::outcome;
 use severance_lifecycle::plan::Identity;
 use severance_lifecycle::policy::{Desired, Holds};
-use severance_lifecycle::task::{BlockReason, Lane, Task, TaskState};
+use severance_lifecycle::task::{BlockReason, Lane, Mode, Task, TaskState};
 
 use crate::sim::Process;
 use crate::usable;
@@ -454,17 +454,39 @@ impl Store {
             let counts = (other.desired == Desired::Revoked || burnt)
                 && other.state != TaskState::Superseded
                 && other.target.lock() == task.target.lock();
+            let user = task.target.key_user();
+            let whole = matches!(&other.target, Target::User { user: it } if Some(it) == user);
+            holds.user |= counts
+                && whole
+                && other.desired == Desired::Revoked
+                && other.mode == Mode::Enforce
+                && !self.is_put_back(other);
             let undone = task.undoes.is_some()
                 && other.trigger == Trigger::ContractEnd
                 && self.cases[&other.case].case.contract == self.cases[&task.case].case.contract;
             if counts && !ours && !undone {
                 holds.other = true;
-                holds.target |=
-                    other.desired == Desired::Revoked && other.target.key() == task.target.key();
+                let same = other.desired == Desired::Revoked
+                    && other.target.key() == task.target.key()
+                    && !self.is_put_back(other);
+                holds.target |= same;
+                holds.ended |= same
+                    && other.mode == Mode::Enforce
+                    && matches!(other.state, TaskState::Done { .. });
                 holds.compromise |= other.trigger == Trigger::CompromiseNotice;
             }
         }
         holds
+    }
+
+    /// Whether a later case puts back what this task did, or has done so.
+    fn is_put_back(&self, done: &Task) -> bool {
+        self.tasks.values().map(|row| &row.task).any(|back| {
+            back.desired == Desired::Reinstated
+                && matches!(back.state, TaskState::Open | TaskState::Done { .. })
+                && back.undoes.as_ref() == Some(&done.case)
+                && back.target.lock() == done.target.lock()
+        })
     }
 
     pub fn dead_keys(&self, user: &UserRef) -> BTreeSet<String> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use severance_engine::ports::{Acceptance, Arrival, Message, Topic};
+use severance_engine::ports::{Acceptance, Arrival, DLQ_HEADERS, Message, Topic};
 use severance_lifecycle::case::{Case, remarks};
 use severance_lifecycle::event::{Event, Malformed, Payload, Trigger};
 use severance_lifecycle::finding::Finding;
@@ -263,14 +263,14 @@ async fn dead_letter(
         return Ok(Acceptance::DeadLettered);
     }
     let mut headers = arrival.headers.clone();
-    for (name, text) in [
-        ("topic", coordinates.topic.clone()),
-        ("partition", coordinates.partition.to_string()),
-        ("offset", coordinates.offset.to_string()),
-        ("message", reason),
-    ] {
-        headers.push((format!("__dlq.errors.{name}"), Some(text.into_bytes())));
-    }
+    let texts = [
+        coordinates.topic.clone(),
+        coordinates.partition.to_string(),
+        coordinates.offset.to_string(),
+        reason,
+    ];
+    let ours = DLQ_HEADERS.iter().zip(texts);
+    headers.extend(ours.map(|(name, text)| ((*name).to_owned(), Some(text.into_bytes()))));
     let message = Message {
         topic: Topic::DeadLetter,
         key: arrival.key.clone(),

@@ -19,13 +19,21 @@ use crate::fault::Fault;
 /// An earlier revision of the same contract holds nothing against its reinstatement (`?3`: what is
 /// undone). Of rotations those hold that a compromise asked for: what they replaced
 /// must not work again.
+///
+/// Of the user whose key a secret holds (`?6`) every case's revocation is heard, its own too (a plan may have
+/// found the user later than the secret), but only one that is enforced: what a zone in `observe` leaves
+/// alive must still be rotated.
 pub(super) const HOLDS: &str = "
-    SELECT COALESCE(MAX(1), 0), COALESCE(MAX(t.target_key = ?4 AND t.desired = 'revoked'), 0),
-        COALESCE(MAX(t.cause = 'compromise-notice'), 0)
+    SELECT COALESCE(MAX(t.case_id <> ?2), 0),
+        COALESCE(MAX(t.case_id <> ?2 AND t.target_key = ?4 AND t.desired = 'revoked'), 0),
+        COALESCE(MAX(t.case_id <> ?2 AND t.target_key = ?4 AND t.desired = 'revoked'
+            AND t.enforced = 1 AND t.state = 'done'), 0),
+        COALESCE(MAX(t.target_key = ?6 AND t.desired = 'revoked' AND t.enforced = 1), 0),
+        COALESCE(MAX(t.case_id <> ?2 AND t.cause = 'compromise-notice'), 0)
     FROM tasks AS t INDEXED BY tasks_lock
     WHERE t.lock = ?1 AND t.desired IN ('revoked', 'rotated')
         AND (t.desired = 'revoked' OR t.cause = 'compromise-notice')
-        AND t.case_id <> ?2 AND (?3 IS NULL OR t.case_id <> ?3)
+        AND (t.case_id <> ?2 OR t.target_key = ?6) AND (?3 IS NULL OR t.case_id <> ?3)
         AND t.state <> 'superseded'
         AND (t.enforced = 1 OR t.cause = 'compromise-notice')
         AND (t.target_key = ?4 OR t.kind <> 'access-key' OR ?5 <> 'access-key')
@@ -38,15 +46,18 @@ pub(super) const HOLDS: &str = "
 
 /// Who else wants what `task` is about revoked.
 pub(super) async fn holds(connection: &mut SqliteConnection, task: &Task) -> Result<Holds, Fault> {
-    let (other, target, compromise): (bool, bool, bool) = sqlx::query_as(HOLDS)
-        .bind(task.target.lock())
-        .bind(task.case.as_str())
-        .bind(task.undoes.as_ref().map(CaseId::as_str))
-        .bind(task.target.key())
-        .bind(task.target.kind().as_str())
-        .fetch_one(connection)
-        .await?;
-    Ok(Holds { other, target, compromise })
+    let user = task.target.key_user().map(|user| Target::User { user: user.clone() }.key());
+    let (other, target, ended, user, compromise): (bool, bool, bool, bool, bool) =
+        sqlx::query_as(HOLDS)
+            .bind(task.target.lock())
+            .bind(task.case.as_str())
+            .bind(task.undoes.as_ref().map(CaseId::as_str))
+            .bind(task.target.key())
+            .bind(task.target.kind().as_str())
+            .bind(user)
+            .fetch_one(connection)
+            .await?;
+    Ok(Holds { other, target, ended, user, compromise })
 }
 
 /// What tasks on this identity that are done have changed, but for those that are being put back.

@@ -164,24 +164,22 @@ pub(super) async fn defer(
     Ok(())
 }
 
-/// Puts an announcement in a message's place, and the message aside.
+/// Puts an announcement in a message's place, and the message aside. An announcement that is spilled in its
+/// turn makes room for the next one: the message that it told of stays.
 pub(super) async fn spill(
     connection: &mut SqliteConnection,
     id: i64,
     announcement: Message,
 ) -> Result<(), Fault> {
-    let moved = sqlx::query(
-        "INSERT INTO spilled (id, topic, key, headers, value)
+    sqlx::query(
+        "INSERT OR IGNORE INTO spilled (id, topic, key, headers, value)
          SELECT id, topic, key, headers, value FROM outbox WHERE id = ?",
     )
     .bind(id)
     .execute(&mut *connection)
     .await?;
-    if moved.rows_affected() == 0 {
-        return Err(Fault::not_found(format!("message {id}")));
-    }
     let row = Row::of(announcement, None);
-    sqlx::query(
+    let replaced = sqlx::query(
         "UPDATE outbox SET priority = ?, topic = ?, size = ?, key = ?, headers = ?, value = ?,
              next_at = 0, attempts = 0, error = NULL
          WHERE id = ?",
@@ -195,5 +193,8 @@ pub(super) async fn spill(
     .bind(id)
     .execute(connection)
     .await?;
+    if replaced.rows_affected() == 0 {
+        return Err(Fault::not_found(format!("message {id}")));
+    }
     Ok(())
 }

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::look::is_cut;
 use super::{Situation, deny, proof, reinstate};
+use crate::credential::Target;
 use crate::finding::Finding;
-use crate::observe::{DenyState, KeyState, Presence, View};
+use crate::observe::{DenyState, KeyState, Presence, UserView, View};
 use crate::policy::{Desired, RoleSessions};
 use crate::record::Record;
 use crate::secret_view::{CURRENT, SecretView};
@@ -78,8 +79,9 @@ pub fn ways(situation: &Situation<'_>) -> Vec<Way> {
             let denied = view.denies.iter().any(DenyState::denies_everything);
             // Where nobody is known to be the partner's, nobody was taken out.
             let known = !situation.policy.partner.is_empty();
-            let out =
-                view.role != Presence::Same || denied || (known && reading.partner.is_empty());
+            let out = view.role != Presence::Same
+                || denied
+                || (known && reading.partner.is_empty() && !reading.everyone);
             ways.push(way("trust", None, closed_if(out)));
             let listed = reading.others && situation.policy.shared_roles == RoleSessions::List;
             let standing = match record.dead_at {
@@ -199,11 +201,14 @@ fn revocation_findings(situation: &Situation<'_>) -> Vec<Finding> {
             }));
             found.extend(residual_findings(&view.roles, record, situation));
         }
-        View::User(view) => found.extend(residual_findings(&view.roles, record, situation)),
+        View::User(view) => {
+            found.extend(routes_finding(target, view, record));
+            found.extend(residual_findings(&view.roles, record, situation));
+        }
         View::Role(view) => {
             let reading = trust::read(&view.trust, &policy.partner);
             let role = match target {
-                crate::credential::Target::Role { role } => role.name.clone(),
+                Target::Role { role } => role.name.clone(),
                 other => other.label(),
             };
             if !reading.suspicious.is_empty() {
@@ -231,6 +236,15 @@ fn revocation_findings(situation: &Situation<'_>) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// What reaches a user, once: before everything is denied, since the deny itself is a policy too.
+fn routes_finding(target: &Target, view: &UserView, record: &Record) -> Option<Finding> {
+    let is_told = record.told.iter().any(|told| matches!(told, Finding::Routes { .. }));
+    let Target::User { user } = target else { return None };
+    let denied = view.denies.iter().any(DenyState::denies_everything);
+    (!is_told && !denied && !view.routes.is_empty())
+        .then(|| Finding::Routes { user: user.name.clone(), routes: view.routes.clone() })
 }
 
 fn residual_findings(

@@ -20,11 +20,12 @@ pub(super) fn revoke(
 ) -> Decision {
     let reading = trust::read(&view.trust, &situation.policy.partner);
     let here = Here { situation, role, view, reading, now };
-    let checks: [&dyn Fn() -> Check; 8] = [
+    let checks: [&dyn Fn() -> Check; 9] = [
         &|| here.is_missing_for_sure(),
         &|| here.can_be_changed(),
         &|| here.partner_is_known(),
         &|| here.partner_is_out(),
+        &|| here.everyone_is_let_in(),
         &|| here.sessions_are_denied(DateTime::<Utc>::MIN_UTC),
         &|| here.trust_has_spread(),
         &|| here.sessions_are_denied_beyond_that(),
@@ -36,9 +37,10 @@ pub(super) fn revoke(
     })
 }
 
-/// Whether somebody of the partner is still in the trust policy.
+/// Whether the trust policy still lets somebody of the partner in, by name or with everyone.
 pub(super) fn partner_can_enter(view: &RoleView, policy: &Policy) -> bool {
-    !trust::read(&view.trust, &policy.partner).partner.is_empty()
+    let reading = trust::read(&view.trust, &policy.partner);
+    !reading.partner.is_empty() || (reading.everyone && !policy.partner.is_empty())
 }
 
 /// Whether the role's older sessions are left to end by themselves, since cutting them would cut
@@ -101,6 +103,17 @@ impl Here<'_> {
                 "it is the partner's alone, and a trust policy cannot be empty",
             ))
         })
+    }
+
+    /// Where nobody is known to be the partner's, that the trust stays is told by itself.
+    fn everyone_is_let_in(&self) -> Check {
+        let partner_is_known = !self.situation.policy.partner.is_empty();
+        (self.reading.everyone && partner_is_known && !self.missing() && !self.closed()).then(
+            || {
+                let trusted = self.reading.suspicious.clone();
+                Decision::Blocked(BlockReason::EveryoneTrusted { trusted })
+            },
+        )
     }
 
     fn sessions_are_denied(&self, from: DateTime<Utc>) -> Check {

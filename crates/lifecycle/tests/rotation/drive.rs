@@ -7,7 +7,7 @@ use severance_lifecycle::action::Action;
 use severance_lifecycle::credential::Target;
 use severance_lifecycle::decide::{Decision, Situation, decide, look, plan};
 use severance_lifecycle::ids::TaskId;
-use severance_lifecycle::policy::{Desired, Policy, RoleSessions, ServiceRoles};
+use severance_lifecycle::policy::{Desired, Holds, Policy, RoleSessions, ServiceRoles};
 use severance_lifecycle::record::Record;
 use severance_lifecycle::rotation::{RevokeOrder, RotationTerms, series};
 use severance_lifecycle::secret::Issuer;
@@ -70,6 +70,8 @@ pub(crate) struct Drive {
     pub(crate) record: Record,
     pub(crate) exposed_at: DateTime<Utc>,
     pub(crate) task: String,
+    /// What other cases want meanwhile.
+    pub(crate) holds: Holds,
     terms: Terms,
     tape: Tape,
     stored: Record,
@@ -91,6 +93,7 @@ impl Drive {
             stored: Record::default(),
             exposed_at: world.now,
             task: "t-0123456789abcdef".into(),
+            holds: Holds::default(),
             terms,
             tape,
             faults: 0,
@@ -109,6 +112,7 @@ impl Drive {
         };
         Policy {
             task: TaskId::from(self.task.as_str()),
+            holds: self.holds,
             assumable_roles: RoleSessions::default(),
             shared_roles: RoleSessions::default(),
             service_roles: ServiceRoles::default(),

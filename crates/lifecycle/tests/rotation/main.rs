@@ -6,6 +6,7 @@
 mod drive;
 #[path = "../support/policy.rs"]
 mod policy;
+mod revoked;
 mod world;
 
 use chrono::TimeDelta;

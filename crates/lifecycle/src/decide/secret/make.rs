@@ -134,6 +134,13 @@ impl<'a> Here<'a> {
         let Issuer::AccessKey { user } = self.issuer else { return None };
         let orphans: Vec<_> =
             self.view.user_keys().iter().filter(|key| self.is_orphan(key)).collect();
+        // The version of one that another task of the same secret just made may not be listed yet.
+        let settled = ROUNDING + self.situation.policy.spread;
+        if let Some(youngest) = orphans.iter().map(|key| key.state.created).max()
+            && self.now < youngest + settled
+        {
+            return Some(wait(youngest + settled, "what stores a new key may not be listed yet"));
+        }
         match orphans[..] {
             [] => None,
             [orphan] => {

@@ -4,6 +4,7 @@
 //! Nothing here is a list of steps: each part looks at what the provider shows and says what is
 //! missing, so that a crash, a person or another tool can leave any state behind.
 
+mod gives_way;
 mod look;
 mod make;
 mod old;
@@ -20,7 +21,7 @@ use crate::rotation::{OldVersion, RevokeOrder, RotationRecord, RotationTerms};
 use crate::secret::{Issuer, SecretRef};
 use crate::secret_action::SecretAction;
 use crate::secret_view::{Held, SecretView, VersionState};
-use crate::task::BlockReason;
+use crate::task::{BlockReason, Verification};
 
 pub(super) use look::look;
 
@@ -30,6 +31,7 @@ pub(super) fn rotate(here: Here<'_>) -> Decision {
         .gives_way()
         .or_else(|| here.cannot_be_rotated())
         .or_else(|| here.readers_are_denied())
+        .or_else(|| here.nothing_may_follow())
         .or_else(|| here.old_dies_first())
         .or_else(|| here.new_is_handed_out())
         .or_else(|| here.old_dies());
@@ -39,6 +41,9 @@ pub(super) fn rotate(here: Here<'_>) -> Decision {
 /// Has what the secret holds die at its issuer, and only then hides the secret: hiding alone is never
 /// called revocation.
 pub(super) fn revoke(here: Here<'_>) -> Decision {
+    if here.ended_before() {
+        return Decision::Done(Verification::ControlPlane);
+    }
     let checks: [&dyn Fn() -> Check; 8] = [
         &|| here.readers_are_denied(),
         &|| here.old_credential_dies(),
@@ -114,16 +119,6 @@ impl<'a> Here<'a> {
         self.desired == Desired::Revoked
     }
 
-    /// Where another case has the secret end, a routine rotation makes nothing new: what it made is ended
-    /// there, and only what it lost it takes away itself.
-    fn gives_way(&self) -> Check {
-        let gives_way = self.situation.policy.holds.target && !self.is_exposed();
-        gives_way.then(|| {
-            let orphan = if self.is_readable() { self.orphan_is_left() } else { None };
-            orphan.unwrap_or(Decision::Blocked(BlockReason::EndedByAnotherCase))
-        })
-    }
-
     fn cannot_be_rotated(&self) -> Check {
         let blocked = |reason| Some(Decision::Blocked(reason));
         if self.view.secret != Presence::Same {
@@ -190,6 +185,15 @@ impl<'a> Here<'a> {
     /// Whether the secret's values can be read.
     fn is_readable(&self) -> bool {
         self.view.secret == Presence::Same && self.view.deleted_at.is_none()
+    }
+
+    /// Whether an earlier case of ours ended and hid it, and nothing of its user works again.
+    fn ended_before(&self) -> bool {
+        let active = |key: &crate::secret_view::UserKey| key.state.status.is_active();
+        !self.is_readable()
+            && self.situation.policy.holds.ended
+            && self.old().is_none_or(|old| matches!(old.held, Held::Opaque))
+            && !self.view.user_keys().iter().any(active)
     }
 
     fn issuer_is_unknown(&self) -> Check {

@@ -83,6 +83,9 @@ impl<'a> Here<'a> {
 
     /// At an issuer that is told: refused there, its sessions ended where it is exposed, and tried.
     fn old_value_dies(&self, old: &OldVersion) -> Check {
+        if let Some(hidden) = self.cannot_be_read(old) {
+            return Some(hidden);
+        }
         let tries = self.tries(&old.version);
         let works_again = tries.is_some_and(|tries| tries.acceptances > 0);
         if (!self.is_replaced_in_place(old) && !self.rotation().retired.contains(&old.version))
@@ -114,6 +117,18 @@ impl<'a> Here<'a> {
                 self.act(SecretAction::Try { version, sample }, "is the old value refused?")
             }
         })
+    }
+
+    /// What is hidden cannot be told of any more, nor tried: not by a case that comes after it was.
+    fn cannot_be_read(&self, old: &OldVersion) -> Check {
+        if self.is_readable() || self.old_value_is_dead(old) {
+            return None;
+        }
+        let reason = match self.view.deleted_at {
+            Some(since) => BlockReason::ScheduledForDeletion { since },
+            None => BlockReason::NotFound,
+        };
+        Some(Decision::Blocked(reason))
     }
 
     /// Whether the old value was refused long enough, and lately: what the issuer was told meanwhile shows
@@ -210,7 +225,7 @@ impl<'a> Here<'a> {
     }
 
     /// A value that is handed out by its label is handed out to whoever may read.
-    fn burnt_labels_are_off(&self) -> Check {
+    pub(super) fn burnt_labels_are_off(&self) -> Check {
         let mut burnt =
             self.view.versions.iter().filter(|it| self.is_readable() && self.is_burnt(it));
         burnt.find_map(|version| {
