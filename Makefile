@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: help setup demo test test-kafka conformance lint fmt deny bench clean-demo
+.PHONY: help setup demo test test-kafka conformance lint fmt deny bench
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -27,6 +27,7 @@ test-kafka: setup ## The Kafka tests against a broker of yours: SEVERANCE_TEST_K
 	$(CARGO) nextest run --locked --package severance-tests --test kafka
 
 conformance: setup ## The sandbox's AWS against another emulator, line by line
+	@scripts/setup venv
 	tests/conformance.sh
 
 lint: setup ## Formatting and clippy, warnings are errors

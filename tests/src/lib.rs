@@ -2,6 +2,7 @@
 //! processes of their own, the real SDK, a real Kafka producer, and the worker's local API.
 //!
 //! Everything here panics where it cannot go on: in a test that is the message one wants to read.
+#![forbid(unsafe_code)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,6 +19,7 @@ pub mod process;
 pub mod publish;
 pub mod sandbox;
 pub mod settings;
+pub mod subscribe;
 pub mod wait;
 pub mod worker;
 pub mod world;

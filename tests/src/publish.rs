@@ -39,6 +39,26 @@ impl Publisher {
         sent.unwrap_or_else(|(error, _)| panic!("cannot publish {}: {error}", event.id));
     }
 
+    /// Publishes these very bytes, and returns once the broker has them.
+    ///
+    /// # Panics
+    /// When the broker refuses them.
+    pub async fn publish_bytes(
+        &self,
+        topic: &str,
+        key: &[u8],
+        value: &[u8],
+        headers: &[(&str, Option<&[u8]>)],
+    ) {
+        let mut all = OwnedHeaders::new();
+        for &(key, value) in headers {
+            all = all.insert(Header { key, value });
+        }
+        let record = FutureRecord::to(topic).key(key).payload(value).headers(all);
+        let sent = self.0.send(record, Timeout::Never).await;
+        sent.unwrap_or_else(|(error, _)| panic!("cannot publish to {topic}: {error}"));
+    }
+
     /// Publishes all at once, and returns once the broker has them.
     pub async fn publish_all(&self, events: &[Event]) {
         join_all(events.iter().map(|event| self.publish(event))).await;

@@ -4,6 +4,8 @@
 //! Every call is admitted and bounded, none is retried here; what AWS answers becomes a class of
 //! failure by its code. Secret halves of keys are read for a probe, held for it and wiped.
 
+#![forbid(unsafe_code)]
+
 mod account;
 mod act;
 mod answer;

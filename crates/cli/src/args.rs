@@ -1,5 +1,6 @@
 //! The command line.
 
+mod examples;
 mod rotation;
 
 use std::net::SocketAddr;
@@ -14,22 +15,13 @@ pub(crate) use rotation::{PublishRotationArgs, RotateArgs, RotationArgs};
 /// Revokes the credentials that contract ends and compromise notices name, rotates those that
 /// rotations name, proves that the old ones are dead, and says how long it took.
 #[derive(Debug, Parser)]
-#[command(name = "severance", version, propagate_version = true, after_help = EXAMPLES)]
+#[command(name = "severance", version, propagate_version = true, after_help = examples::ALL)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
-
-const EXAMPLES: &str = "\
-Examples:
-  severance demo                                  see it work; needs nothing but this binary
-  severance sandbox --seed-example                an embedded Kafka and AWS to play with
-  severance check --config severance.toml         is the configuration right and enough?
-  severance run --config severance.toml           the worker
-  severance publish compromise --access-key-id AKIA... --severity high \\
-      --reporter soc --reason 'on a paste site' --wait";
 
 #[derive(Debug, Args)]
 pub(crate) struct Global {
@@ -57,99 +49,42 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the worker until SIGTERM or SIGINT
-    #[command(after_help = RUN_EXAMPLES)]
+    #[command(after_help = examples::RUN)]
     Run,
     /// Show the whole thing at work, in an embedded Kafka and AWS
-    #[command(after_help = DEMO_EXAMPLES)]
+    #[command(after_help = examples::DEMO)]
     Demo(DemoArgs),
     /// Run the embedded Kafka and AWS by themselves
-    #[command(after_help = SANDBOX_EXAMPLES)]
+    #[command(after_help = examples::SANDBOX)]
     Sandbox(SandboxArgs),
-    /// Print the JSON Schema of an event's data
-    #[command(after_help = SCHEMA_EXAMPLES)]
+    /// Print the JSON Schema of an event, in structured mode: its attributes and its data
+    #[command(after_help = examples::SCHEMA)]
     Schema {
         /// Which one; without it, their names
         name: Option<String>,
     },
     /// Check the configuration, Kafka, and what may be done in each account
-    #[command(after_help = CHECK_EXAMPLES)]
+    #[command(after_help = examples::CHECK)]
     Check,
     /// Publish an event
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::PUBLISH)]
     Publish(PublishCommand),
     /// Publish a rotation and follow it until the old credentials are proven dead
     #[command(after_help = rotation::ROTATE_EXAMPLES)]
     Rotate(RotateArgs),
     /// List cases, or release one that is held
-    #[command(after_help = CASES_EXAMPLES, args_conflicts_with_subcommands = true)]
+    #[command(after_help = examples::CASES, args_conflicts_with_subcommands = true)]
     Cases(CasesArgs),
     /// Show one case with its timeline
-    #[command(after_help = CASE_EXAMPLES)]
+    #[command(after_help = examples::CASE)]
     Case {
         /// The case, as `c-...`
         id: String,
     },
     /// List tasks, or try blocked ones again
-    #[command(after_help = TASKS_EXAMPLES, args_conflicts_with_subcommands = true)]
+    #[command(after_help = examples::TASKS, args_conflicts_with_subcommands = true)]
     Tasks(TasksArgs),
 }
-
-const RUN_EXAMPLES: &str = "\
-Examples:
-  severance run --config severance.toml
-  SEVERANCE__LOG__FORMAT=json severance run --config /etc/severance/severance.toml";
-
-const DEMO_EXAMPLES: &str = "\
-Examples:
-  severance demo
-  severance demo --identities 500 --seed 7
-  severance demo --json | jq .time_to_revoke_seconds
-
-It exits with 0 only where every credential worked immediately before its notice and none works at
-the end, by the demo's own tries and not by what the worker says.";
-
-const SANDBOX_EXAMPLES: &str = "\
-Examples:
-  severance sandbox --seed-example
-  severance sandbox --kafka-port 19092 --aws-port 14566 --spread-delay 3s --env-file sandbox.env
-  severance sandbox --seed-example --config-file severance.toml
-  severance sandbox --replica-delay 10s --published-rates     slow replicas, and AWS's own rates
-
-Secrets are rotated by functions that the sandbox runs itself. The last part of the function's ARN
-says what becomes of the rotation: succeeding, slow, failing or stale-pending; a number after a dash
-is a delay in milliseconds:
-  aws secretsmanager create-secret --name acme/api --secret-string hunter2
-  aws secretsmanager rotate-secret --secret-id acme/api \\
-      --rotation-lambda-arn arn:aws:lambda:us-east-1:111111111111:function:slow-5000
-
-Faults, delays and seeds are set while it runs, over HTTP under /_sandbox/ (docs/SANDBOX.md).";
-
-const SCHEMA_EXAMPLES: &str = "\
-Examples:
-  severance schema
-  severance schema compromise-notice > compromise-notice.schema.json";
-
-const CHECK_EXAMPLES: &str = "\
-Examples:
-  severance check --config severance.toml
-  severance check --json | jq '.[] | select(.ok | not)'";
-
-const CASES_EXAMPLES: &str = "\
-Examples:
-  severance cases
-  severance cases --state held
-  severance cases release c-0123456789abcdef";
-
-const CASE_EXAMPLES: &str = "\
-Examples:
-  severance case c-0123456789abcdef
-  severance case c-0123456789abcdef --json | jq .tasks";
-
-const TASKS_EXAMPLES: &str = "\
-Examples:
-  severance tasks --state blocked
-  severance tasks retry                           every blocked task, now
-  severance tasks retry t-0123456789abcdef";
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
@@ -201,29 +136,15 @@ pub(crate) struct SandboxArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum PublishCommand {
     /// A contract ends, is extended, or is reinstated
-    #[command(after_help = CONTRACT_END_EXAMPLES)]
+    #[command(after_help = examples::CONTRACT_END)]
     ContractEnd(ContractEndArgs),
     /// Credentials are known or believed to be in the wrong hands
-    #[command(after_help = COMPROMISE_EXAMPLES)]
+    #[command(after_help = examples::COMPROMISE)]
     Compromise(CompromiseArgs),
     /// Credentials are to be replaced, and the old ones to end
     #[command(after_help = rotation::PUBLISH_EXAMPLES)]
     Rotation(PublishRotationArgs),
 }
-
-const CONTRACT_END_EXAMPLES: &str = "\
-Examples:
-  severance publish contract-end --zone acme --contract payments-2026 --revision 1 \\
-      --reason 'contract ended' --wait
-  severance publish contract-end --zone acme --contract payments-2026 --revision 2 \\
-      --change extended --effective-at 2027-01-31T00:00:00Z --reason 'one more quarter'";
-
-const COMPROMISE_EXAMPLES: &str = "\
-Examples:
-  severance publish compromise --access-key-id AKIAIOSFODNN7EXAMPLE --severity critical \\
-      --reporter soc --reason 'found in a public repository' --wait
-  severance publish compromise --user acme-deploy --role acme-ci --account 111111111111 \\
-      --severity high --reporter soc --reason 'laptop stolen'";
 
 #[derive(Debug, Args)]
 pub(crate) struct EventArgs {
@@ -379,6 +300,7 @@ pub(crate) struct CasesArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum CasesCommand {
     /// Let a held case go
+    #[command(after_help = examples::RELEASE)]
     Release {
         /// The case
         id: String,
@@ -406,6 +328,7 @@ pub(crate) struct TasksArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum TasksCommand {
     /// Try a blocked task now; without an id, all of them
+    #[command(after_help = examples::RETRY)]
     Retry {
         /// The task
         id: Option<String>,
@@ -445,14 +368,17 @@ mod tests {
         let mut command = Cli::command();
         command.build();
         command.clone().debug_assert();
-        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
-            assert!(sub.get_about().is_some(), "{} has no help", sub.get_name());
-            let nested: Vec<_> =
-                sub.get_subcommands().filter(|nested| nested.get_name() != "help").collect();
-            let examples = sub.get_after_help().is_some()
-                || (!nested.is_empty() && nested.iter().all(|n| n.get_after_help().is_some()));
-            assert!(examples, "{} has no examples", sub.get_name());
-        }
+        explained(&command);
+    }
+
+    /// It and every command below it, but for clap's own `help`.
+    fn explained(command: &clap::Command) {
+        let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
+        assert!(command.get_about().is_some(), "{name} has no help");
+        let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        assert!(examples.starts_with("Examples:\n"), "{name} has no examples");
+        assert!(examples.contains(&format!("{name} ")), "{name}: {examples}");
+        command.get_subcommands().filter(|sub| sub.get_name() != "help").for_each(explained);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The severance command: reads flags and configuration, builds, runs, drains, and says once what
 //! went wrong.
 
+#![forbid(unsafe_code)]
+
 mod args;
 mod client;
 mod clock;

@@ -4,6 +4,8 @@
 //! the same machine can reach it. So every request's `Host` is checked (DNS rebinding), and a write
 //! needs a bearer token and must not come from another origin (CSRF), on loopback too.
 
+#![forbid(unsafe_code)]
+
 mod api;
 mod error;
 mod guard;

@@ -4,6 +4,8 @@
 //! records the intent, does it, records the outcome and looks again. Delivery is at least once and
 //! effects are idempotent: a crash anywhere is repaired by looking again.
 
+#![forbid(unsafe_code)]
+
 mod admission;
 mod aging;
 mod announcing;

@@ -5,6 +5,8 @@
 //! endpoint. Neither knows the secret store: they are given values, or names of versions, and answer
 //! values. Every operation looks before it acts, so that it can be repeated after a crash at any point.
 
+#![forbid(unsafe_code)]
+
 mod chain;
 pub mod database;
 mod fields;

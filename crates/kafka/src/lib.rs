@@ -5,6 +5,8 @@
 //! after the ledger has it. Delivery is at least once and effects are idempotent: what a crash makes
 //! arrive twice, the ledger drops.
 
+#![forbid(unsafe_code)]
+
 mod client;
 mod cloud_event;
 mod config;

@@ -16,6 +16,8 @@
 //! There is no timer wheel: a moment is a column (`cases.due_at`, `tasks.next_at`, the leases' ends), so
 //! every timer survives a restart. `Ledger::agenda` tells the next one.
 
+#![forbid(unsafe_code)]
+
 mod codec;
 mod fault;
 mod sqlite;

@@ -5,6 +5,8 @@
 //! next. Everything that can be decided without touching the world is decided here, so that it can
 //! be tested by the thousand.
 
+#![forbid(unsafe_code)]
+
 pub mod action;
 mod block;
 pub mod case;

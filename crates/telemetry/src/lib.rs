@@ -7,6 +7,8 @@
 //!
 //! No label carries a key id, a user or an ARN: labels are for counting, the API is for names.
 
+#![forbid(unsafe_code)]
+
 mod chain;
 mod labels;
 mod logging;

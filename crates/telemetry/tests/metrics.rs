@@ -160,6 +160,41 @@ fn every_metric_of_the_list_is_shown() {
     }
 }
 
+/// `name{label,…}` of a series of a scrape, or of the manual, without the values.
+fn signature(series: &str) -> String {
+    let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+    let labels = labels.split([',', '}']).filter_map(|label| label.split('=').next());
+    let labels: Vec<_> = labels.filter(|label| !label.is_empty() && *label != "le").collect();
+    let histogram = ["_bucket", "_sum", "_count"].iter().find_map(|it| name.strip_suffix(it));
+    format!("{}{{{}}}", histogram.unwrap_or(name), labels.join(","))
+}
+
+#[test]
+fn the_manual_has_every_metric_with_its_labels() {
+    const OPERATIONS: &str = include_str!("../../../docs/OPERATIONS.md");
+    let rows = OPERATIONS.lines().filter(|line| line.starts_with("| `severance_"));
+    let quoted = rows.flat_map(|row| row.split('`').skip(1).step_by(2));
+    let documented: Vec<_> =
+        quoted.filter(|text| text.starts_with("severance_")).map(signature).collect();
+    let text = scrape();
+    for line in text.lines().filter(|line| line.starts_with("severance_")) {
+        let shown = signature(line.rsplit_once(' ').unwrap().0);
+        assert!(documented.contains(&shown), "{shown} of {line} is not in {documented:#?}");
+    }
+    for (name, labels) in [
+        (names::TIME_TO_ROTATE, "trigger,strategy,zone"),
+        (names::ROTATION_OVERLAP, "trigger,strategy,zone"),
+    ] {
+        assert!(documented.contains(&format!("{name}{{{labels}}}")), "{name}: {documented:#?}");
+    }
+    for told in documented {
+        let (name, _) = told.split_once('{').unwrap();
+        let name = name.trim_end_matches("_total").trim_end_matches("_info");
+        let list = include_str!("../src/names.rs");
+        assert!(list.contains(&format!("\"{name}\"")), "there is no {told}");
+    }
+}
+
 #[test]
 fn time_to_revoke_is_told_by_stage() {
     let text = scrape();

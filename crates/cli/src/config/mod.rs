@@ -136,4 +136,6 @@ fn kafka_problem(refused: SetupError) -> Problem {
 }
 
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod tests;

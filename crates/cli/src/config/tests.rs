@@ -1,4 +1,5 @@
 use super::*;
+use severance_lifecycle::ids::UNASSIGNED_ZONE;
 use severance_lifecycle::task::Mode;
 
 const GOOD: &str = r#"
@@ -63,7 +64,7 @@ fn every_problem_is_told_at_once() {
 }
 
 #[test]
-fn a_zone_is_in_observe_until_it_says_otherwise_itself() {
+fn a_section_without_a_mode_observes_and_the_default_s_is_of_zones_without_a_section() {
     let zones = parse(GOOD, &[]).unwrap().zones();
     assert_eq!(
         zones.get(&"acme".into()).mode,
@@ -71,7 +72,9 @@ fn a_zone_is_in_observe_until_it_says_otherwise_itself() {
         "the default's mode is not inherited"
     );
     assert_eq!(zones.get(&"acme-payments".into()).mode, Mode::Enforce);
-    assert_eq!(zones.get(&"elsewhere".into()).mode, Mode::Enforce, "the default's own");
+    let unnamed = "the default's mode is that of zones without a section";
+    assert_eq!(zones.get(&"elsewhere".into()).mode, Mode::Enforce, "{unnamed}");
+    assert_eq!(zones.get(&UNASSIGNED_ZONE.into()).mode, Mode::Enforce, "{unnamed}");
     assert_eq!(Config::default().zones().get(&"any".into()).mode, Mode::Observe);
 }
 

@@ -20,8 +20,9 @@ const DEFAULT: &str = "default";
 pub(crate) struct ZonesSection(pub(crate) BTreeMap<String, ZoneSection>);
 
 /// `[zones.NAME]`: what is not set is as in `[zones.default]`, but for `mode` and the partner, which
-/// are never inherited. A zone without a mode of its own is in `observe`: it takes a line in the
-/// file, for each zone, before anything in it is changed.
+/// no section inherits: one without a mode is in `observe`. `[zones.default] mode` is the mode of what has
+/// no section, which is every zone that is not named and what is bound to none. So nothing is changed
+/// anywhere before a line of the file says `enforce`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ZoneSection {
