@@ -134,7 +134,8 @@ impl Scheduler {
         let left = urgent.claimed < agenda.urgent_due;
         // An identity that is given back at this moment may be the one that is waited for: then it stays due,
         // and the pass that comes next takes it.
-        if !urgent.short_of_room && !(left && self.shared.urgency.is_releasing()) {
+        let comes_out = left && self.shared.urgency.is_releasing();
+        if !urgent.short_of_room && !comes_out {
             self.shared.urgency.settle(begun, agenda.next_at);
         }
         self.shared.urgency.crowd(left && urgent.short_of_room);

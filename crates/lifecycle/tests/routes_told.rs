@@ -40,7 +40,7 @@ fn the_routes_of_a_user_are_told_once_and_the_deny_is_not_one_of_them() {
         found.filter(|it| matches!(it, Finding::Routes { .. })).collect::<Vec<_>>()
     };
     let expected = Finding::Routes { user: "ci".into(), routes };
-    assert_eq!(told(&observed, &record), [expected.clone()]);
+    assert_eq!(told(&observed, &record), std::slice::from_ref(&expected));
     assert_eq!(
         expected.to_string(),
         "what reached ci before all was denied: inline read; attached \
