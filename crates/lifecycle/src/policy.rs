@@ -73,6 +73,7 @@ pub struct Policy {
 }
 
 /// Who else wants a target revoked.
+#[allow(clippy::struct_excessive_bools, reason = "independent answers, each to its own question")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Holds {
     /// Another case does: what it would have switched off stays off.
