@@ -8,7 +8,8 @@ use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
-use severance_engine::ports::{Admission, Clock, EngineEvent, Observer};
+use severance_engine::ports::{Admission, Clock, EngineEvent, Observer, Permit};
+use severance_lifecycle::credential::UserRef;
 use severance_lifecycle::failure::{Failure, FailureClass};
 use severance_lifecycle::ids::AccountId;
 use severance_lifecycle::task::Lane;
@@ -36,6 +37,8 @@ pub(crate) struct Calls<'a> {
     ports: &'a Ports,
     lane: Lane,
     seen: Mutex<Seen>,
+    /// Under which all of these calls are made; without it, each is admitted by itself.
+    permit: Option<Arc<Mutex<Permit>>>,
 }
 
 /// What the answers so far said beside their bodies.
@@ -44,6 +47,17 @@ struct Seen {
     headers: Headers,
     /// Whether the request id is that of a call that changes something.
     changed: bool,
+}
+
+impl Seen {
+    fn add(&mut self, later: &Self) {
+        // `None` is less than any date.
+        self.headers.date = self.headers.date.max(later.headers.date);
+        if later.headers.request_id.is_some() && (later.changed || !self.changed) {
+            self.headers.request_id.clone_from(&later.headers.request_id);
+            self.changed = later.changed;
+        }
+    }
 }
 
 impl<'a> Calls<'a> {
@@ -65,12 +79,46 @@ impl<'a> Calls<'a> {
         ports: &'a Ports,
         lane: Lane,
     ) -> Self {
-        Self { account, accounts, ports, lane, seen: Mutex::default() }
+        Self { account, accounts, ports, lane, seen: Mutex::default(), permit: None }
     }
 
-    /// Calls into another account, in the same lane.
+    /// Calls into another account, in the same lane and under the same permit.
     pub(crate) fn sibling(&self, id: &AccountId) -> Option<Self> {
-        Self::into_account(self.accounts, id, self.ports, self.lane)
+        let calls = Self::into_account(self.accounts, id, self.ports, self.lane)?;
+        Some(Self { permit: self.permit.clone(), ..calls })
+    }
+
+    /// Calls into a user's account; `None` where that is this one.
+    ///
+    /// # Errors
+    /// The account is not configured.
+    pub(crate) fn for_user(&self, user: &UserRef) -> Result<Option<Self>, Failure> {
+        if user.account == *self.id() {
+            return Ok(None);
+        }
+        self.sibling(&user.account).map(Some).ok_or_else(|| {
+            let message = format!("account {} of user {} is not", user.account, user.name);
+            failure::cannot("aws", "AccountNotConfigured", &message)
+        })
+    }
+
+    /// Whether a secret of any account is known to hold the key in a version that Severance stored.
+    pub(crate) fn known_as_ours(&self, key_id: &str) -> bool {
+        self.accounts.iter().any(|account| account.secrets.is_ours(key_id))
+    }
+
+    /// Calls that follow one another under one permit, where giving up between two of them would lose what
+    /// the first one answered. See [`absorb`](Self::absorb).
+    pub(crate) async fn together(&self) -> Self {
+        let permit = self.ports.admission.admit(self.id(), self.lane).await;
+        let calls = Self::new(self.account, self.accounts, self.ports, self.lane);
+        Self { permit: Some(Arc::new(Mutex::new(permit))), ..calls }
+    }
+
+    /// Takes in what the answers to others' calls said of the provider's clock and of the last change.
+    pub(crate) fn absorb(&self, others: &Self) {
+        let theirs = others.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).add(&theirs);
     }
 
     /// A managed policy of ours in this account.
@@ -139,7 +187,10 @@ impl<'a> Calls<'a> {
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
-        let permit = self.ports.admission.admit(self.id(), self.lane).await;
+        let permit = match &self.permit {
+            Some(_) => None,
+            None => Some(self.ports.admission.admit(self.id(), self.lane).await),
+        };
         let started = self.ports.clock.now();
         let (answer, headers) = answer::with_headers(request).await;
         let took = self.ports.clock.now() - started;
@@ -166,14 +217,8 @@ impl<'a> Calls<'a> {
     }
 
     fn keep(&self, operation: &str, headers: Headers) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        // `None` is less than any date.
-        seen.headers.date = seen.headers.date.max(headers.date);
-        let changing = !is_read(operation);
-        if headers.request_id.is_some() && (changing || !seen.changed) {
-            seen.headers.request_id = headers.request_id;
-            seen.changed = changing;
-        }
+        let said = Seen { headers, changed: !is_read(operation) };
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).add(&said);
     }
 
     /// The provider's clock: the latest `Date` of these calls' answers.

@@ -342,7 +342,11 @@ impl Worker {
         }
         let shared = Arc::clone(&self.shared);
         let call = issuing::act(&shared, &self.task, &action, thorough);
-        match giving_way(&shared, &mut self.lease, self.task.lane, call).await? {
+        let ended = giving_way(&shared, &mut self.lease, self.task.lane, call).await;
+        if matches!(ended, Err(Stop::InTheWay)) {
+            self.task.record.not_sent(&action);
+        }
+        match ended? {
             Ok(applied) => {
                 self.applied(action, applied);
                 Ok(Turn::Again)

@@ -37,6 +37,8 @@ pub enum Finding {
     /// A secret goes on handing out what the case revokes: nobody said how to replace it, or its whole user
     /// is revoked.
     HandsOutRevoked { secret: String, credential: String },
+    /// Those who leave could not be denied a secret.
+    ReadersNotDenied { secret: String, why: String },
     /// Tagged with two zones or two contracts.
     FlattenedBoundary { identity: String, tag: String },
     /// The identity's zone tag differs from the zone that the event names.
@@ -49,7 +51,7 @@ pub enum Finding {
     ExtendedAfterRevocation { revoked_by: CaseId },
     /// A time in the event lay in the future and was clamped to the record's timestamp.
     ClampedTime { field: String },
-    /// The grace that a rotation asks for is shorter than clients keep a value.
+    /// The grace that a rotation asks for, or else its zone's, is shorter than clients keep a value.
     ShortGrace { seconds: i64 },
     /// What was closed was found open again at a later look.
     Drift { what: String },
@@ -140,6 +142,9 @@ impl fmt::Display for Finding {
                 "extended after {revoked_by} had revoked: publish `reinstated` to restore"
             ),
             Self::ClampedTime { field } => write!(f, "{field} lay in the future"),
+            Self::ReadersNotDenied { secret, why } => {
+                write!(f, "those who leave may still read secret {secret}: {why}")
+            }
             Self::ShortGrace { seconds } => write!(
                 f,
                 "a grace of {seconds} s is shorter than clients keep a secret's value, commonly an \

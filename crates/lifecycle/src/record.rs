@@ -9,10 +9,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Action, Change, DenyPlace};
+use crate::failure::{Failure, FailureClass};
 use crate::finding::Finding;
 use crate::rotation::{self, RotationRecord};
 use crate::secret_action::SecretAction;
 use crate::task::BlockReason;
+
+/// The call that makes a key, and the one before it (AWS: IAM API; Secrets Manager API).
+const MAKE_KEY: &str = "iam:CreateAccessKey";
+const READ: &str = "secretsmanager:GetSecretValue";
 
 /// The memory of a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,6 +148,28 @@ impl Record {
 }
 
 impl Record {
+    /// Takes in that an action failed. What surely came to nothing is no change that anybody answers for: a key
+    /// that somebody else makes at that time would be taken for ours.
+    pub fn failed(&mut self, action: &Action, failure: &Failure) {
+        let Action::Secret { what: SecretAction::MakeKey { .. }, .. } = action else { return };
+        let refused = match failure.operation.as_str() {
+            MAKE_KEY => !matches!(failure.class, FailureClass::RetrySoon | FailureClass::Replan),
+            READ => true,
+            // It was made and could not be stored, or nobody knows.
+            _ => false,
+        };
+        if refused {
+            self.not_sent(action);
+        }
+    }
+
+    /// Takes in that an action was given up before it was called.
+    pub fn not_sent(&mut self, action: &Action) {
+        if let Some(change @ Change::KeyMade { .. }) = action.change() {
+            self.changes.remove(&change);
+        }
+    }
+
     /// Takes in what trying a version of a secret told. It tells nothing of the target's own key.
     pub fn tried(&mut self, version: &str, answer: &ProbeAnswer, at: DateTime<Utc>) {
         let rows = (self.dead_at, self.sealed_since);

@@ -122,7 +122,7 @@ pub struct OldVersion {
 impl RotationTerms {
     /// Whether sessions and what they reach must go with the old credential.
     pub fn is_thorough(&self) -> bool {
-        self.exposed_at.is_some() || !self.leaving.is_empty()
+        self.ends || self.exposed_at.is_some() || !self.leaving.is_empty()
     }
 }
 

@@ -99,6 +99,22 @@ impl Task {
             Target::Role { .. } | Target::Secret { .. } | Target::Unresolved { .. } => None,
         }
     }
+
+    /// Whether a block at a later look says that a rotation which was done is of no concern any more: its
+    /// secret or its user is gone, or another case ends them. Only a credential that works again is drift.
+    pub fn is_over_by(&self, reason: &BlockReason) -> bool {
+        let over = match reason {
+            // The other case looks at the old credential too.
+            BlockReason::EndedByAnotherCase | BlockReason::UserIsRevoked { .. } => true,
+            // What an issuer that is told of refuses shows at no look: there the proof stands.
+            BlockReason::NotFound | BlockReason::ScheduledForDeletion { .. } => {
+                self.record.rotation.old_key().is_none() || self.record.dead_at.is_some()
+            }
+            _ => false,
+        };
+        let done = matches!(self.state, TaskState::Done { .. });
+        over && done && self.desired == Desired::Rotated
+    }
 }
 
 /// Where a task queues. The order is the order of service: urgent first.

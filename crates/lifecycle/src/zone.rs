@@ -8,7 +8,7 @@ use crate::case::Case;
 use crate::event::{Severity, Trigger};
 use crate::ids::{UNASSIGNED_ZONE, ZoneName};
 use crate::policy::{Desired, Holds, Policy, Proof, RoleSessions, ServiceRoles};
-use crate::rotation::{RevokeOrder, RotationTerms};
+use crate::rotation::{CLIENT_CACHE, RevokeOrder, RotationTerms};
 use crate::rotation_schedule::MaxAge;
 use crate::task::{Mode, Task};
 use crate::trust::Partner;
@@ -140,6 +140,11 @@ impl Zones {
 }
 
 impl ZoneSettings {
+    /// The grace, where it is shorter than clients commonly keep a value: the last of them fail for a while.
+    pub fn short_grace(&self) -> Option<TimeDelta> {
+        (self.grace < CLIENT_CACHE).then_some(self.grace)
+    }
+
     fn rotation(&self, task: &Task) -> RotationTerms {
         let compromise = task.trigger == Trigger::CompromiseNotice;
         RotationTerms {

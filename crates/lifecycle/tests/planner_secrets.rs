@@ -211,6 +211,23 @@ fn a_rotations_grace_comes_on_top_of_its_objective() {
 }
 
 #[test]
+fn a_zones_grace_that_is_shorter_than_clients_keep_a_value_is_told_with_each_rotation() {
+    let app = secret("app", How::Database { alternating: true }, &[login("app@db:5432")]);
+    let told = |grace: i64, case: &Case| {
+        let mut zones = zones();
+        zones.named.get_mut(&"acme".into()).unwrap().grace = TimeDelta::minutes(grace);
+        let (tag_keys, protected) = (TagKeys::default(), Protected::default());
+        let planner = Planner { zones: &zones, tag_keys: &tag_keys, protected: &protected };
+        planner.plan(case, &[named(&app)], &Ties::default(), now()).findings
+    };
+    assert_eq!(told(30, &rotation()), [Finding::ShortGrace { seconds: 1_800 }]);
+    assert_eq!(told(60, &rotation()), []);
+    let asked = Case { grace: Some(TimeDelta::minutes(5)), ..rotation() };
+    assert_eq!(told(30, &asked), [], "told when its event came");
+    assert_eq!(told(30, &notice(Severity::High)), [], "what is exposed has none");
+}
+
+#[test]
 fn a_rotation_of_a_user_rotates_what_holds_its_keys_and_says_which_key_nobody_holds() {
     let ann = user("ann", &[KEY, "AKIA0000000000OTHER1"]);
     let app = secret("app", How::IamAccessKey, &[key(KEY)]);

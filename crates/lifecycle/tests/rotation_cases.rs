@@ -8,7 +8,9 @@ use severance_lifecycle::plan::{
     Planned, Planner, Protected, SelectorMatch, TagKeys, Ties, unresolved_task,
 };
 use severance_lifecycle::policy::Desired;
-use severance_lifecycle::task::{BlockReason, Lane};
+use severance_lifecycle::rotation::OldVersion;
+use severance_lifecycle::secret_view::Held;
+use severance_lifecycle::task::{BlockReason, Lane, Task, TaskState, Verification};
 use severance_lifecycle::zone::Zones;
 
 fn now() -> DateTime<Utc> {
@@ -77,4 +79,36 @@ fn a_task_of_a_rotation_wants_rotation_in_the_last_lane_with_its_cause_and_its_g
         assert_eq!(task.cause, Some(Cause::SupportHandoff));
         assert_eq!(task.grace, Some(TimeDelta::hours(4)));
     }
+}
+
+#[test]
+fn of_a_rotation_that_is_done_only_a_credential_that_works_again_is_drift() {
+    let event = event(Cause::Requested);
+    let case = Case::open(&event, now(), now());
+    let mut task = plan(&case, &event).tasks.remove(0);
+    let held = Held::AccessKey { key_id: "AKIAIOSFODNN7EXAMPLE".into() };
+    task.record.rotation.old = Some(OldVersion { version: "v".into(), held });
+    task.record.dead_at = Some(now());
+    let over = [
+        BlockReason::NotFound,
+        BlockReason::ScheduledForDeletion { since: now() },
+        BlockReason::EndedByAnotherCase,
+        BlockReason::UserIsRevoked { user: "app".into() },
+    ];
+    let all = |task: &Task| over.iter().filter(|reason| task.is_over_by(reason)).count();
+    assert_eq!(all(&task), 0, "it is not done");
+    task.state = TaskState::Done { verification: Verification::Probed };
+    assert_eq!(all(&task), over.len());
+    assert!(!task.is_over_by(&BlockReason::OldNotProven));
+    task.record.dead_at = None;
+    assert_eq!(
+        all(&task),
+        2,
+        "its old key works again: only what another case ends is its concern"
+    );
+    // What an issuer that is told of refuses shows at no look.
+    task.record.rotation.old.as_mut().unwrap().held = Held::Login { username: "app".into() };
+    assert_eq!(all(&task), over.len());
+    task.desired = Desired::Revoked;
+    assert_eq!(all(&task), 0, "a revocation is looked at to its end");
 }

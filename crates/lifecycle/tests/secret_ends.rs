@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use severance_lifecycle::action::{Action, Change};
 use severance_lifecycle::credential::{Target, UserRef};
-use severance_lifecycle::decide::{Decision, Situation, apply, decide, findings, look, plan};
+use severance_lifecycle::decide::{Decision, Situation, apply, decide, findings, look, plan, ways};
 use severance_lifecycle::finding::Finding;
-use severance_lifecycle::observe::{KeyState, KeyStatus, KeyView, Observed, Presence, View};
+use severance_lifecycle::observe::{
+    Intruder, KeyState, KeyStatus, KeyView, Observed, Presence, View,
+};
 use severance_lifecycle::policy::{Desired, Holds, Policy, Proof, RoleSessions, ServiceRoles};
 use severance_lifecycle::record::Record;
 use severance_lifecycle::rotation::RotationTerms;
@@ -343,4 +345,36 @@ fn a_deny_in_a_policy_that_cannot_be_read_is_not_called_off() {
     (view.deleted_at, view.denied) = (None, true);
     let here = Situation { target: &target, observed: &observed, record: &record, policy: &policy };
     assert_eq!(names(&plan(Desired::Reinstated, &here)), ["allow-readers"]);
+}
+
+#[test]
+fn a_secret_that_ends_lists_its_sessions_and_roles_and_tells_of_what_appeared_on_its_user() {
+    let user = UserRef { account: "111122223333".into(), name: "app".into(), id: "AIDA1".into() };
+    let target = target(Issuer::AccessKey { user });
+    let mut observed = in_mid_rotation();
+    let what = Intruder::LoginProfile;
+    let View::Secret(view) = &mut observed.view else { panic!("no secret") };
+    view.keys.as_mut().unwrap().old.as_mut().unwrap().intruders.push(what.clone());
+    let leaving = BTreeSet::from([LEAVER.to_owned()]);
+    let ends = RotationTerms { ends: true, ..RotationTerms::default() };
+    let leaves = RotationTerms { leaving, ..RotationTerms::default() };
+    let exposed = RotationTerms { exposed_at: Some(now()), ..RotationTerms::default() };
+    let thorough =
+        [(ends, Desired::Revoked), (leaves, Desired::Rotated), (exposed, Desired::Rotated)];
+    for (rotation, desired) in thorough {
+        let policy = Policy { rotation, ..policy() };
+        let mut record = Record::default();
+        look(&mut record, &target, &observed, &policy);
+        let here =
+            Situation { target: &target, observed: &observed, record: &record, policy: &policy };
+        assert!(ways(&here).iter().any(|way| way.way == "sessions"), "{:?}", policy.rotation);
+        let told = Finding::Intruder { user: "app".into(), what: what.clone() };
+        assert_eq!(findings(desired, &here), [told]);
+    }
+    let policy = Policy { rotation: RotationTerms::default(), ..policy() };
+    let mut record = Record::default();
+    look(&mut record, &target, &observed, &policy);
+    let here = Situation { target: &target, observed: &observed, record: &record, policy: &policy };
+    assert!(ways(&here).iter().all(|way| way.way != "sessions"), "a routine one leaves them");
+    assert_eq!(findings(Desired::Rotated, &here), []);
 }

@@ -67,11 +67,11 @@ pub(super) async fn among(
 /// Whether a rotation of ours made the key: a version that Severance stored holds it. What is not known of
 /// it is looked for.
 async fn is_replacement(calls: &Calls<'_>, key_id: &str) -> bool {
-    let secrets = &calls.account.secrets;
-    if !secrets.is_ours(key_id) {
-        secrets.holds(calls, key_id).await;
+    // The secret may be in another account than the user.
+    if !calls.known_as_ours(key_id) {
+        calls.account.secrets.holds(calls, key_id).await;
     }
-    secrets.is_ours(key_id)
+    calls.known_as_ours(key_id)
 }
 
 /// A deny of this or another case. The name alone would be a good place to hide: what counts is that

@@ -64,7 +64,7 @@ fn renamed_again() -> Failure {
 }
 
 /// Ids, not names: an identity made again under an old name is another.
-fn presence(found: Option<&str>, meant: &str) -> Presence {
+pub(crate) fn presence(found: Option<&str>, meant: &str) -> Presence {
     match found {
         None => Presence::Missing,
         Some(id) if id == meant => Presence::Same,

@@ -91,27 +91,43 @@ async fn make_key(
     let Some(before) = answer.secret_string.map(Secret::new) else {
         return Err(cannot(PUT, "UnfitValue", "the current value is binary"));
     };
-    let request = calls.account.iam().create_access_key().user_name(&user.name).send();
-    let made = calls.call("iam:CreateAccessKey", request).await?.access_key;
+    // From here on it is not given up for more urgent work: the secret half would be lost.
+    let together = calls.together().await;
+    let made = make_and_store(&together, secret, user, version, &before).await;
+    calls.absorb(&together);
+    made
+}
+
+async fn make_and_store(
+    calls: &Calls<'_>,
+    secret: &SecretRef,
+    user: &UserRef,
+    version: &str,
+    before: &Secret,
+) -> Result<(), Failure> {
+    let apart = calls.for_user(user)?;
+    let theirs = apart.as_ref().unwrap_or(calls);
+    let mut user = user.clone();
+    theirs.account.names.apply(&mut user);
+    let request = theirs.account.iam().create_access_key().user_name(&user.name).send();
+    let made = theirs.call("iam:CreateAccessKey", request).await?.access_key;
     let Some(made) = made else {
         return Err(replan("iam:CreateAccessKey", "it answered without a key"));
     };
     let half = Secret::new(made.secret_access_key);
     let fields = calls.account.secrets.fields();
-    let stored = match value::with_key(&before, fields, &made.access_key_id, half.reveal()) {
+    let stored = match value::with_key(before, fields, &made.access_key_id, half.reveal()) {
         Ok(text) => store(calls, secret, version, &text).await,
         Err(failure) => Err(failure),
     };
-    if stored.is_ok() {
-        let held = Held::AccessKey { key_id: made.access_key_id.clone() };
-        calls.account.secrets.remember((secret.arn.clone(), version.to_owned()), held);
-    }
     if let Err(failure) = stored {
-        if let Err(left) = credentials::delete_key(calls, user, &made.access_key_id).await {
+        if let Err(left) = credentials::delete_key(theirs, &user, &made.access_key_id).await {
             tracing::warn!(key = made.access_key_id, failure = %left, "a key was made and not stored");
         }
         return Err(failure);
     }
+    let held = Held::AccessKey { key_id: made.access_key_id };
+    calls.account.secrets.remember((secret.arn.clone(), version.to_owned()), held);
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use aws_sdk_secretsmanager::types::{SecretVersionsListEntry, StatusType};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use severance_engine::ports::Look;
 use severance_lifecycle::credential::UserRef;
-use severance_lifecycle::failure::{Failure, FailureClass};
+use severance_lifecycle::failure::Failure;
 use severance_lifecycle::observe::Presence;
 use severance_lifecycle::secret::{Issuer, SecretRef, is_ours};
 use severance_lifecycle::secret_view::{
@@ -17,8 +17,9 @@ use severance_lifecycle::secret_view::{
 use super::{client, policy, value};
 use crate::calls::Calls;
 use crate::failure::present;
-use crate::observe::{key, key_state};
+use crate::observe::{key, key_state, presence};
 use crate::reads::time;
+use crate::renamed;
 
 /// Values of one secret that are read at once.
 const AT_ONCE: usize = 4;
@@ -161,6 +162,8 @@ async fn replicated(
     Ok(Some(current.map(|(id, _)| id).unwrap_or_default()))
 }
 
+/// The keys of the user, who may live in another account than the secret. One who is not there under the name
+/// may have been renamed; of one who is gone for sure the old key is shown as gone too.
 async fn user_keys(
     calls: &Calls<'_>,
     look: &Look,
@@ -168,38 +171,50 @@ async fn user_keys(
     user: &UserRef,
     view: &SecretView,
 ) -> Result<UserKeys, Failure> {
-    let missing = |user| UserKeys { user, keys: Vec::new(), old: None };
+    let apart = calls.for_user(user)?;
+    let theirs = apart.as_ref().unwrap_or(calls);
     let mut user = user.clone();
-    calls.account.names.apply(&mut user);
-    match calls.user(&user.name).await? {
-        None => return Ok(missing(Presence::Missing)),
-        Some(found) if found.user_id != user.id => return Ok(missing(Presence::Replaced)),
-        Some(_) => {}
+    theirs.account.names.apply(&mut user);
+    let current = view.current().and_then(VersionState::key_id).map(str::to_owned);
+    let old = match look.old_key.clone().or(current) {
+        Some(key_id) => Some(key::look(theirs, look, &key_id, &user).await?),
+        None => None,
+    };
+    // That look finds a user by another name, and that is known from then on.
+    theirs.account.names.apply(&mut user);
+    let mut user_is = by_name(theirs, &user).await?;
+    if user_is != Presence::Same
+        && old.is_none()
+        && let Some(current) = renamed::find(theirs, None, &user).await?
+    {
+        (user, user_is) = (current, Presence::Same);
     }
-    let listed = match calls.access_keys(&user.name).await {
-        Err(failure) if failure.class == FailureClass::Gone => {
-            return Ok(missing(Presence::Missing));
-        }
-        listed => listed?,
+    let listed = match user_is {
+        Presence::Same => theirs.access_keys(&user.name).await?,
+        Presence::Missing | Presence::Replaced => Vec::new(),
     };
     let mut keys = Vec::new();
     for key in listed {
-        let Some(state) = key_state(calls, key).await else { continue };
+        let Some(state) = key_state(theirs, key).await else { continue };
         let is_held = view.holders(&state.id).next().is_some();
-        let elsewhere = calls.account.secrets.is_elsewhere(&state.id, &secret.arn);
+        let elsewhere = calls.account.secrets.is_elsewhere(&state.id, &secret.arn)
+            || theirs.account.secrets.is_elsewhere(&state.id, &secret.arn);
         keys.push(UserKey {
             // Only of a key that no secret holds does it matter.
-            used: is_held || elsewhere || was_used(calls, &state.id).await?,
+            used: is_held || elsewhere || was_used(theirs, &state.id).await?,
             state,
             elsewhere,
         });
     }
-    let current = view.current().and_then(VersionState::key_id).map(str::to_owned);
-    let old = match look.old_key.clone().or(current) {
-        Some(key_id) => Some(key::look(calls, look, &key_id, &user).await?),
-        None => None,
-    };
-    Ok(UserKeys { user: Presence::Same, keys, old })
+    if let Some(apart) = &apart {
+        calls.absorb(apart);
+    }
+    Ok(UserKeys { user: user_is, keys, old })
+}
+
+async fn by_name(calls: &Calls<'_>, user: &UserRef) -> Result<Presence, Failure> {
+    let found = calls.user(&user.name).await?;
+    Ok(presence(found.as_ref().map(|found| found.user_id.as_str()), &user.id))
 }
 
 async fn was_used(calls: &Calls<'_>, key_id: &str) -> Result<bool, Failure> {

@@ -9,11 +9,15 @@ use severance_lifecycle::ids::CaseId;
 use severance_lifecycle::secret::SecretRef;
 
 use super::client;
+use crate::arn::IamArn;
 use crate::calls::Calls;
 use crate::document;
 use crate::failure::{cannot, present, replan};
 
 const PUT: &str = "secretsmanager:PutResourcePolicy";
+
+/// A policy that names nobody whom AWS knows, too (AWS: Secrets Manager API, `PutResourcePolicy`).
+const MALFORMED: &str = "MalformedPolicyDocumentException";
 
 /// What hands out a value or lets one be put in its place.
 const DENIED: [&str; 6] = [
@@ -35,24 +39,64 @@ pub(super) async fn is_put(
     Ok(statements(&policy).iter().any(|statement| is_of(statement, case)))
 }
 
-/// Puts the case's deny for these principals.
+/// Puts the case's deny for these principals. AWS takes no policy that names somebody who is gone: where it
+/// refuses one, those are left out.
 pub(super) async fn deny(
     calls: &Calls<'_>,
     secret: &SecretRef,
     case: &CaseId,
     readers: &BTreeSet<String>,
 ) -> Result<(), Failure> {
+    let all = json!({ "Principal": { "AWS": readers } });
+    let refused = match put_deny(calls, secret, case, all).await {
+        Err(failure) if failure.code == MALFORMED => failure,
+        answer => return answer,
+    };
+    let mut there = BTreeSet::new();
+    for reader in readers {
+        if is_there(calls, reader).await? {
+            there.insert(reader);
+        }
+    }
+    if there.len() == readers.len() {
+        return Err(refused);
+    }
+    let whom = if there.is_empty() {
+        // Nobody at the moment, and whoever is made again under one of their names.
+        let names = json!({ "StringEquals": { "aws:PrincipalArn": readers } });
+        json!({ "Principal": "*", "Condition": names })
+    } else {
+        json!({ "Principal": { "AWS": there } })
+    };
+    put_deny(calls, secret, case, whom).await
+}
+
+async fn put_deny(
+    calls: &Calls<'_>,
+    secret: &SecretRef,
+    case: &CaseId,
+    mut statement: Value,
+) -> Result<(), Failure> {
     let policy = read(calls, secret).await?;
     let mut statements = statements(&policy);
     statements.retain(|statement| !is_of(statement, case));
-    statements.push(json!({
-        "Sid": sid(case),
-        "Effect": "Deny",
-        "Principal": { "AWS": readers },
-        "Action": DENIED,
-        "Resource": "*",
-    }));
+    statement["Sid"] = sid(case).into();
+    statement["Effect"] = "Deny".into();
+    statement["Action"] = json!(DENIED);
+    statement["Resource"] = "*".into();
+    statements.push(statement);
     write(calls, secret, &with(policy, statements)).await
+}
+
+/// Whether a principal is there, as far as that can be told: of an account that is not configured it cannot.
+async fn is_there(calls: &Calls<'_>, reader: &str) -> Result<bool, Failure> {
+    let Some(arn) = IamArn::parse(reader) else { return Ok(true) };
+    let Some(theirs) = calls.sibling(&arn.account.into()) else { return Ok(true) };
+    Ok(match arn.kind {
+        "user" => theirs.user(arn.name()).await?.is_some(),
+        "role" => theirs.role(arn.name()).await?.is_some(),
+        _ => true,
+    })
 }
 
 /// Takes the case's deny out.

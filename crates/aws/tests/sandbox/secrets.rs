@@ -22,7 +22,7 @@ use severance_sandbox::aws::{
     Fault, FaultRule, KeyPair, RotationFunction, RotationKind, SecretSeed,
 };
 
-use crate::support::{HOME, REGIONS, World, case, world};
+use crate::support::{HOME, OTHER, REGIONS, World, case, world};
 
 const TASK: &str = "t-0123456789abcdef";
 
@@ -379,4 +379,118 @@ async fn a_version_of_ours_that_cannot_be_read_yet_is_looked_at_again_and_not_ta
     put.version_stages("AWSPENDING").secret_string(json(&old)).send().await.unwrap();
     let key_id = old.access_key_id.clone();
     assert_eq!(held(&rotation).await, Held::AccessKey { key_id });
+}
+
+/// A user's key in a secret of the second region; the user lives in another account.
+async fn key_of_another_account() -> (Rotation, UserRef, KeyPair) {
+    let world = world().await;
+    let theirs = world.aws.seed(OTHER).unwrap();
+    let id = theirs.user("app", &[]).unwrap();
+    let user = UserRef { account: OTHER.into(), name: "app".into(), id };
+    let key = theirs.access_key("app").unwrap();
+    let arn = world.seed().secret(REGIONS[1], "app", &json(&key), &[]).unwrap();
+    // Of the same name, and none of it.
+    world.user("app");
+    let issuer = Issuer::AccessKey { user: user.clone() };
+    (Rotation::of(world, arn, issuer), user, key)
+}
+
+#[tokio::test]
+async fn a_key_of_a_user_in_another_account_is_replaced_and_dies_there() {
+    let (rotation, user, old) = key_of_another_account().await;
+    let mut rotation = rotation.exposed(RevokeOrder::RevokeFirst);
+    let end = rotation.drive().await;
+    assert!(matches!(end, Decision::Done(_)), "{end:?}");
+    let (new, _) = rotation.handed_out().await;
+    assert_ne!(new.access_key_id(), old.access_key_id);
+    assert!(rotation.refused(&old).await);
+    let keys = rotation.view().await.keys.unwrap();
+    assert_eq!((keys.keys.len(), user.account.as_str()), (2, OTHER));
+    assert_eq!(keys.old.unwrap().intruders, [], "what we made is no intruder's");
+}
+
+#[tokio::test]
+async fn the_end_of_a_secret_whose_user_is_gone_comes_to_its_end() {
+    let (mut rotation, user, key) = key_in_a_secret().await;
+    let iam = rotation.world.somebody();
+    iam.delete_access_key()
+        .user_name(&user.name)
+        .access_key_id(&key.access_key_id)
+        .send()
+        .await
+        .unwrap();
+    iam.delete_user().user_name(&user.name).send().await.unwrap();
+    let end = rotation.drive_until(Desired::Revoked, |_| false).await;
+    assert_eq!(end, Decision::Done(Verification::ControlPlane));
+    assert!(rotation.view().await.deleted_at.is_some());
+}
+
+#[tokio::test]
+async fn a_rotation_that_is_done_asks_for_nothing_once_its_user_is_gone() {
+    let (mut rotation, user, _) = key_in_a_secret().await;
+    assert_eq!(rotation.drive().await, Decision::Done(Verification::Probed));
+    let iam = rotation.world.somebody();
+    for key in rotation.view().await.user_keys() {
+        let key_id = &key.state.id;
+        let delete = iam.delete_access_key().user_name(&user.name).access_key_id(key_id);
+        delete.send().await.unwrap();
+    }
+    iam.delete_user().user_name(&user.name).send().await.unwrap();
+    assert_eq!(rotation.drive().await, Decision::Blocked(BlockReason::NotFound));
+    assert!(rotation.record.dead_at.is_some(), "dead with its user");
+}
+
+#[tokio::test]
+async fn a_user_that_was_renamed_gets_its_new_key_under_its_new_name() {
+    let (mut rotation, user, old) = key_in_a_secret().await;
+    let iam = rotation.world.somebody();
+    iam.update_user().user_name(&user.name).new_user_name("other").send().await.unwrap();
+    assert_eq!(rotation.drive().await, Decision::Done(Verification::Probed));
+    assert!(rotation.refused(&old).await);
+    assert_ne!(rotation.handed_out().await.0.access_key_id(), old.access_key_id);
+}
+
+#[tokio::test]
+async fn a_key_that_was_made_is_stored_without_asking_to_be_admitted_again() {
+    let (mut rotation, _, _) = key_in_a_secret().await;
+    let Decision::Act(make, _) = rotation.drive_until(Desired::Rotated, is_make).await else {
+        panic!("no key is made")
+    };
+    // After the current value was read, and the pair of calls admitted.
+    let hold = rotation.world.recorder.hold_after(2);
+    tokio::select! {
+        answer = rotation.world.provider.act(&make, Lane::Rest) => drop(answer.unwrap()),
+        () = hold.due() => panic!("given up here, the secret half would be lost"),
+    }
+    hold.release();
+    assert!(rotation.view().await.version(&version_id(&TASK.into(), 1)).is_some());
+}
+
+#[tokio::test]
+async fn a_leaver_who_is_gone_keeps_nobody_else_from_being_denied() {
+    let (rotation, _, _) = key_in_a_secret().await;
+    let arn = |name: &str| format!("arn:aws:iam::{HOME}:user/{name}");
+    rotation.world.user("leaver");
+    let secret = || rotation.secret.clone();
+    let put = async |readers: BTreeSet<String>| {
+        let what = SecretAction::Deny { case: case(), readers };
+        rotation.world.act(Action::Secret { secret: secret(), what }).await
+    };
+    put(BTreeSet::from([arn("gone"), arn("leaver")])).await.unwrap();
+    let text = async || {
+        let read = rotation.client().get_resource_policy().secret_id("app").send().await;
+        read.unwrap().resource_policy.unwrap()
+    };
+    let policy = text().await;
+    assert!(policy.contains("user/leaver") && !policy.contains("user/gone"), "{policy}");
+    assert!(rotation.view().await.denied);
+
+    // Of all of them none is left: the case's deny is there for whoever takes a name of theirs, and for
+    // nobody else.
+    put(BTreeSet::from([arn("gone"), arn("ghost")])).await.unwrap();
+    assert!(rotation.view().await.denied);
+    assert_eq!(rotation.handed_out().await.1, "kept");
+    let what = SecretAction::Allow { case: case() };
+    rotation.world.act(Action::Secret { secret: secret(), what }).await.unwrap();
+    assert!(!rotation.view().await.denied);
 }

@@ -69,6 +69,8 @@ fn zones(config: &Config) -> Vec<Finding> {
     for (name, settings) in &zones.named {
         findings.push(Finding::new(format!("zone {name}"), true, mode(settings.mode)));
     }
+    let warnings = config.zones.warnings().into_iter();
+    findings.extend(warnings.map(|it| Finding::new(it.key, true, format!("warning: {}", it.why))));
     findings
 }
 

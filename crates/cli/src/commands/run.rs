@@ -19,6 +19,9 @@ pub(crate) async fn run(config: &Config) -> Outcome {
         entropy: Arc::new(OsEntropy),
         credentials: None,
     };
+    for warning in config.zones.warnings() {
+        tracing::warn!(key = warning.key, "{}", warning.why);
+    }
     let mut worker = worker::start(config, around).await?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

@@ -269,3 +269,16 @@ fn issuers_beyond_aws_are_those_that_are_named() {
         assert!(refused.contains(key), "{to}: {refused}");
     }
 }
+
+#[test]
+fn a_grace_that_is_shorter_than_clients_keep_a_value_is_warned_of_by_its_key() {
+    let warned = |text: &str| -> Vec<String> {
+        let config = parse(&format!("{GOOD}\n{text}"), &[]).unwrap();
+        config.zones.warnings().into_iter().map(|warning| warning.key).collect()
+    };
+    assert_eq!(warned(""), [""; 0]);
+    let two = "[zones.globex]\nsecrets.grace = \"59m\"\n[zones.other]\nsecrets.grace = \"1h\"";
+    assert_eq!(warned(two), ["zones.globex.secrets.grace"]);
+    let config = parse(&format!("{GOOD}\n{two}"), &[]).unwrap();
+    assert!(config.zones.warnings()[0].why.starts_with("59m is shorter"));
+}

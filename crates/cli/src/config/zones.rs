@@ -113,6 +113,21 @@ impl ZonesSection {
         named.fold(default.proof.endpoints, usize::max)
     }
 
+    /// What may be meant, and is worth a second thought.
+    pub(crate) fn warnings(&self) -> Vec<Problem> {
+        let base = ZoneSettings::default();
+        let own = self.0.iter().filter_map(|(name, zone)| Some((name, zone, zone.secrets.grace?)));
+        own.filter(|(_, zone, _)| zone.over(&base).short_grace().is_some())
+        .map(|(name, _, grace)| {
+            let why = format!(
+                "{grace:?} is shorter than clients commonly keep a secret's value (an hour): some may \
+                 still use the old credential when it ends"
+            );
+            Problem::new(format!("zones.{name}.secrets.grace"), why)
+        })
+        .collect()
+    }
+
     pub(super) fn problems(&self) -> Vec<Problem> {
         self.0.iter().flat_map(|(name, zone)| zone.problems(&format!("zones.{name}"))).collect()
     }

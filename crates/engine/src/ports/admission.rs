@@ -10,7 +10,8 @@ use severance_lifecycle::task::Lane;
 pub trait Admission: Send + Sync + 'static {
     /// Waits until a call to this account may start: no more urgent work is runnable, the account's
     /// rate allows it, and the share reserved for compromise is kept. The permit is held while the
-    /// call runs.
+    /// call runs. A call whose answer only the next one keeps may hold it until that has ended: it would
+    /// be given up between the two for more urgent work.
     async fn admit(&self, account: &AccountId, lane: Lane) -> Permit;
 
     /// The provider throttled a call: the account's rate is lowered for a while.

@@ -135,6 +135,9 @@ impl Worker {
     /// It cannot be finished for now. Told once for each kind of reason; retried slowly, with
     /// everything that was refused.
     pub(super) fn blocked(&mut self, reason: &BlockReason) -> Release {
+        if self.task.is_over_by(reason) {
+            return Release { next_at: None, attempts: 0 };
+        }
         let now = self.shared.now();
         if matches!(self.task.state, TaskState::Done { .. }) {
             self.reopen(&reason.to_string());

@@ -19,6 +19,9 @@ impl Worker {
     pub(super) fn failed(&mut self, action: Option<&Action>, failure: &Failure) -> Turn {
         let failed = Happening::Failed { action: action.cloned(), failure: failure.clone() };
         self.telling.task(&self.task, self.shared.now(), failed);
+        if let Some(action) = action {
+            self.task.record.failed(action, failure);
+        }
         let retries = self.shared.config.retries;
         match failure.class {
             FailureClass::Throttled | FailureClass::RetrySoon => self.again_after(retries.soon),

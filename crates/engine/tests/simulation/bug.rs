@@ -47,9 +47,11 @@ pub enum Bug {
     VersionAfterTakeover,
     /// A new credential is handed out that was refused.
     NewNotAccepted,
+    /// A rotation hears nothing of the end of the user whose key its secret holds.
+    UserForgotten,
 }
 
-pub const ALL: [Bug; 17] = [
+pub const ALL: [Bug; 18] = [
     Bug::OffsetStoredEarly,
     Bug::SecondCutoffSkipped,
     Bug::LostLeaseIgnored,
@@ -67,6 +69,7 @@ pub const ALL: [Bug; 17] = [
     Bug::GraceNotWaited,
     Bug::VersionAfterTakeover,
     Bug::NewNotAccepted,
+    Bug::UserForgotten,
 ];
 
 /// The lifecycle with a bug in it.
@@ -96,6 +99,9 @@ impl Faulty {
         }
         if self.0 == Some(Bug::NewNotAccepted) {
             policy.rotation.acceptances = 0;
+        }
+        if self.0 == Some(Bug::UserForgotten) {
+            policy.holds.user = false;
         }
         policy
     }

@@ -204,10 +204,15 @@ pub fn sized(sim: &Sim, store: &Store, before: &Case) {
 }
 
 /// A task turned to another state, at this commit.
-pub fn turned(sim: &Sim, task: &Task) {
+pub fn turned(sim: &Sim, store: &Store, was: Option<&TaskState>, task: &Task) {
     let verified = outcome::stages(task).time_to_revoke().is_some();
     if verified != matches!(task.state, TaskState::Done { .. }) {
         sim.violated(format!("a time to revoke of what is not done: {}", task.target.label()));
+    }
+    if let (Some(TaskState::Done { .. }), TaskState::Blocked { reason }) = (was, &task.state)
+        && matches!(reason, BlockReason::UserIsRevoked { .. } | BlockReason::EndedByAnotherCase)
+    {
+        sim.violated(format!("open again by what is no drift: {}: {reason}", task.target.label()));
     }
     if let TaskState::Blocked { reason: BlockReason::ServiceRole { .. } } = task.state {
         sim.note("a service's role asked about");
@@ -227,7 +232,7 @@ pub fn turned(sim: &Sim, task: &Task) {
             }
         }
         if task.desired == Desired::Rotated {
-            usable::rotated(sim, &world, task);
+            usable::rotated(sim, store, &world, task);
         } else {
             sim.note("revocation proven");
         }

@@ -226,7 +226,7 @@ impl Ledger for SimLedger {
                 let task = step.task.clone();
                 let closed = store.step(lease, now, step);
                 if was != Some(task.state.clone()) {
-                    check::turned(&sim, &task);
+                    check::turned(&sim, store, was.as_ref(), &task);
                 }
                 Ok(closed)
             })

@@ -203,6 +203,18 @@ pub fn publications(sim: &Sim, world: &World, scope: &mut Scope, aim: Cell) -> V
         out.push(notice("burnt-key", when(), severity(), &json!([{"access_key_id": id}])));
         exposed.push("s1");
     }
+    // The whole user whose key a secret holds, before a rotation of it, amid one or after.
+    if let Some(held) = world.secret_named("s0").filter(|_| chance.happens(2_500))
+        && let Value::Key(id) = &held.current().value
+        && !aimed_at(aim.0).contains(&"s0")
+    {
+        let owner = &world.key(id).unwrap().0;
+        let named = json!([{"user": owner.name, "account": owner.account}]);
+        out.push(notice("user-of-s0", when(), severity(), &named));
+        scope.users.insert(owner.id.clone());
+        scope.compromised.insert(owner.id.clone());
+        sim.note("a user revoked whose key a secret holds");
+    }
     for secret in world.secrets.values() {
         let (arn, name) = (secret.reference.arn.clone(), secret.reference.name.as_str());
         if ends(name) {

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 use severance_lifecycle::action::Action;
-use severance_lifecycle::credential::Target;
+use severance_lifecycle::credential::{Target, UserRef};
 use severance_lifecycle::event::Trigger;
 use severance_lifecycle::policy::Desired;
 use severance_lifecycle::rotation::RevokeOrder;
 use severance_lifecycle::secret::{Issuer, is_of, is_ours};
 use severance_lifecycle::secret_action::SecretAction;
 use severance_lifecycle::secret_view::PENDING;
-use severance_lifecycle::task::{BlockReason, Task, TaskState};
+use severance_lifecycle::task::{BlockReason, Mode, Task, TaskState};
 
 use crate::scenario::zones;
 use crate::sim::Sim;
@@ -55,6 +55,9 @@ fn is_usable(world: &World, secret: &Secret, now: Time) -> bool {
 /// The credential was to die first: what is current is what is exposed, or nobody needs it any more.
 fn is_excused(sim: &Sim, store: &Store, secret: &Secret) -> bool {
     let current = secret.current();
+    if is_of_revoked_user(store, secret) {
+        return true;
+    }
     store.tasks.values().map(|row| &row.task).any(|task| {
         let burnt = current.created < task.noticed_at;
         let old = task.record.rotation.old.as_ref();
@@ -69,6 +72,27 @@ fn is_excused(sim: &Sim, store: &Store, secret: &Secret) -> bool {
             }
             _ => false,
         }
+    })
+}
+
+/// Whether a case has the user revoked whose key the secret holds.
+fn is_of_revoked_user(store: &Store, secret: &Secret) -> bool {
+    let holds_key = matches!(secret.current().value, Value::Key(_));
+    let name = secret.reference.name.replace('s', "k");
+    holds_key && revoked_users(store).any(|user| user.name == name)
+}
+
+/// Users that are to be revoked as a whole, by a case that was not superseded.
+fn revoked_users(store: &Store) -> impl Iterator<Item = &UserRef> {
+    store.tasks.values().map(|row| &row.task).filter_map(|task| match &task.target {
+        Target::User { user }
+            if task.desired == Desired::Revoked
+                && task.mode == Mode::Enforce
+                && task.state != TaskState::Superseded =>
+        {
+            Some(user)
+        }
+        _ => None,
     })
 }
 
@@ -175,7 +199,9 @@ pub fn ends(sim: &Sim, action: &Action) {
         let key =
             matches!(&task.target, Target::AccessKey { key_id, .. } if secret.holds_key(key_id));
         let hurries = task.trigger == Trigger::CompromiseNotice || task.desired == Desired::Revoked;
-        (key || is_on(task, secret)) && hurries
+        let whole = matches!((&task.target, action),
+            (Target::User { user }, Action::DeactivateKey { user: of, .. }) if user.id == of.id);
+        (key || whole || is_on(task, secret)) && hurries
     });
     let grace = sim.scope.lock().unwrap().grace;
     // When the next one was handed out.
@@ -221,7 +247,7 @@ pub fn alive(world: &World, task: &Task, now: Time) -> Vec<String> {
 }
 
 /// A rotation counts as done.
-pub fn rotated(sim: &Sim, world: &World, task: &Task) {
+pub fn rotated(sim: &Sim, store: &Store, world: &World, task: &Task) {
     let Target::Secret { secret, .. } = &task.target else { return };
     let Some(here) = world.secrets.get(&secret.arn) else { return };
     sim.note("rotation proven");
@@ -235,12 +261,12 @@ pub fn rotated(sim: &Sim, world: &World, task: &Task) {
         sim.note("a compromise took a pending version over");
     }
     if !here.meddled {
-        handed_out(sim, world, here, task);
+        handed_out(sim, store, world, here, task);
     }
 }
 
 /// Something new is handed out, and works.
-fn handed_out(sim: &Sim, world: &World, here: &Secret, task: &Task) {
+fn handed_out(sim: &Sim, store: &Store, world: &World, here: &Secret, task: &Task) {
     let (now, name) = (sim.clock.provider(), &here.reference.name);
     let current = here.current();
     let old = task.record.rotation.old.as_ref();
@@ -248,7 +274,7 @@ fn handed_out(sim: &Sim, world: &World, here: &Secret, task: &Task) {
         sim.violated(format!("rotated, and nothing new is handed out: {name}"));
     }
     // Of one login with one password the next rotation may have begun.
-    if !is_usable(world, here, now) {
+    if !is_usable(world, here, now) && !is_of_revoked_user(store, here) {
         sim.violated(format!("rotated, and what is handed out is refused: {name}"));
     }
 }
@@ -259,12 +285,15 @@ pub fn at_the_end(sim: &Sim, store: &Store, world: &World) {
     for task in tasks().filter(|task| task.desired.ends_a_credential()) {
         let Target::Secret { secret, .. } = &task.target else { continue };
         match &task.state {
+            TaskState::Blocked { reason: BlockReason::UserIsRevoked { .. } } => {
+                sim.note("a rotation that gave way to its user's end");
+            }
             TaskState::Blocked { reason } => {
                 sim.violated(format!("{} is blocked at the end: {reason}", secret.name));
             }
             TaskState::Done { .. } if task.desired == Desired::Rotated => {
                 let Some(here) = world.secrets.get(&secret.arn) else { continue };
-                handed_out(sim, world, here, task);
+                handed_out(sim, store, world, here, task);
             }
             _ => {}
         }
@@ -274,11 +303,30 @@ pub fn at_the_end(sim: &Sim, store: &Store, world: &World) {
             sim.violated(format!("an orphan key is left: {} of {}", key.id, user.name));
         }
     }
+    no_key_of_a_revoked_user_is_ours(sim, store, world);
+}
+
+/// A user that is revoked, and not put back, has no active key that we made.
+fn no_key_of_a_revoked_user_is_ours(sim: &Sim, store: &Store, world: &World) {
+    let reinstated = &sim.scope.lock().unwrap().reinstated;
+    for UserRef { id, .. } in revoked_users(store).filter(|it| !reinstated.contains(&it.id)) {
+        let user = world.users.values().find(|user| user.id == *id);
+        let keys = user.into_iter().flat_map(|user| &user.keys);
+        for key in keys.filter(|key| key.version.is_some() && key.status.read().is_active()) {
+            sim.violated(format!(
+                "{id} is revoked, and a key that we made for it is active: {}",
+                key.id
+            ));
+        }
+    }
 }
 
 /// Whether a task is held up by what may pass: the run goes on until it has.
 pub fn may_pass(task: &Task) -> bool {
-    let blocked = matches!(&task.state, TaskState::Blocked { reason } if !matches!(reason, BlockReason::NotFound));
+    let for_good = |reason: &BlockReason| {
+        matches!(reason, BlockReason::NotFound | BlockReason::UserIsRevoked { .. })
+    };
+    let blocked = matches!(&task.state, TaskState::Blocked { reason } if !for_good(reason));
     blocked && matches!(task.target, Target::Secret { .. }) && task.desired.ends_a_credential()
 }
 

@@ -5,13 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use super::look::is_cut;
 use super::{Situation, deny, proof, reinstate};
+use crate::action::Action;
 use crate::credential::Target;
 use crate::finding::Finding;
-use crate::observe::{DenyState, KeyState, Presence, UserView, View};
+use crate::observe::{DenyState, KeyState, KeyView, Presence, UserView, View};
 use crate::policy::{Desired, RoleSessions};
 use crate::record::Record;
+use crate::secret_action::SecretAction;
 use crate::secret_view::{CURRENT, SecretView};
-use crate::task::Verification;
+use crate::task::{BlockReason, Verification};
 use crate::trust;
 
 /// One way of using what the task is about, and how it stands.
@@ -106,8 +108,7 @@ fn secret_ways(situation: &Situation<'_>, view: &SecretView) -> Vec<Way> {
     match view.keys.as_ref().and_then(|keys| keys.old.as_ref()) {
         Some(view) => {
             ways.extend(view.key.iter().map(|key| key_way(key, situation.record)));
-            let thorough = situation.policy.rotation.exposed_at.is_some();
-            if thorough {
+            if situation.policy.rotation.is_thorough() {
                 let denied = view.user != Presence::Same || cut(&view.denies, situation);
                 ways.push(way("sessions", None, closed_if(denied)));
                 ways.extend(role_ways(situation, &view.roles));
@@ -195,10 +196,7 @@ fn revocation_findings(situation: &Situation<'_>) -> Vec<Finding> {
     match &observed.view {
         View::AccessKey(view) => {
             let user = target.label();
-            found.extend(view.intruders.iter().map(|what| {
-                let user = user.rsplit(' ').next().unwrap_or_default().to_owned();
-                Finding::Intruder { user, what: what.clone() }
-            }));
+            found.extend(intruder_findings(user.rsplit(' ').next().unwrap_or_default(), view));
             found.extend(residual_findings(&view.roles, record, situation));
         }
         View::User(view) => {
@@ -230,7 +228,12 @@ fn revocation_findings(situation: &Situation<'_>) -> Vec<Finding> {
             }
         }
         View::Secret(view) => {
+            found.extend(readers_findings(situation, view));
             if let Some(old) = view.keys.as_ref().and_then(|keys| keys.old.as_ref()) {
+                // During a routine rotation its owner may do as he likes.
+                if let Some(user) = target.key_user().filter(|_| policy.rotation.is_thorough()) {
+                    found.extend(intruder_findings(&user.name, old));
+                }
                 found.extend(residual_findings(&old.roles, record, situation));
             }
         }
@@ -245,6 +248,27 @@ fn routes_finding(target: &Target, view: &UserView, record: &Record) -> Option<F
     let denied = view.denies.iter().any(DenyState::denies_everything);
     (!is_told && !denied && !view.routes.is_empty())
         .then(|| Finding::Routes { user: user.name.clone(), routes: view.routes.clone() })
+}
+
+/// Those who leave and could not be denied the secret.
+fn readers_findings(situation: &Situation<'_>, view: &SecretView) -> Option<Finding> {
+    let Target::Secret { secret, .. } = situation.target else { return None };
+    let (case, readers) =
+        (situation.policy.case.clone(), situation.policy.rotation.leaving.clone());
+    let deny =
+        Action::Secret { secret: secret.clone(), what: SecretAction::Deny { case, readers } };
+    let refused = situation.record.refused.get(&deny.site()).filter(|_| !view.denied)?;
+    let why = match refused {
+        // The message differs from one refusal to the next, and is no news.
+        BlockReason::Refused { operation, code, .. } => format!("{operation} refused: {code}"),
+        other => other.to_string(),
+    };
+    Some(Finding::ReadersNotDenied { secret: secret.name.clone(), why })
+}
+
+fn intruder_findings<'a>(user: &'a str, view: &'a KeyView) -> impl Iterator<Item = Finding> + 'a {
+    let found = view.intruders.iter();
+    found.map(move |what| Finding::Intruder { user: user.to_owned(), what: what.clone() })
 }
 
 fn residual_findings(

@@ -114,6 +114,7 @@ impl Planner<'_> {
         Self::whole_users_cover(&mut draft);
         Self::shared_wait(&mut draft);
         self.leave(&mut draft, matches);
+        self.tell_short_graces(&mut draft);
         Planned { tasks: draft.tasks.into_values().collect(), findings: draft.findings }
     }
 

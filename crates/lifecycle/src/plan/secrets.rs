@@ -15,6 +15,24 @@ use crate::secret::{Holding, Issuer, Strategy};
 use crate::task::{BlockReason, Task, TaskState};
 
 impl Planner<'_> {
+    /// A zone's grace is followed, however short. What an event asks for is told when it comes, and what is
+    /// exposed has none.
+    pub(super) fn tell_short_graces(&self, draft: &mut Draft<'_>) {
+        if draft.case.trigger == Trigger::CompromiseNotice {
+            return;
+        }
+        let rotated = draft.tasks.values().filter(|task| {
+            task.desired == Desired::Rotated
+                && task.grace.is_none()
+                && matches!(task.target, Target::Secret { .. })
+        });
+        let graces: BTreeSet<_> =
+            rotated.filter_map(|task| self.zones.get(&task.binding.zone).short_grace()).collect();
+        for grace in graces {
+            draft.find(Finding::ShortGrace { seconds: grace.num_seconds() });
+        }
+    }
+
     /// The task of a secret. One whose issuer is not known stands as an unresolved selector, so that it is
     /// looked up again: a tag that is put right is found.
     pub(super) fn plan_secret<'a>(&self, draft: &mut Draft<'a>, identity: &'a Identity) {

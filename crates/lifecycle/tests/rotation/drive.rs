@@ -1,11 +1,12 @@
 //! Drives one rotation as the engine does, over a tape of what goes wrong; the rest of the tape is quiet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use severance_lifecycle::action::Action;
 use severance_lifecycle::credential::Target;
-use severance_lifecycle::decide::{Decision, Situation, decide, look, plan};
+use severance_lifecycle::decide::{Decision, Situation, decide, findings, look, plan};
+use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::TaskId;
 use severance_lifecycle::policy::{Desired, Holds, Policy, RoleSessions, ServiceRoles};
 use severance_lifecycle::record::Record;
@@ -72,6 +73,8 @@ pub(crate) struct Drive {
     pub(crate) task: String,
     /// What other cases want meanwhile.
     pub(crate) holds: Holds,
+    /// Who may not read it any more.
+    pub(crate) leaving: BTreeSet<String>,
     terms: Terms,
     tape: Tape,
     stored: Record,
@@ -94,6 +97,7 @@ impl Drive {
             exposed_at: world.now,
             task: "t-0123456789abcdef".into(),
             holds: Holds::default(),
+            leaving: BTreeSet::new(),
             terms,
             tape,
             faults: 0,
@@ -119,6 +123,7 @@ impl Drive {
             rotation: RotationTerms {
                 order,
                 exposed_at: exposed.then_some(self.exposed_at),
+                leaving: self.leaving.clone(),
                 ..RotationTerms::default()
             },
             ..strict()
@@ -183,6 +188,14 @@ impl Drive {
         let (observed, record) = (&observed, &self.record);
         let situation = Situation { target: &target, observed, record, policy: &policy };
         plan(Desired::Rotated, &situation)
+    }
+
+    pub(crate) fn findings(&self) -> Vec<Finding> {
+        let (target, policy) = (self.target(), self.policy());
+        let observed = self.world.observe(&self.record);
+        let (observed, record) = (&observed, &self.record);
+        let situation = Situation { target: &target, observed, record, policy: &policy };
+        findings(Desired::Rotated, &situation)
     }
 
     fn target(&self) -> Target {

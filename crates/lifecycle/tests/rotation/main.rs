@@ -12,8 +12,13 @@ mod world;
 use chrono::TimeDelta;
 use drive::{Drive, End, Tape, Terms};
 use proptest::prelude::*;
+use severance_lifecycle::action::Action;
+use severance_lifecycle::failure::{Failure, FailureClass};
+use severance_lifecycle::finding::Finding;
+use severance_lifecycle::record::Record;
 use severance_lifecycle::rotation::RevokeOrder;
 use severance_lifecycle::secret::Issuer;
+use severance_lifecycle::secret_action::SecretAction;
 use severance_lifecycle::secret_view::{CURRENT, PENDING, PREVIOUS};
 use severance_lifecycle::task::{BlockReason, Verification};
 use world::{Value, World, user};
@@ -257,6 +262,83 @@ fn a_key_that_was_there_before_ours_was_made_is_no_orphan() {
     drive.meddled = true;
     drive.run();
     assert!(drive.world.keys.iter().any(|key| key.id == unused && key.active));
+}
+
+#[test]
+fn a_key_that_somebody_makes_right_after_ours_was_stored_is_no_orphan() {
+    let world = World::new(Issuer::AccessKey { user: user() });
+    let mut drive = Drive::new(world, Terms::Routine, Tape::new(vec![]));
+    drive.run_until(|drive| drive.world.labelled(PENDING).is_some());
+    drive.world.keys.retain(|key| key.id != "AKIAOLD");
+    // What is handed out is dead, until ours is.
+    drive.meddled = true;
+    let theirs = drive.world.make_key(false).unwrap();
+    drive.world.keys.last_mut().unwrap().used = false;
+    assert!(matches!(drive.run(), End::Done(_)));
+    assert!(drive.world.keys.iter().any(|key| key.id == theirs && key.active));
+}
+
+#[test]
+fn an_attempt_that_was_refused_makes_nobodys_key_an_orphan() {
+    let world = World::new(Issuer::AccessKey { user: user() });
+    let mut drive = Drive::new(world, Terms::Routine, Tape::new(vec![]));
+    let Action::Secret { secret, what } = drive.plan().remove(0) else { panic!("no key is made") };
+    let make = Action::Secret { secret, what };
+    let failed = |class, operation: &str| Failure {
+        class,
+        operation: operation.into(),
+        code: "Code".into(),
+        message: String::new(),
+        request_id: None,
+    };
+    let kept = |failure: &Failure| {
+        let mut record =
+            Record { changes: make.change().into_iter().collect(), ..Record::default() };
+        record.failed(&make, failure);
+        !record.changes.is_empty()
+    };
+    let (cannot, throttled) = (FailureClass::Cannot, FailureClass::Throttled);
+    for class in [cannot, throttled, FailureClass::Full, FailureClass::Gone] {
+        assert!(!kept(&failed(class, "iam:CreateAccessKey")), "{class:?}");
+        assert!(kept(&failed(class, "secretsmanager:PutSecretValue")), "made, and not stored");
+    }
+    assert!(
+        !kept(&failed(FailureClass::RetrySoon, "secretsmanager:GetSecretValue")),
+        "not sent yet"
+    );
+    for class in [FailureClass::RetrySoon, FailureClass::Replan] {
+        assert!(kept(&failed(class, "iam:CreateAccessKey")), "nobody knows");
+    }
+    // The rotation goes on with a key that somebody else made meanwhile and has not used yet.
+    drive.record.changes.extend(make.change());
+    drive.record.failed(&make, &failed(cannot, "iam:CreateAccessKey"));
+    drive.world.make_key(false).unwrap();
+    drive.world.keys.last_mut().unwrap().used = false;
+    drive.run();
+    assert!(drive.world.keys.iter().all(|key| key.ours || key.active));
+}
+
+#[test]
+fn a_deny_that_is_refused_keeps_no_leavers_key_alive_and_is_told_as_open() {
+    for terms in [Terms::Routine, Terms::ReplaceThenRevoke, Terms::RevokeFirst] {
+        let world = World::new(Issuer::AccessKey { user: user() });
+        let mut drive = Drive::new(world, terms, Tape::new(vec![]));
+        let readers = std::collections::BTreeSet::from(["arn:aws:iam::1:user/ann".to_owned()]);
+        drive.leaving.clone_from(&readers);
+        let what = SecretAction::Deny { case: drive.policy().case, readers };
+        let deny = Action::Secret { secret: drive.world.secret.clone(), what };
+        let refused = BlockReason::Refused {
+            operation: "secretsmanager:PutResourcePolicy".into(),
+            code: "MalformedPolicyDocumentException".into(),
+            message: String::new(),
+        };
+        drive.record.refused.insert(deny.site(), refused.clone());
+        assert_eq!(drive.run(), End::Blocked(refused), "{terms:?}");
+        drive.check_end();
+        let told = drive.findings();
+        let expected = |it: &Finding| matches!(it, Finding::ReadersNotDenied { secret, .. } if secret == "app");
+        assert!(told.iter().any(expected), "{told:?}");
+    }
 }
 
 #[test]

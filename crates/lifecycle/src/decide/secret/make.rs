@@ -23,9 +23,20 @@ const ROUNDING: TimeDelta = TimeDelta::seconds(1);
 const FUNCTION_STARTS: u32 = 3;
 
 /// One attempt to make a key.
+#[derive(Clone, Copy)]
 struct Attempt<'a> {
+    version: &'a str,
     before: &'a BTreeSet<String>,
     at: DateTime<Utc>,
+}
+
+impl Attempt<'_> {
+    /// Whether a key may be what it made, by the time.
+    fn may_have_made(&self, key: &UserKey) -> bool {
+        let from = self.at - ROUNDING;
+        !self.before.contains(&key.state.id)
+            && (from..=self.at + ATTEMPT).contains(&key.state.created)
+    }
 }
 
 impl<'a> Here<'a> {
@@ -163,21 +174,24 @@ impl<'a> Here<'a> {
     }
 
     fn is_orphan(&self, key: &UserKey) -> bool {
-        let id = &key.state.id;
-        let made = |attempt: Attempt<'_>| {
-            let from = attempt.at - ROUNDING;
-            !attempt.before.contains(id)
-                && (from..=attempt.at + ATTEMPT).contains(&key.state.created)
-        };
-        let is_held = key.elsewhere || self.view.holders(id).next().is_some();
-        !key.used && !is_held && self.attempts().any(made)
+        let is_held = key.elsewhere || self.view.holders(&key.state.id).next().is_some();
+        let open = |attempt: Attempt<'_>| attempt.may_have_made(key) && !self.has_its_key(attempt);
+        !key.used && !is_held && self.attempts().any(open)
+    }
+
+    /// Whether it is the one attempt for a version that is there with what it made: any other key is
+    /// somebody else's. Of several for one version, nobody can say which one's key that holds.
+    fn has_its_key(&self, attempt: Attempt<'_>) -> bool {
+        let version = self.view.version(attempt.version);
+        let held = version.is_some_and(|version| version.key_id().is_some());
+        held && self.attempts().filter(|it| it.version == attempt.version).count() == 1
     }
 
     fn attempts(&self) -> impl Iterator<Item = Attempt<'a>> {
         let secret = self.secret;
         self.record().changes.iter().filter_map(move |change| match change {
-            Change::KeyMade { secret: of, before, at, .. } if of == secret => {
-                Some(Attempt { before, at: *at })
+            Change::KeyMade { secret: of, version, before, at, .. } if of == secret => {
+                Some(Attempt { version, before, at: *at })
             }
             _ => None,
         })

@@ -30,11 +30,13 @@ pub(super) fn rotate(here: Here<'_>) -> Decision {
     let said = here
         .gives_way()
         .or_else(|| here.cannot_be_rotated())
-        .or_else(|| here.readers_are_denied())
+        .or_else(|| here.readers_are_denied().filter(|said| here.is_possible(said)))
         .or_else(|| here.nothing_may_follow())
         .or_else(|| here.old_dies_first())
         .or_else(|| here.new_is_handed_out())
-        .or_else(|| here.old_dies());
+        .or_else(|| here.old_dies())
+        // Refused, it stops nothing: what they know dies all the same. It stays open.
+        .or_else(|| here.readers_are_denied());
     here.unless_refused(said.unwrap_or_else(|| here.done()))
 }
 
@@ -134,10 +136,20 @@ impl<'a> Here<'a> {
         if *self.issuer == Issuer::Unknown {
             return blocked(BlockReason::UnknownIssuer);
         }
-        if matches!(&self.view.keys, Some(keys) if keys.user != Presence::Same) {
-            return blocked(BlockReason::NotFound);
+        self.user_is_gone().or_else(|| self.value_is_unfit())
+    }
+
+    /// There is nobody whose key could follow. What its sessions reach is closed all the same.
+    fn user_is_gone(&self) -> Check {
+        if self.view.keys.as_ref()?.user == Presence::Same {
+            return None;
         }
-        self.value_is_unfit()
+        let checks: [&dyn Fn() -> Check; 3] = [
+            &|| if self.is_thorough() { self.old_credential_dies() } else { None },
+            &|| proof::look_twice(self.record(), self.situation.policy, self.now),
+            &|| Some(Decision::Blocked(BlockReason::NotFound)),
+        ];
+        first(self.record(), self.now, &checks)
     }
 
     /// Said before anything is changed; once something was, the look that found it fit counts.
@@ -174,12 +186,16 @@ impl<'a> Here<'a> {
             return None;
         }
         // Where that is refused (one login without an administrator), what replaces it ends it.
-        let is_possible = |said: &Decision| match said {
+        let old = self.old_credential_dies().filter(|said| self.is_possible(said));
+        old.or_else(|| self.other_burnt_values_die().filter(|said| self.is_possible(said)))
+    }
+
+    /// Whether it is an action that was not refused.
+    fn is_possible(&self, said: &Decision) -> bool {
+        match said {
             Decision::Act(action, _) => !self.record().refused.contains_key(&action.site()),
             _ => false,
-        };
-        let old = self.old_credential_dies().filter(is_possible);
-        old.or_else(|| self.other_burnt_values_die().filter(is_possible))
+        }
     }
 
     /// Whether the secret's values can be read.
