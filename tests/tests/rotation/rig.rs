@@ -207,6 +207,8 @@ impl Rig {
     /// Opens a case whose one task rotates a secret, for a reason.
     pub(crate) async fn rotate(&self, secret: &SecretRef, issuer: Issuer, why: Why) -> CaseId {
         let now = self.clock.now();
+        // Not due yet, so that the engine that runs does not plan it before it is planned here.
+        let due = now + TimeDelta::minutes(1);
         let event = event(secret, why, now);
         let case = CaseId::of(&event.key);
         let arrival = Arrival {
@@ -220,12 +222,12 @@ impl Rig {
             value: None,
             headers: Vec::new(),
             parsed: Ok(event),
-            received_at: now,
+            received_at: due,
         };
         self.ledger.accept(vec![arrival]).await.unwrap();
         let request = ClaimRequest {
-            now,
-            until: now + TimeDelta::minutes(1),
+            now: due,
+            until: due + TimeDelta::minutes(1),
             token: 4_711,
             least_urgent: Lane::Rest,
             limit: 1,
