@@ -285,11 +285,15 @@ impl Worker {
     }
 
     async fn policy(&self, observed: &Observed) -> Result<Policy, LedgerError> {
-        let is_secret = matches!(self.task.target, Target::Secret { .. });
-        let holds = match self.task.desired {
-            Desired::Reinstated | Desired::Rotated => self.shared.ledger.holds(&self.task).await?,
-            Desired::Revoked if is_secret => self.shared.ledger.holds(&self.task).await?,
-            Desired::Revoked | Desired::Deleted => Holds::default(),
+        let heeds_others = match self.task.desired {
+            Desired::Reinstated | Desired::Rotated => true,
+            Desired::Revoked => matches!(self.task.target, Target::Secret { .. }),
+            Desired::Deleted => false,
+        };
+        let holds = if heeds_others {
+            self.shared.ledger.holds(&self.task).await?
+        } else {
+            Holds::default()
         };
         let mut policy = self.shared.zones().policy(&self.task, holds);
         if let (Some(user), View::Secret(view)) = (self.task.target.key_user(), &observed.view)

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::look::is_cut;
-use super::{Situation, deny, proof, reinstate};
+use super::{Situation, deny, proof, reinstate, role};
 use crate::action::Action;
 use crate::credential::Target;
 use crate::finding::Finding;
@@ -83,7 +83,7 @@ pub fn ways(situation: &Situation<'_>) -> Vec<Way> {
             let known = !situation.policy.partner.is_empty();
             let out = view.role != Presence::Same
                 || denied
-                || (known && reading.partner.is_empty() && !reading.everyone);
+                || (known && !role::partner_can_enter(view, situation.policy));
             ways.push(way("trust", None, closed_if(out)));
             let listed = reading.others && situation.policy.shared_roles == RoleSessions::List;
             let standing = match record.dead_at {

@@ -234,9 +234,9 @@ impl<'a> Here<'a> {
             return None;
         }
         // What cannot be read any more can be ended at its issuer no more.
-        let is_told = self.issuer.is_told() && self.old_credential_dies().is_some();
+        let value_lives = self.issuer.is_told() && self.old_credential_dies().is_some();
         let others = || self.other_burnt_keys_die().or_else(|| self.other_burnt_values_die());
-        if is_told || others().is_some() {
+        if value_lives || others().is_some() {
             return None;
         }
         if !self.view.replicas.is_empty() {
