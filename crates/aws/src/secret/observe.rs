@@ -182,7 +182,10 @@ async fn user_keys(
     };
     // That look finds a user by another name, and that is known from then on.
     theirs.account.names.apply(&mut user);
-    let mut user_is = by_name(theirs, &user).await?;
+    let mut user_is = match &old {
+        Some(old) => old.user,
+        None => by_name(theirs, &user).await?,
+    };
     if user_is != Presence::Same
         && old.is_none()
         && let Some(current) = renamed::find(theirs, None, &user).await?
