@@ -99,8 +99,9 @@ fn of(tasks: impl Iterator<Item = Stages>) -> TimeToRevoke {
 }
 
 fn revoked(task: &Task) -> bool {
-    task.desired == Desired::Revoked
+    // A rotation ends with its old credential's.
+    matches!(task.desired, Desired::Revoked | Desired::Rotated)
         && task.counts
         && task.mode == Mode::Enforce
-        && task.state.as_str() == "done"
+        && stages(task).verified.is_some()
 }

@@ -79,7 +79,7 @@ pub enum BlockReason {
     EndedByAnotherCase,
     /// The user whose key the secret holds is revoked: it gets no new one.
     UserIsRevoked { user: String },
-    /// A version of the secret that ends holds a key that another secret hands out too.
+    /// The secret ends, or its grace is over, and another secret hands out the key that is to go.
     KeyInAnotherSecret { key_id: String },
 }
 
@@ -184,8 +184,8 @@ impl fmt::Display for BlockReason {
             }
             Self::KeyInAnotherSecret { key_id } => write!(
                 f,
-                "a version of it holds access key {key_id}, and so does another secret: rotate that \
-                 one, or end the key by hand"
+                "it handed out access key {key_id}, and so does another secret: rotate that one, or end \
+                 the key by hand"
             ),
         }
     }

@@ -45,7 +45,8 @@ pub struct OutboundEvent {
     pub data: Value,
 }
 
-/// The stage times of a task.
+/// The stage times of a task. What is done and proves no end was never verified; see
+/// [`Task::proves_its_end`].
 pub fn stages(task: &Task) -> Stages {
     Stages {
         noticed: task.noticed_at,
@@ -53,7 +54,7 @@ pub fn stages(task: &Task) -> Stages {
         planned: task.planned_at,
         accepted: task.accepted_at,
         verified: match task.state {
-            TaskState::Done { .. } => task.verified_at,
+            TaskState::Done { .. } if task.proves_its_end() => task.verified_at,
             _ => None,
         },
     }
@@ -189,7 +190,7 @@ fn event(task: &Task, event_type: &'static str, data: Value, at: DateTime<Utc>) 
 /// Both versions by their ids, and when what happened to them, on the provider's clock.
 fn rotation(task: &Task, issuer: &Issuer) -> Value {
     let rotation = &task.record.rotation;
-    let times = rotation.times(task.noticed_at);
+    let times = rotation.times(issuer, task.noticed_at);
     json!({
         "strategy": issuer.as_str(),
         "old_version": rotation.old.as_ref().map(|old| &old.version),
@@ -199,6 +200,7 @@ fn rotation(task: &Task, issuer: &Issuer) -> Value {
         "old_dead": rotation.old_dead_at,
         "time_to_rotate_seconds": times.map(|times| times.time_to_rotate),
         "overlap_seconds": times.and_then(|times| times.overlap),
+        "gap_seconds": times.and_then(|times| times.gap),
     })
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::secret::Issuer;
 use crate::secret_action::SecretAction;
 use crate::secret_view::Held;
 
@@ -19,6 +20,9 @@ pub struct RotationTerms {
     pub grace: TimeDelta,
     /// What goes first where the old credential is exposed.
     pub order: RevokeOrder,
+    /// From when on what is exposed dies though nothing that could follow it works; `None`: it waits for
+    /// what follows it, however long that takes.
+    pub replace_by: Option<DateTime<Utc>>,
     /// Versions that were stored before this moment are exposed; `None` where nothing is.
     pub exposed_at: Option<DateTime<Utc>>,
     /// Nothing is to follow: every version is as good as exposed, whenever it was stored.
@@ -47,7 +51,7 @@ pub struct RotationTerms {
 pub enum RevokeOrder {
     /// The old credential dies at once; whoever uses it waits for the new one.
     RevokeFirst,
-    /// The new one is handed out first.
+    /// The new one is handed out first, where that can be done by the deadline.
     #[default]
     ReplaceThenRevoke,
 }
@@ -58,6 +62,7 @@ impl Default for RotationTerms {
             // Twice, to leave room.
             grace: CLIENT_CACHE * 2,
             order: RevokeOrder::default(),
+            replace_by: None,
             exposed_at: None,
             ends: false,
             leaving: BTreeSet::new(),
@@ -134,11 +139,14 @@ pub struct RotationTimes {
     pub time_to_rotate: f64,
     /// Seconds in which both were handed out or accepted; `None` where the old one is not proven dead.
     pub overlap: Option<f64>,
+    /// Seconds from the issuer taking the new credential, and with that refusing the old one, until it was
+    /// handed out; `None` where both work for a while.
+    pub gap: Option<f64>,
 }
 
 impl RotationRecord {
     /// How long it took; `None` before the new credential is handed out everywhere.
-    pub fn times(&self, noticed_at: DateTime<Utc>) -> Option<RotationTimes> {
+    pub fn times(&self, issuer: &Issuer, noticed_at: DateTime<Utc>) -> Option<RotationTimes> {
         // Clocks of two machines may disagree a little.
         let seconds =
             |from: DateTime<Utc>, to: DateTime<Utc>| (to - from).as_seconds_f64().max(0.0);
@@ -146,7 +154,14 @@ impl RotationRecord {
         Some(RotationTimes {
             time_to_rotate: seconds(noticed_at, self.in_step_at?),
             overlap: self.old_dead_at.map(|dead_at| seconds(promoted_at, dead_at)),
+            gap: self.set_at(issuer).map(|set_at| seconds(set_at, promoted_at)),
         })
+    }
+
+    /// When the one password of a login was replaced.
+    fn set_at(&self, issuer: &Issuer) -> Option<DateTime<Utc>> {
+        let in_place = matches!(issuer, Issuer::Database { alternating: false });
+        self.set.get(self.new.as_ref().filter(|_| in_place)?).copied()
     }
 
     /// Tells one wish from the next: the same for every repetition after a failure or a crash, and

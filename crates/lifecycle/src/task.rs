@@ -100,6 +100,13 @@ impl Task {
         }
     }
 
+    /// Whether its end proves a credential dead. A secret's own rotation function is taken at its word: what it
+    /// replaced cannot be tried.
+    pub fn proves_its_end(&self) -> bool {
+        let managed = matches!(&self.target, Target::Secret { issuer: Issuer::Managed, .. });
+        !(managed && self.desired == Desired::Rotated)
+    }
+
     /// Whether a block at a later look says that a rotation which was done is of no concern any more: its
     /// secret or its user is gone, or another case ends them. Only a credential that works again is drift.
     pub fn is_over_by(&self, reason: &BlockReason) -> bool {

@@ -147,9 +147,15 @@ impl ZoneSettings {
 
     fn rotation(&self, task: &Task) -> RotationTerms {
         let compromise = task.trigger == Trigger::CompromiseNotice;
+        let order = self.order(task);
+        let replace_by = match order {
+            RevokeOrder::RevokeFirst => task.noticed_at,
+            RevokeOrder::ReplaceThenRevoke => task.deadline,
+        };
         RotationTerms {
             grace: task.grace.unwrap_or(self.grace),
-            order: self.order(task),
+            order,
+            replace_by: compromise.then_some(replace_by),
             exposed_at: compromise.then_some(task.noticed_at),
             ends: task.desired == Desired::Revoked,
             leaving: task.leaving.clone(),

@@ -41,6 +41,7 @@ pub struct Metrics {
     pub(crate) revoke_seconds: Family<RevokeLabels, Histogram, fn() -> Histogram>,
     pub(crate) rotate_seconds: Family<RotateLabels, Histogram, fn() -> Histogram>,
     pub(crate) overlap_seconds: Family<RotateLabels, Histogram, fn() -> Histogram>,
+    pub(crate) gap_seconds: Family<RotateLabels, Histogram, fn() -> Histogram>,
     pub(crate) decisions: Family<DecisionLabels, Counter>,
     pub(crate) calls: Family<CallLabels, Counter>,
     pub(crate) call_seconds: Family<OperationLabels, Histogram, fn() -> Histogram>,
@@ -62,6 +63,7 @@ impl Metrics {
             revoke_seconds: Family::new_with_constructor(|| Histogram::new(REVOKE_SECONDS)),
             rotate_seconds: Family::new_with_constructor(|| Histogram::new(REVOKE_SECONDS)),
             overlap_seconds: Family::new_with_constructor(|| Histogram::new(REVOKE_SECONDS)),
+            gap_seconds: Family::new_with_constructor(|| Histogram::new(REVOKE_SECONDS)),
             decisions: Family::default(),
             calls: Family::default(),
             call_seconds: Family::new_with_constructor(|| Histogram::new(CALL_SECONDS)),
@@ -93,6 +95,11 @@ impl Metrics {
             names::ROTATION_OVERLAP,
             "Seconds in which old and new credential worked side by side",
             self.overlap_seconds.clone(),
+        );
+        r.register(
+            names::ROTATION_GAP,
+            "Seconds in which what was handed out was refused: one login has one password",
+            self.gap_seconds.clone(),
         );
         r.register(names::DECISIONS, "Decisions by kind", self.decisions.clone());
         r.register(names::PROVIDER_CALLS, "Provider calls by code", self.calls.clone());

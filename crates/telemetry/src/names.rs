@@ -4,6 +4,8 @@
 pub const TIME_TO_REVOKE: &str = "severance_time_to_revoke_seconds";
 /// Histogram: seconds from the notice until a secret hands out its new credential in every region.
 pub const TIME_TO_ROTATE: &str = "severance_time_to_rotate_seconds";
+/// Histogram: seconds from a database taking the one password of a login until it was handed out.
+pub const ROTATION_GAP: &str = "severance_rotation_gap_seconds";
 /// Histogram: seconds in which a secret's old credential still worked beside the new one.
 pub const ROTATION_OVERLAP: &str = "severance_rotation_overlap_seconds";
 /// Gauge: credentials that should be dead and are not verified dead yet.

@@ -77,7 +77,7 @@ impl Telemetry {
         if task.desired != Desired::Rotated {
             return;
         }
-        let Some(times) = task.record.rotation.times(task.noticed_at) else { return };
+        let Some(times) = task.record.rotation.times(issuer, task.noticed_at) else { return };
         let labels = RotateLabels {
             trigger: task.trigger.as_str(),
             strategy: issuer.as_str(),
@@ -86,6 +86,9 @@ impl Telemetry {
         self.metrics.rotate_seconds.get_or_create(&labels).observe(times.time_to_rotate);
         if let Some(overlap) = times.overlap {
             self.metrics.overlap_seconds.get_or_create(&labels).observe(overlap);
+        }
+        if let Some(gap) = times.gap {
+            self.metrics.gap_seconds.get_or_create(&labels).observe(gap);
         }
     }
 

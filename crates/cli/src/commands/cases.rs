@@ -123,8 +123,12 @@ pub(super) fn tasks_table(tasks: &[TaskDetail]) -> String {
 }
 
 fn task_state(detail: &TaskDetail) -> String {
-    match (&detail.task.state, &detail.last_reason) {
+    let task = &detail.task;
+    match (&task.state, &detail.last_reason) {
         (TaskState::Blocked { reason }, _) => format!("blocked: {reason}"),
+        (TaskState::Done { .. }, _) if !task.proves_its_end() => {
+            "done (what its function replaced is not proven dead)".to_owned()
+        }
         (TaskState::Done { verification }, _) => format!("verified ({})", verification.as_str()),
         (TaskState::Open, Some(reason)) => format!("open: {reason}"),
         (other, _) => other.as_str().to_owned(),

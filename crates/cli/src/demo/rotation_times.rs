@@ -47,7 +47,8 @@ fn times(
     let done: Vec<_> = done.iter().filter(|it| is_it(it)).collect();
     let all = done.iter().filter_map(|it| {
         let task = &it.task;
-        task.record.rotation.times(task.noticed_at)
+        let Target::Secret { issuer, .. } = &task.target else { return None };
+        task.record.rotation.times(issuer, task.noticed_at)
     });
     let (rotate, overlap): (Vec<_>, Vec<_>) =
         all.map(|times| (times.time_to_rotate, times.overlap)).unzip();

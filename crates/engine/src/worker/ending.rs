@@ -23,6 +23,9 @@ const SHORTEST_WAIT: TimeDelta = TimeDelta::milliseconds(100);
 /// A wait that is longer is said by `decide` only where nothing is blocked.
 const BLOCKS_WITHIN: TimeDelta = TimeDelta::minutes(1);
 
+/// What is blocked is looked at so soon after its deadline: the provider's clock may be behind.
+const DEADLINE_LOOK: TimeDelta = TimeDelta::seconds(10);
+
 impl Worker {
     /// Told once, whatever keeps the task from its end: a fault that keeps passing is one too.
     pub(super) fn tell_missed_deadline(&mut self) {
@@ -157,7 +160,14 @@ impl Worker {
         self.task.record.full.clear();
         let attempts = if told { self.attempts.saturating_add(1) } else { 1 };
         let delay = self.shared.delay(self.shared.config.retries.blocked, attempts);
-        Release { next_at: Some(now + delay), attempts }
+        Release { next_at: Some((now + delay).min(self.after_the_deadline(now))), attempts }
+    }
+
+    /// The look that the deadline asks for: it is told as missed, and what is exposed waits no longer for
+    /// what should follow it.
+    fn after_the_deadline(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let look = self.task.deadline + DEADLINE_LOOK;
+        if now < look { look } else { DateTime::<Utc>::MAX_UTC }
     }
 
     /// In `observe`: what would have been done is recorded, and nothing is done.

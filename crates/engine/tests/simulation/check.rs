@@ -206,8 +206,12 @@ pub fn sized(sim: &Sim, store: &Store, before: &Case) {
 /// A task turned to another state, at this commit.
 pub fn turned(sim: &Sim, store: &Store, was: Option<&TaskState>, task: &Task) {
     let verified = outcome::stages(task).time_to_revoke().is_some();
-    if verified != matches!(task.state, TaskState::Done { .. }) {
-        sim.violated(format!("a time to revoke of what is not done: {}", task.target.label()));
+    let proven_dead = matches!(task.state, TaskState::Done { .. }) && task.proves_its_end();
+    if verified != proven_dead {
+        sim.violated(format!(
+            "a time to revoke of what is not proven, or none: {}",
+            task.target.label()
+        ));
     }
     if let (Some(TaskState::Done { .. }), TaskState::Blocked { reason }) = (was, &task.state)
         && matches!(reason, BlockReason::UserIsRevoked { .. } | BlockReason::EndedByAnotherCase)

@@ -11,6 +11,7 @@ use crate::finding::Finding;
 use crate::observe::{DenyState, KeyState, KeyView, Presence, UserView, View};
 use crate::policy::{Desired, RoleSessions};
 use crate::record::Record;
+use crate::rotation::RevokeOrder;
 use crate::secret_action::SecretAction;
 use crate::secret_view::{CURRENT, SecretView};
 use crate::task::{BlockReason, Verification};
@@ -229,6 +230,7 @@ fn revocation_findings(situation: &Situation<'_>) -> Vec<Finding> {
         }
         View::Secret(view) => {
             found.extend(readers_findings(situation, view));
+            found.extend(unreplaced_finding(situation, view));
             if let Some(old) = view.keys.as_ref().and_then(|keys| keys.old.as_ref()) {
                 // During a routine rotation its owner may do as he likes.
                 if let Some(user) = target.key_user().filter(|_| policy.rotation.is_thorough()) {
@@ -264,6 +266,22 @@ fn readers_findings(situation: &Situation<'_>, view: &SecretView) -> Option<Find
         other => other.to_string(),
     };
     Some(Finding::ReadersNotDenied { secret: secret.name.clone(), why })
+}
+
+/// What was exposed is dead by its deadline and nothing followed it: whoever reads the secret fails.
+fn unreplaced_finding(situation: &Situation<'_>, view: &SecretView) -> Option<Finding> {
+    let Target::Secret { secret, .. } = situation.target else { return None };
+    let (rotation, terms) = (&situation.record.rotation, &situation.policy.rotation);
+    let old = rotation.old.as_ref()?;
+    let overdue = terms.replace_by.is_some_and(|by| situation.observed.at >= by)
+        && terms.order == RevokeOrder::ReplaceThenRevoke
+        && rotation.new.is_none()
+        && rotation.old_dead_at.is_some();
+    let handed_out = view.version(&old.version).is_some_and(|version| version.has(CURRENT));
+    (overdue && handed_out).then(|| {
+        let credential = rotation.old_key().unwrap_or(&old.version).to_owned();
+        Finding::HandsOutRevoked { secret: secret.name.clone(), credential }
+    })
 }
 
 fn intruder_findings<'a>(user: &'a str, view: &'a KeyView) -> impl Iterator<Item = Finding> + 'a {

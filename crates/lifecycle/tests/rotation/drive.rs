@@ -73,6 +73,8 @@ pub(crate) struct Drive {
     pub(crate) task: String,
     /// What other cases want meanwhile.
     pub(crate) holds: Holds,
+    /// When what is exposed waits no longer for what follows it.
+    pub(crate) replace_by: Option<DateTime<Utc>>,
     /// Who may not read it any more.
     pub(crate) leaving: BTreeSet<String>,
     terms: Terms,
@@ -97,6 +99,7 @@ impl Drive {
             exposed_at: world.now,
             task: "t-0123456789abcdef".into(),
             holds: Holds::default(),
+            replace_by: None,
             leaving: BTreeSet::new(),
             terms,
             tape,
@@ -122,6 +125,7 @@ impl Drive {
             service_roles: ServiceRoles::default(),
             rotation: RotationTerms {
                 order,
+                replace_by: self.replace_by,
                 exposed_at: exposed.then_some(self.exposed_at),
                 leaving: self.leaving.clone(),
                 ..RotationTerms::default()
@@ -363,7 +367,8 @@ impl Drive {
             self.world.keys_made,
             self.faults
         );
-        if self.meddled || self.terms == Terms::RevokeFirst {
+        let overdue = self.replace_by.is_some_and(|by| self.world.now >= by);
+        if self.meddled || self.terms == Terms::RevokeFirst || overdue {
             return;
         }
         let accepted = |version: &Version| self.world.accepts(&version.value);

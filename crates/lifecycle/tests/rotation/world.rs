@@ -56,6 +56,8 @@ pub(crate) struct World {
     pub(crate) accepted: BTreeSet<u32>,
     pub(crate) denies: Vec<DenyState>,
     pub(crate) denied: bool,
+    /// Keys that another secret hands out too.
+    pub(crate) elsewhere: BTreeSet<String>,
     pub(crate) deleted_at: Option<DateTime<Utc>>,
     /// When each replica last took over what is current.
     pub(crate) replicas: BTreeMap<String, (String, DateTime<Utc>)>,
@@ -109,6 +111,7 @@ impl World {
             accepted: BTreeSet::new(),
             denies: Vec::new(),
             denied: false,
+            elsewhere: BTreeSet::new(),
             deleted_at: None,
             replicas: BTreeMap::new(),
             function: None,
@@ -302,7 +305,7 @@ impl World {
         let keys = self.keys.iter().filter(listed).map(|key| UserKey {
             state: state(key),
             used: key.used,
-            elsewhere: false,
+            elsewhere: self.elsewhere.contains(&key.id),
         });
         UserKeys { user: Presence::Same, keys: keys.collect(), old }
     }

@@ -54,7 +54,8 @@ impl<'a> Here<'a> {
     }
 
     /// Another tool's rotation is left alone for a while, and then unstuck; where the old credential is
-    /// exposed there is no while, and our own that is exposed too goes the same way.
+    /// exposed there is no while but what a function takes that may be running, and our own that is exposed
+    /// too goes the same way.
     fn somebody_elses_is_pending(&self) -> Check {
         let pending = self.view.labelled(PENDING).filter(|it| !it.has(CURRENT))?;
         let in_use = is_ours(&pending.id) && !self.is_burnt(pending) && !self.is_spoilt(pending);
@@ -62,13 +63,37 @@ impl<'a> Here<'a> {
             // Of the function that this task started; for any other strategy it would follow.
             return None;
         }
-        let since = self.rotation().pending_since.get(&pending.id).copied().unwrap_or(self.now);
-        let until = since + self.terms().pending_patience;
-        if !self.is_exposed() && !is_ours(&pending.id) && self.now < until {
+        let until = if self.is_exposed() {
+            // A function that runs would set its password after the next one did.
+            let may_run = *self.issuer == Issuer::Managed;
+            if may_run { pending.created + self.terms().patience } else { self.now }
+        } else if is_ours(&pending.id) {
+            self.now
+        } else {
+            let since = self.rotation().pending_since.get(&pending.id).copied();
+            since.unwrap_or(self.now) + self.terms().pending_patience
+        };
+        if self.now < until {
             return Some(wait(until, "another rotation is under way"));
         }
         let (label, version) = (PENDING.to_owned(), pending.id.clone());
         Some(self.act(SecretAction::DropLabel { label, version }, "a rotation was left half done"))
+    }
+
+    /// A version that its issuer refuses to be told of stands in the way of every other rotation. It is kept
+    /// without its label, and told of again when a person has seen to it. Not where one login has one
+    /// password: an attempt that was lost may have made it the only one.
+    pub(super) fn left_half_done(&self, refused: &Action) -> Check {
+        let Action::Secret { what: SecretAction::Set { version, .. }, .. } = refused else {
+            return None;
+        };
+        let pending =
+            self.view.version(version).filter(|it| it.has(PENDING) && !it.has(CURRENT))?;
+        let in_place = matches!(self.issuer, Issuer::Database { alternating: false });
+        (!in_place && !self.rotation().set.contains_key(version)).then(|| {
+            let (label, version) = (PENDING.to_owned(), pending.id.clone());
+            self.act(SecretAction::DropLabel { label, version }, "its issuer will not take it")
+        })
     }
 
     fn key_is_made(&self, user: &UserRef) -> Decision {

@@ -8,6 +8,7 @@ mod gives_way;
 mod look;
 mod make;
 mod old;
+mod overdue;
 mod replace;
 mod room;
 
@@ -37,7 +38,7 @@ pub(super) fn rotate(here: Here<'_>) -> Decision {
         .or_else(|| here.old_dies())
         // Refused, it stops nothing: what they know dies all the same. It stays open.
         .or_else(|| here.readers_are_denied());
-    here.unless_refused(said.unwrap_or_else(|| here.done()))
+    here.unless_overdue(here.unless_refused(said.unwrap_or_else(|| here.done())))
 }
 
 /// Has what the secret holds die at its issuer, and only then hides the secret: hiding alone is never
@@ -95,7 +96,10 @@ impl<'a> Here<'a> {
     fn unless_refused(&self, said: Decision) -> Decision {
         match &said {
             Decision::Act(action, _) => match self.record().refused.get(&action.site()) {
-                Some(reason) => Decision::Blocked(reason.clone()),
+                Some(reason) => {
+                    let half = self.left_half_done(action).filter(|said| self.is_possible(said));
+                    half.unwrap_or_else(|| Decision::Blocked(reason.clone()))
+                }
                 None => said,
             },
             _ => said,

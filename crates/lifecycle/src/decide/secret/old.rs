@@ -12,7 +12,7 @@ use crate::observe::{KeyView, Presence};
 use crate::rotation::OldVersion;
 use crate::secret::Issuer;
 use crate::secret_action::SecretAction;
-use crate::secret_view::{CURRENT, Held, PENDING, PREVIOUS, UserKey};
+use crate::secret_view::{CURRENT, Held, PENDING, PREVIOUS, UserKey, VersionState};
 use crate::task::{BlockReason, Verification};
 
 /// What a look left out is looked at so soon.
@@ -60,10 +60,19 @@ impl<'a> Here<'a> {
         }
         let key = view.key.as_ref().filter(|_| view.user == Presence::Same)?;
         if key.status.is_active() {
+            // Since the rotation was planned: nobody there learned of the new one.
+            if self.is_elsewhere(key_id) {
+                let key_id = key_id.to_owned();
+                return Some(Decision::Blocked(BlockReason::KeyInAnotherSecret { key_id }));
+            }
             let (user, key_id) = (user.clone(), key_id.to_owned());
             return Some(act(Action::DeactivateKey { user, key_id }, "its grace is over"));
         }
         proof::prove(key, user, self.record(), self.situation.policy, self.now)
+    }
+
+    fn is_elsewhere(&self, key_id: &str) -> bool {
+        self.view.user_keys().iter().any(|key| key.state.id == key_id && key.elsewhere)
     }
 
     fn old_key(&self) -> Option<&'a KeyView> {
@@ -145,7 +154,9 @@ impl<'a> Here<'a> {
     }
 
     fn retire(&self, old: &OldVersion) -> Decision {
-        let new = self.new_version().filter(|_| !self.is_revoked());
+        let told =
+            |new: &&VersionState| new.has(CURRENT) || self.rotation().set.contains_key(&new.id);
+        let new = self.new_version().filter(|_| !self.is_revoked()).filter(told);
         let current = new.map(|version| version.id.clone());
         if let Some(version) = current.clone().filter(|_| self.is_replaced_in_place(old)) {
             // Somebody set the old value again.
