@@ -7,6 +7,7 @@ mod drive;
 #[path = "../support/policy.rs"]
 mod policy;
 mod revoked;
+mod taken_over;
 mod world;
 
 use chrono::TimeDelta;

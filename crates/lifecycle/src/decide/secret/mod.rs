@@ -10,6 +10,7 @@ mod make;
 mod old;
 mod replace;
 mod room;
+mod telling;
 
 use chrono::{DateTime, Utc};
 
