@@ -57,7 +57,7 @@ impl Issuing<'_> {
     async fn act(&self, what: &SecretAction) -> Result<Applied, Failure> {
         let (version, beside, telling) = match what {
             SecretAction::Prepare { version, from } => return self.prepare(version, from).await,
-            SecretAction::Set { version, from } => {
+            SecretAction::Set { version, from, .. } => {
                 (version, Some(from.as_str()), Telling::Set { end_sessions: self.thorough })
             }
             SecretAction::Try { version, .. } => (version, None, Telling::Try),
@@ -67,9 +67,10 @@ impl Issuing<'_> {
                 (version, current.as_deref(), Telling::Retire { followed })
             }
             SecretAction::EndSessions { version } => {
-                // Whose value the issuer was told last is let in there, also before it is handed out.
+                // What is handed out is let in there, and before that what this task told it: another task
+                // may have told it of more since.
                 let rotation = &self.task.record.rotation;
-                let told = rotation.set.keys().next().or(rotation.new.as_ref());
+                let told = rotation.new.as_ref().or(rotation.set.keys().next());
                 (version, told.map(String::as_str), Telling::EndSessions)
             }
             _ => return Err(unfit("no errand", "the issuer is not told of this")),
@@ -83,6 +84,10 @@ impl Issuing<'_> {
             (Telling::Try | Telling::Finish, _) | (_, None) => None,
             (_, Some(value)) => self.administrator(value).await?,
         };
+        let others = match (what, &administrator) {
+            (SecretAction::Set { others, .. }, None) => self.readable(others).await?,
+            _ => Vec::new(),
+        };
         let attempt = self.task.record.rotation.attempt(what);
         let told = self
             .shared
@@ -94,6 +99,7 @@ impl Issuing<'_> {
                 what: telling,
                 version,
                 beside,
+                others,
                 administrator,
                 lane: self.task.lane,
             })
@@ -124,6 +130,19 @@ impl Issuing<'_> {
         Ok(Version { id: id.to_owned(), value })
     }
 
+    /// Those of the versions that can be read: what AWS has collected since, or what is binary, is of no use.
+    async fn readable(&self, ids: &[String]) -> Result<Vec<Version>, Failure> {
+        let mut versions = Vec::new();
+        for id in ids {
+            match self.version(id).await {
+                Ok(version) => versions.push(version),
+                Err(failure) if is_unreadable(&failure) => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(versions)
+    }
+
     async fn value(&self, version: &str) -> Result<SecretValue, Failure> {
         let read = self.shared.store.read(self.secret, Some(version), self.task.lane).await?;
         read.ok_or_else(|| unfit(version, "its value is binary"))
@@ -136,6 +155,10 @@ impl Issuing<'_> {
         let read = self.shared.store.read(&secret, None, self.task.lane).await?;
         read.map(Some).ok_or_else(|| unfit(&secret.arn, "the administrator's value is binary"))
     }
+}
+
+fn is_unreadable(failure: &Failure) -> bool {
+    matches!(failure.class, FailureClass::Gone | FailureClass::Cannot)
 }
 
 fn unfit(what: &str, why: &str) -> Failure {

@@ -188,6 +188,7 @@ impl Record {
             SecretAction::Set { version, .. } => {
                 rotation.set = BTreeMap::from([(version.clone(), at)]);
                 self.probes.retain(|name, _| !rotation::is_series(name));
+                self.sessions_can_be_ended(action);
             }
             SecretAction::Rotate { version } => {
                 rotation.set.insert(version.clone(), at);
@@ -205,6 +206,14 @@ impl Record {
             }
             _ => {}
         }
+    }
+
+    /// Whoever is let in by the new value may end what the old one opened, where nobody was before.
+    fn sessions_can_be_ended(&mut self, set: &Action) {
+        let Action::Secret { secret, what: SecretAction::Set { from, .. } } = set else { return };
+        let what = SecretAction::EndSessions { version: from.clone() };
+        let end = Action::Secret { secret: secret.clone(), what };
+        self.refused.remove(&end.site());
     }
 
     /// Takes in that the sessions of a version were ended, all but those of clients which had begun to log

@@ -40,6 +40,10 @@ pub enum SecretAction {
         version: String,
         /// The version that it follows.
         from: String,
+        /// Other versions of the same login, the newest first: what another rotation told the issuer
+        /// and did not hand out may be what is accepted there.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        others: Vec<String>,
     },
     /// `RotateSecret`: the secret's own function makes, sets, tests and promotes the version.
     Rotate {

@@ -54,6 +54,9 @@ pub struct Errand {
     pub version: Version,
     /// The version beside it: the one that a new one follows, or the one that stays where an old one goes.
     pub beside: Option<Version>,
+    /// For [`Telling::Set`] without an administrator: other versions of the same login, in the order in
+    /// which they may be tried where the one beside is refused.
+    pub others: Vec<Version>,
     /// The login of whoever administers the issuer.
     pub administrator: Option<SecretValue>,
     /// Which lane's budget the calls use.

@@ -342,7 +342,10 @@ fn action(errand: &Errand) -> Action {
     let version = errand.version.id.clone();
     let beside = errand.beside.as_ref().map(|it| it.id.clone());
     let what = match errand.what {
-        Telling::Set { .. } => SecretAction::Set { version, from: beside.unwrap_or_default() },
+        Telling::Set { .. } => {
+            let (from, others) = (beside.unwrap_or_default(), Vec::new());
+            SecretAction::Set { version, from, others }
+        }
         Telling::Try => SecretAction::Try { version, sample: 0 },
         Telling::Finish => SecretAction::Finish { version },
         Telling::Retire { .. } => SecretAction::Retire { version, current: beside },

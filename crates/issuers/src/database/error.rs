@@ -80,6 +80,16 @@ pub enum DatabaseError {
         /// SQLSTATE.
         code: String,
     },
+    /// The server refused every value of a login that is known.
+    #[error("the server refuses each of {tried} known values of the login {username} ({code})")]
+    AllRefused {
+        /// The user.
+        username: String,
+        /// SQLSTATE of the last refusal.
+        code: String,
+        /// How many values.
+        tried: usize,
+    },
     /// The retired login is still accepted: the server does not ask for its password.
     #[error("{0} is still let in with the old value")]
     StillAccepted(String),
@@ -183,7 +193,9 @@ impl DatabaseError {
             Self::StillAccepted(_) => "StillAccepted",
             Self::StillOpen { .. } => "StillOpen",
             Self::AgeHidden(_) => "AgeHidden",
-            Self::Refused { code, .. } | Self::Server { code, .. } => code,
+            Self::Refused { code, .. }
+            | Self::AllRefused { code, .. }
+            | Self::Server { code, .. } => code,
             Self::Certificate { .. } => "CertificateNotTrusted",
             Self::NoTls { .. } => "NoTls",
             Self::Connection { .. } => "NoAnswer",

@@ -1,11 +1,10 @@
 //! The operations of a rotation at a database. Each looks first, and can be repeated after a crash.
 
-use chrono::{DateTime, Utc};
 use severance_engine::ports::SecretValue;
 
+use super::change::{Change, WasSet, now, parse, same_server, take_turns};
 use super::connector::{Connector, Entry};
 use super::error::{DatabaseError, Which};
-use super::next_value::other_user;
 use super::refusal::Refusal;
 use super::roles;
 use super::session::Session;
@@ -29,16 +28,6 @@ pub enum LoginAnswer {
         /// SQLSTATE: `28P01`, or `28000` for a user that may not log in.
         code: String,
     },
-}
-
-/// The pending value is set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WasSet {
-    /// It was so before: nothing was changed.
-    pub already: bool,
-    /// A moment of the server's clock after the change: what was opened with the password before is
-    /// older. Where `already`, the moment of this look.
-    pub at: DateTime<Utc>,
 }
 
 /// The old value is refused.
@@ -73,33 +62,41 @@ impl DatabaseIssuer {
         pending: &SecretValue,
         admin: Option<&SecretValue>,
     ) -> Result<WasSet, DatabaseError> {
-        let current = parse(current, Which::Current)?;
-        let pending = parse(pending, Which::Pending)?;
-        let admin = admin.map(|admin| parse(admin, Which::Admin)).transpose()?;
-        same_server(&current, &pending, Which::Pending)?;
-        let twins = pending.username() != current.username();
-        if twins {
-            take_turns(&current, &pending, Which::Pending)?;
-        }
-        if let Some(already) = self.is_set(&pending).await? {
+        let Some(admin) = admin else { return self.take_over(current, &[], pending).await };
+        let change = Change::parse(current, pending)?;
+        let admin = parse(admin, Which::Admin)?;
+        if let Some(already) = self.is_set(&change.pending).await? {
             return Ok(already);
         }
-        let session = match &admin {
-            Some(admin) => self.log_in_as_admin(admin, &current).await?,
-            None if twins => return Err(DatabaseError::AdminNeeded),
-            None => match self.connector.log_in(&current, Which::Current).await {
-                Ok(session) => session,
-                // An earlier attempt, cut off here, may have ended there since we looked.
-                Err(refused) => return self.is_set(&pending).await?.ok_or(refused),
-            },
-        };
-        let (from, to) = (current.username(), pending.username());
-        if twins {
-            roles::set_password_of_twin(&session, from, to, pending.password()).await?;
-        } else {
-            roles::set_password(&session, to, pending.password()).await?;
+        let session = self.log_in_as_admin(&admin, &change.current).await?;
+        change.make(session).await
+    }
+
+    /// The same without an administrator. Where `current` is refused, since another rotation changed the
+    /// password and was cut short, a few of `others` are tried in their order: values that the same login
+    /// had or was to have. The first that is let in sets the pending one.
+    ///
+    /// # Errors
+    /// As of [`set`](Self::set).
+    pub async fn take_over(
+        &self,
+        current: &SecretValue,
+        others: &[&SecretValue],
+        pending: &SecretValue,
+    ) -> Result<WasSet, DatabaseError> {
+        let change = Change::parse(current, pending)?;
+        let Change { current, pending, twins } = &change;
+        if let Some(already) = self.is_set(pending).await? {
+            return Ok(already);
         }
-        Ok(WasSet { already: false, at: now(session).await? })
+        if *twins {
+            return Err(DatabaseError::AdminNeeded);
+        }
+        match self.connector.log_in_by_any(current, others, pending).await {
+            Ok(session) => change.make(session).await,
+            // An earlier attempt, cut off here, may have ended there since we looked.
+            Err(refused) => self.is_set(pending).await?.ok_or(refused),
+        }
     }
 
     /// Tries a value by a login on a fresh connection.
@@ -220,43 +217,5 @@ impl DatabaseIssuer {
             }
             Entry::Refused(Refusal { code }) => LoginAnswer::Refused { code },
         })
-    }
-}
-
-fn parse(value: &SecretValue, which: Which) -> Result<DatabaseValue, DatabaseError> {
-    DatabaseValue::parse(value).map_err(|source| DatabaseError::Value { which, source })
-}
-
-fn same_server(
-    one: &DatabaseValue,
-    other: &DatabaseValue,
-    which: Which,
-) -> Result<(), DatabaseError> {
-    let same = one.host().eq_ignore_ascii_case(other.host()) && one.port() == other.port();
-    if same { Ok(()) } else { Err(DatabaseError::OtherServer(which)) }
-}
-
-fn take_turns(
-    current: &DatabaseValue,
-    other: &DatabaseValue,
-    which: Which,
-) -> Result<(), DatabaseError> {
-    let expected = other_user(current.username())
-        .map_err(|source| DatabaseError::Value { which: Which::Current, source })?;
-    if other.username() == expected {
-        return Ok(());
-    }
-    Err(DatabaseError::OtherUser { which, username: other.username().to_owned() })
-}
-
-/// The server's clock, and goodbye.
-async fn now(session: Session) -> Result<DateTime<Utc>, DatabaseError> {
-    const ASK: &str = "SELECT pg_catalog.clock_timestamp()";
-    let doing = "read the server's clock";
-    let rows = session.query(doing, ASK, &[]).await?;
-    session.close().await;
-    match rows.first() {
-        Some(row) => Ok(row.get(0)),
-        None => Err(DatabaseError::Timeout { doing }),
     }
 }

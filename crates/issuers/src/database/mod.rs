@@ -3,10 +3,12 @@
 //! No password is ever part of a statement: the server gets SCRAM-SHA-256 verifiers. Every try is a
 //! login on a fresh connection. A second kind of server would begin at `value::Engine`.
 
+mod change;
 mod connector;
 mod error;
 mod issuer;
 mod next_value;
+mod own_login;
 mod password;
 mod refusal;
 mod role_settings;
@@ -16,8 +18,9 @@ mod sessions;
 mod settings;
 mod value;
 
+pub use change::WasSet;
 pub use error::{DatabaseError, Which};
-pub use issuer::{DatabaseIssuer, LoginAnswer, Retired, WasSet};
+pub use issuer::{DatabaseIssuer, LoginAnswer, Retired};
 pub use next_value::{RotationMode, next_value};
 pub use password::new_password;
 pub use sessions::{Sessions, Terminated};

@@ -117,6 +117,10 @@ impl DatabaseValue {
         &self.database
     }
 
+    pub(super) fn is_on_server_of(&self, other: &Self) -> bool {
+        self.host.eq_ignore_ascii_case(&other.host) && self.port == other.port
+    }
+
     pub(super) fn password(&self) -> &SecretValue {
         &self.password
     }

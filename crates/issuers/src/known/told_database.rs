@@ -37,7 +37,11 @@ struct Here<'a> {
 
 impl Here<'_> {
     async fn set(&self, before: &SecretValue, end_sessions: bool) -> Result<Told, DatabaseError> {
-        let set = self.issuer.set(before, self.version, self.administrator()).await?;
+        let others: Vec<_> = self.errand.others.iter().filter_map(|it| it.value.as_ref()).collect();
+        let set = match self.administrator() {
+            None => self.issuer.take_over(before, &others, self.version).await?,
+            admin => self.issuer.set(before, self.version, admin).await?,
+        };
         if end_sessions {
             // By the login itself, which needs no rights for it.
             let which = Sessions::OpenedBefore(set.at);

@@ -14,4 +14,5 @@ mod refused;
 mod server;
 mod sessions;
 mod single_user;
+mod taken_over;
 mod world;

@@ -17,7 +17,7 @@ use severance_lifecycle::secret_view::{CURRENT, PENDING, PREVIOUS};
 use severance_lifecycle::task::{BlockReason, Verification};
 
 use crate::policy::strict;
-use crate::world::{Key, Value, Version, World, at};
+use crate::world::{Key, Refused, Value, Version, World, at};
 
 /// More looks than any tape can ask for.
 const MOST_LOOKS: u32 = 20_000;
@@ -145,6 +145,13 @@ impl Drive {
         assert!(end.is_none(), "it ended before: {end:?}");
     }
 
+    /// At most so many looks; whether it ended before.
+    pub(crate) fn run_for(&mut self, looks: u32) -> bool {
+        let left = std::cell::Cell::new(looks);
+        let is_over = |_: &Self| left.replace(left.get().saturating_sub(1)) == 0;
+        self.steps(is_over).is_some()
+    }
+
     fn steps(&mut self, reached: impl Fn(&Self) -> bool) -> Option<End> {
         let mut looked_once_more = false;
         for _ in 0..MOST_LOOKS {
@@ -174,7 +181,8 @@ impl Drive {
                     return Some(End::Blocked(reason));
                 }
                 Decision::Done(_) | Decision::Blocked(_) => {
-                    // Looked at again later, as the engine does.
+                    // Looked at again later, and tried again, as the engine does.
+                    self.record.refused.clear();
                     if self.tape.next() >= 200 {
                         self.others_act();
                     }
@@ -227,6 +235,8 @@ impl Drive {
             self.record.changes.extend(action.change());
             self.stored = self.record.clone();
         }
+        let rotation = &self.record.rotation;
+        self.world.told = rotation.new.as_ref().or(rotation.set.keys().next()).cloned();
         let fault = match self.tape.next() {
             0..120 => Fault::None,
             120..135 => Fault::CrashBefore,
@@ -272,6 +282,14 @@ impl Drive {
                 self.record.tried(version, &answer, now);
             }
             (Ok(_), action) => self.record.carried_out(action, now),
+            (Err(Refused::NotLetIn), action) => {
+                let reason = BlockReason::Refused {
+                    operation: action.name().into(),
+                    code: "28P01".into(),
+                    message: String::new(),
+                };
+                self.record.refused.insert(action.site(), reason);
+            }
             (Err(_), _) => {}
         }
     }

@@ -8,6 +8,7 @@ mod overdue;
 #[path = "../support/policy.rs"]
 mod policy;
 mod revoked;
+mod taken_over;
 mod world;
 
 use chrono::TimeDelta;

@@ -26,7 +26,7 @@ fn refused(issuer: Issuer, terms: Terms) -> (Drive, BlockReason) {
     let mut drive = Drive::new(World::new(issuer), terms, Tape::new(vec![]));
     let version = version_id(&TaskId::from(drive.task.as_str()), 1);
     let from = drive.world.current().id.clone();
-    let what = SecretAction::Set { version, from };
+    let what = SecretAction::Set { version, from, others: vec![] };
     let set = Action::Secret { secret: drive.world.secret.clone(), what };
     let reason = BlockReason::Refused {
         operation: "webhook:set".into(),

@@ -70,7 +70,14 @@ pub(crate) struct World {
     pub(crate) numbers: u32,
     pub(crate) keys_made: u32,
     pub(crate) sessions_of: BTreeSet<u32>,
+    /// Whether somebody but the login itself may change it.
+    pub(crate) administered: bool,
+    /// The version that the issuer was told of last, as far as the task knows.
+    pub(crate) told: Option<String>,
 }
+
+/// So many other values are tried where the one that a new one follows is refused.
+const MOST_OTHERS: usize = 3;
 
 /// Why a call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +86,8 @@ pub(crate) enum Refused {
     Conflict,
     /// The user has two keys.
     Full,
+    /// Nobody is let in who could do it.
+    NotLetIn,
 }
 
 pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
@@ -120,6 +129,8 @@ impl World {
             numbers: 0,
             keys_made: 0,
             sessions_of: BTreeSet::new(),
+            administered: true,
+            told: None,
         };
         let value = world.first_value();
         world.versions.push(Version {
@@ -350,6 +361,11 @@ impl World {
                     self.store(version, value);
                 }
             }
+            SecretAction::Set { version, from, others }
+                if !self.is_let_in(version, [version, from].into_iter().chain(others)) =>
+            {
+                return Err(Refused::NotLetIn);
+            }
             SecretAction::Set { version, .. } => match self.version(version).map(|it| &it.value) {
                 Some(Value::Login { user, password }) => {
                     self.logins.insert(user.clone(), Some(*password));
@@ -379,6 +395,15 @@ impl World {
                     return Err(Refused::Conflict);
                 }
                 self.move_label(CURRENT, version);
+            }
+            // The login itself could not be given a new password after that.
+            SecretAction::Retire { version, .. }
+                if !self.administered && self.is_let_in(version, [version]) =>
+            {
+                return Err(Refused::NotLetIn);
+            }
+            SecretAction::EndSessions { version } if !self.is_let_in(version, &self.told) => {
+                return Err(Refused::NotLetIn);
             }
             SecretAction::Retire { version, .. } => {
                 match self.version(version).map(|it| it.value.clone()) {
@@ -415,6 +440,19 @@ impl World {
             SecretAction::Finish { .. } => {}
         }
         Ok(None)
+    }
+
+    /// Whether somebody may act as the login of a version: an administrator, or whoever knows one of the
+    /// first of these values.
+    fn is_let_in<'a>(&self, of: &str, by: impl IntoIterator<Item = &'a String>) -> bool {
+        let Some(Value::Login { user, .. }) = self.version(of).map(|it| &it.value) else {
+            return true;
+        };
+        let mut known = by.into_iter().take(2 + MOST_OTHERS).filter_map(|id| self.version(id));
+        let is_accepted = |value: &Value| {
+            matches!(value, Value::Login { user: it, .. } if it == user) && self.accepts(value)
+        };
+        self.administered || known.any(|version| is_accepted(&version.value))
     }
 
     pub(crate) fn make_key(&mut self, ours: bool) -> Result<String, Refused> {

@@ -11,6 +11,7 @@ mod old;
 mod overdue;
 mod replace;
 mod room;
+mod telling;
 
 use chrono::{DateTime, Utc};
 

@@ -157,12 +157,11 @@ impl<'a> Here<'a> {
         let told =
             |new: &&VersionState| new.has(CURRENT) || self.rotation().set.contains_key(&new.id);
         let new = self.new_version().filter(|_| !self.is_revoked()).filter(told);
-        let current = new.map(|version| version.id.clone());
-        if let Some(version) = current.clone().filter(|_| self.is_replaced_in_place(old)) {
+        if let Some(new) = new.filter(|_| self.is_replaced_in_place(old)) {
             // Somebody set the old value again.
-            let set = SecretAction::Set { version, from: old.version.clone() };
-            return self.act(set, "the old value is accepted again");
+            return self.set(new, "the old value is accepted again");
         }
+        let current = new.map(|version| version.id.clone());
         let retire = SecretAction::Retire { version: old.version.clone(), current };
         self.act(retire, "its issuer must refuse the old value")
     }

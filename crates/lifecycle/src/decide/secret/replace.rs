@@ -101,11 +101,7 @@ impl<'a> Here<'a> {
             (Some(_), None) => false,
             (None, _) => true,
         };
-        forgotten.then(|| {
-            let version = new.id.clone();
-            let from = self.old().map(|old| old.version.clone()).unwrap_or_default();
-            self.act(SecretAction::Set { version, from }, "its issuer must know the new value")
-        })
+        forgotten.then(|| self.set(new, "its issuer must know the new value"))
     }
 
     /// Whether another task made the current version, told its issuer of it and found it accepted: that is

@@ -1,0 +1,31 @@
+//! Telling an issuer of a new value.
+
+use super::Here;
+use crate::decide::Decision;
+use crate::secret::Issuer;
+use crate::secret_action::SecretAction;
+use crate::secret_view::VersionState;
+
+/// Each is read for it. That fewer of them are tried is the issuer's to see to.
+const MOST_OTHERS: usize = 5;
+
+impl Here<'_> {
+    pub(super) fn set(&self, new: &VersionState, reason: &str) -> Decision {
+        let version = new.id.clone();
+        let from = self.old().map(|old| old.version.clone()).unwrap_or_default();
+        let others = self.others_of_its_login(new, &from);
+        self.act(SecretAction::Set { version, from, others }, reason)
+    }
+
+    /// One login without an administrator is changed by whoever is let in as it. A rotation that was cut
+    /// short may have told the server of a value that no label is on any more.
+    fn others_of_its_login(&self, new: &VersionState, from: &str) -> Vec<String> {
+        let Issuer::Database { alternating: false } = self.issuer else { return Vec::new() };
+        let is_other = |it: &&VersionState| {
+            it.id != new.id && it.id != from && it.login().is_some() && it.login() == new.login()
+        };
+        let mut others: Vec<_> = self.view.versions.iter().filter(is_other).collect();
+        others.sort_by_key(|it| std::cmp::Reverse((it.created, &it.id)));
+        others.into_iter().take(MOST_OTHERS).map(|it| it.id.clone()).collect()
+    }
+}
