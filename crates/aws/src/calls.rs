@@ -102,6 +102,11 @@ impl<'a> Calls<'a> {
         })
     }
 
+    /// Every configured account.
+    pub(crate) fn accounts(&self) -> &'a [Account] {
+        self.accounts
+    }
+
     /// Whether a secret of any account is known to hold the key in a version that Severance stored.
     pub(crate) fn known_as_ours(&self, key_id: &str) -> bool {
         self.accounts.iter().any(|account| account.secrets.is_ours(key_id))

@@ -181,6 +181,11 @@ pub(crate) fn is_ours(failure: &Failure) -> bool {
     failure.operation == "sts:AssumeRole" || CODES.contains(&failure.code.as_str())
 }
 
+/// Whether AWS refuses it to us, whenever we ask.
+pub(crate) fn is_refused(failure: &Failure) -> bool {
+    failure.class == Cannot && !is_ours(failure)
+}
+
 /// "Not there" as something seen instead of a failure.
 pub(crate) fn present<T>(answer: Result<T, Failure>) -> Result<Option<T>, Failure> {
     match answer {

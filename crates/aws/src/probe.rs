@@ -6,7 +6,7 @@ use severance_lifecycle::failure::Failure;
 use severance_lifecycle::record::ProbeAnswer;
 
 use crate::calls::Calls;
-use crate::secret_index::{Holds, Place, is_final};
+use crate::secret_index::{Holds, Place, holders, is_final};
 use crate::secret_value::HeldKey;
 
 /// Answers of STS that tell of the key itself.
@@ -25,6 +25,31 @@ pub(crate) async fn probe(
     key_id: &str,
     sample: u32,
 ) -> Result<ProbeAnswer, Failure> {
+    let mut unsure = None;
+    for holder in holders(calls, key_id) {
+        match holder.read(calls).await {
+            Ok(Some(held)) if held.id == key_id => {
+                let number = usize::try_from(sample).unwrap_or_default();
+                match attempt(calls, &held, number).await {
+                    ProbeAnswer::Unavailable { .. } => holder.is_wrong(),
+                    answer => return Ok(answer),
+                }
+            }
+            Err(failure) if !is_final(&failure) => {
+                let endpoint = format!("secretsmanager of {}", holder.arn);
+                unsure = Some(ProbeAnswer::Inconclusive { endpoint, why: failure.code });
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+    match (by_search(calls, key_id, sample).await?, unsure) {
+        (ProbeAnswer::Unavailable { .. }, Some(unsure)) => Ok(unsure),
+        (answer, _) => Ok(answer),
+    }
+}
+
+/// A try of a key with the secret half that a search of secrets finds.
+async fn by_search(calls: &Calls<'_>, key_id: &str, sample: u32) -> Result<ProbeAnswer, Failure> {
     let holds = calls.account.secrets.holds(calls, key_id).await;
     let Some(place) = calls.account.secrets.place(key_id) else {
         return Ok(match holds {
@@ -52,7 +77,13 @@ pub(crate) async fn probe(
             return Ok(ProbeAnswer::Inconclusive { endpoint, why: failure.code });
         }
     };
-    Ok(attempt(calls, &held, usize::try_from(sample).unwrap_or_default()).await)
+    let answer = attempt(calls, &held, usize::try_from(sample).unwrap_or_default()).await;
+    if matches!(answer, ProbeAnswer::Unavailable { .. }) {
+        // It was remembered when it was read.
+        let same = holders(calls, key_id).into_iter().filter(|holder| holder.arn == place.arn);
+        same.for_each(|holder| holder.is_wrong());
+    }
+    Ok(answer)
 }
 
 /// Tries a key once; see [`probe`].

@@ -8,6 +8,7 @@
 //! is there, and urgent work that waited for its lock would wait for ever.
 
 mod found;
+mod holders;
 mod listed;
 mod search;
 mod versions;
@@ -23,6 +24,7 @@ use tokio::sync::watch;
 
 pub(crate) use self::found::Place;
 use self::found::{Contents, Found};
+pub(crate) use self::holders::{holders, is_held};
 use crate::calls::{Calls, TOO_MANY_PAGES};
 use crate::config::{FieldPair, SecretFinding};
 use crate::failure;
@@ -43,6 +45,7 @@ pub(crate) struct SecretIndex {
     known: Mutex<Known>,
     /// What versions of secrets hold: a version never changes it.
     versions: Mutex<HeldByVersion>,
+    useless: Mutex<versions::Useless>,
     /// Refreshes under way: at most one a lane, each with what closes when it ends.
     running: Mutex<Vec<(Lane, watch::Receiver<()>)>>,
 }
@@ -105,6 +108,7 @@ impl SecretIndex {
             finding,
             known: Mutex::default(),
             versions: Mutex::default(),
+            useless: Mutex::default(),
             running: Mutex::default(),
         }
     }

@@ -18,6 +18,7 @@ mod flight;
 mod guard;
 mod inventory;
 mod issuing;
+mod looking;
 mod planning;
 pub mod ports;
 mod publishing;

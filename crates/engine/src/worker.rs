@@ -23,8 +23,9 @@ use tokio_util::sync::CancellationToken;
 use crate::call::{Stop, giving_way, has_room};
 use crate::guard::{self, Guarded};
 use crate::issuing;
+use crate::looking;
 use crate::ports::{
-    Applied, Claimed, EngineEvent, LedgerError, Look, NewTask, Release, Step, TaskLease,
+    Applied, Claimed, EngineEvent, LedgerError, Look, NewTask, Release, SecretLook, Step, TaskLease,
 };
 use crate::reach;
 use crate::resolve::Unanswered;
@@ -278,10 +279,19 @@ impl Worker {
             exposed_since: self.task.noticed_at,
             known: self.known.clone(),
             old_key: self.task.record.rotation.old_key().map(str::to_owned),
+            secret: self.look_at_secret(),
             lane: self.task.lane,
         };
         let shared = Arc::clone(&self.shared);
         giving_way(&shared, &mut self.lease, look.lane, shared.provider.observe(&look)).await
+    }
+
+    fn look_at_secret(&self) -> SecretLook {
+        if !matches!(self.task.target, Target::Secret { .. }) {
+            return SecretLook::default();
+        }
+        let terms = self.shared.zones().policy(&self.task, Holds::default()).rotation;
+        looking::at_secret(&self.task, &terms)
     }
 
     async fn policy(&self, observed: &Observed) -> Result<Policy, LedgerError> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::observe::{KeyState, KeyView, Presence};
@@ -13,6 +13,9 @@ pub const CURRENT: &str = "AWSCURRENT";
 pub const PENDING: &str = "AWSPENDING";
 /// The label of the version that was current before.
 pub const PREVIOUS: &str = "AWSPREVIOUS";
+
+/// IAM tells when a key was made in whole seconds.
+pub(crate) const KEY_ROUNDING: TimeDelta = TimeDelta::seconds(1);
 
 /// What was seen of a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +28,7 @@ pub struct SecretView {
     pub owning_service: Option<String>,
     /// Whether a rotation function is set and enabled.
     pub has_function: bool,
-    /// Versions with a label, and every one that Severance stored.
+    /// Versions with a label, and every one that Severance stored; where it is exposed or ends, every one.
     pub versions: Vec<VersionState>,
     /// Its replicas.
     pub replicas: Vec<ReplicaState>,
@@ -64,6 +67,11 @@ pub enum Held {
     },
     /// Something whose name is not told by its value.
     Opaque,
+    /// It may not be read, and asking again will not help: what it holds is not known.
+    Unreadable {
+        /// Why.
+        why: String,
+    },
     /// Not what the strategy needs.
     Unfit {
         /// The field that is wrong, or `value` for the whole of it.
@@ -150,6 +158,19 @@ impl VersionState {
             Held::AccessKey { key_id } => Some(key_id),
             _ => None,
         }
+    }
+
+    /// Why what it holds is not known.
+    pub fn unreadable(&self) -> Option<&str> {
+        match &self.held {
+            Held::Unreadable { why } => Some(why),
+            _ => None,
+        }
+    }
+
+    /// Whether it may hold a key, for all that can be read: none that was made after it was stored.
+    pub fn may_hide(&self, key: &KeyState) -> bool {
+        self.unreadable().is_some() && key.created <= self.created + KEY_ROUNDING
     }
 
     /// The login that it holds.

@@ -26,18 +26,28 @@ pub(crate) async fn look(
     key_id: &str,
     user: &UserRef,
 ) -> Result<KeyView, Failure> {
+    look_and_list(calls, look, key_id, user).await.map(|(view, _)| view)
+}
+
+/// As [`look`], with all of the user's keys as they were listed for it.
+pub(crate) async fn look_and_list(
+    calls: &Calls<'_>,
+    look: &Look,
+    key_id: &str,
+    user: &UserRef,
+) -> Result<(KeyView, Vec<AccessKeyMetadata>), Failure> {
     let presence = match by_name(calls, look, key_id, user).await? {
-        Seen::There(view) => return Ok(view),
+        Seen::There(seen) => return Ok(seen),
         Seen::NotThere(presence) => presence,
     };
     if let Some(current) = renamed::find(calls, Some(key_id), user).await? {
         return match by_name(calls, look, key_id, &current).await? {
-            Seen::There(view) => Ok(view),
+            Seen::There(seen) => Ok(seen),
             Seen::NotThere(_) => Err(renamed_again()),
         };
     }
     let roles = role::standings(calls, look).await?;
-    Ok(KeyView { roles, ..nothing(presence) })
+    Ok((KeyView { roles, ..nothing(presence) }, Vec::new()))
 }
 
 async fn by_name(
@@ -45,7 +55,7 @@ async fn by_name(
     look: &Look,
     key_id: &str,
     user: &UserRef,
-) -> Result<Seen<KeyView>, Failure> {
+) -> Result<Seen<(KeyView, Vec<AccessKeyMetadata>)>, Failure> {
     let mut view = nothing(Presence::Missing);
     let keys = match calls.access_keys(&user.name).await {
         Ok(keys) => keys,
@@ -54,13 +64,14 @@ async fn by_name(
         }
         Err(failure) => return Err(failure),
     };
+    let listed = keys.clone();
     let (mine, others): (Vec<_>, Vec<_>) =
         keys.into_iter().partition(|key| key.access_key_id.as_deref() == Some(key_id));
     if let Some(key) = mine.into_iter().next() {
         view.user = Presence::Same;
         view.key = key_state(calls, key).await;
         if view.key.as_ref().is_some_and(|key| key.status.is_active()) {
-            return Ok(Seen::There(view));
+            return Ok(Seen::There((view, listed)));
         }
     } else {
         let found = calls.user(&user.name).await?;
@@ -88,7 +99,7 @@ async fn by_name(
     let status =
         |key: AccessKeyMetadata| Some((key.access_key_id?, key_status(key.status.as_ref())));
     view.others = others.into_iter().filter_map(status).collect();
-    Ok(Seen::There(view))
+    Ok(Seen::There((view, listed)))
 }
 
 fn nothing(user: Presence) -> KeyView {

@@ -15,7 +15,7 @@ use crate::calls::Calls;
 use crate::failure::{cannot, replan};
 use crate::reads::{key_created, key_status};
 use crate::secret;
-use crate::secret_index::Holds;
+use crate::secret_index::{Holds, is_held};
 
 /// Looks at a target. The provider's clock is that of the look's latest answer; see [`Calls::at`].
 ///
@@ -82,7 +82,7 @@ pub(crate) async fn key_state(
     let id = key.access_key_id?;
     // An Active key is deactivated whether or not it can be probed: nothing is asked for its sake.
     // While that is open it counts as one that can: the proof waits, and nothing else does.
-    let probeable =
-        !status.is_active() && calls.account.secrets.holds(calls, &id).await != Holds::No;
+    let probeable = !status.is_active()
+        && (is_held(calls, &id) || calls.account.secrets.holds(calls, &id).await != Holds::No);
     Some(KeyState { id, status, created, probeable })
 }

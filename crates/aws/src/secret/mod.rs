@@ -4,7 +4,9 @@
 mod act;
 mod observe;
 mod policy;
+mod replicas;
 mod store;
+mod user_keys;
 mod value;
 
 use severance_lifecycle::failure::Failure;

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use severance_engine::ports::{DenyLook, Look};
 use severance_lifecycle::failure::Failure;
 use severance_lifecycle::ids::CaseId;
 use severance_lifecycle::secret::SecretRef;
@@ -12,7 +13,7 @@ use super::client;
 use crate::arn::IamArn;
 use crate::calls::Calls;
 use crate::document;
-use crate::failure::{cannot, present, replan};
+use crate::failure::{cannot, is_refused, present, replan};
 
 const PUT: &str = "secretsmanager:PutResourcePolicy";
 
@@ -29,14 +30,78 @@ const DENIED: [&str; 6] = [
     "secretsmanager:RotateSecret",
 ];
 
-/// Whether the case's deny is in the policy.
-pub(super) async fn is_put(
+/// Whether the case's deny stands in the policy, as far as that matters. One that may not be read denies
+/// nobody, for all that is known; and something may be left in it.
+pub(super) async fn stands(
     calls: &Calls<'_>,
     secret: &SecretRef,
-    case: &CaseId,
+    look: &Look,
 ) -> Result<bool, Failure> {
-    let policy = read(calls, secret).await?;
-    Ok(statements(&policy).iter().any(|statement| is_of(statement, case)))
+    if look.secret.deny == DenyLook::Nothing {
+        return Ok(false);
+    }
+    let policy = match read(calls, secret).await {
+        Err(failure) if is_refused(&failure) => {
+            return Ok(look.secret.deny == DenyLook::Rest);
+        }
+        answer => answer?,
+    };
+    let statements = statements(&policy);
+    let mut ours = statements.iter().filter(|statement| is_of(statement, &look.case));
+    let DenyLook::For(readers) = &look.secret.deny else { return Ok(ours.next().is_some()) };
+    for statement in ours {
+        if is_whole(calls, statement, &look.case, readers).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a statement denies all of these what it was put to deny. AWS keeps one who was deleted since under
+/// an id of its own: whoever is not there need not be named.
+async fn is_whole(
+    calls: &Calls<'_>,
+    statement: &Value,
+    case: &CaseId,
+    readers: &BTreeSet<String>,
+) -> Result<bool, Failure> {
+    let mut rest = statement.clone();
+    let Some(fields) = rest.as_object_mut() else { return Ok(false) };
+    let (principal, condition) = (fields.remove("Principal"), fields.remove("Condition"));
+    if !document::same(&rest, &deny_of(case, json!({}))) {
+        return Ok(false);
+    }
+    if let Some(condition) = condition {
+        let everyone = [json!("*"), json!({ "AWS": "*" })];
+        let all = principal.is_some_and(|it| everyone.iter().any(|all| document::same(all, &it)));
+        return Ok(all && document::same(&condition, &by_name(readers)));
+    }
+    let named = principal.and_then(|it| it.get("AWS").cloned()).unwrap_or_default();
+    let named: BTreeSet<&str> = match &named {
+        Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
+        one => one.as_str().into_iter().collect(),
+    };
+    for reader in readers.iter().filter(|reader| !named.contains(reader.as_str())) {
+        if is_there(calls, reader).await? {
+            return Ok(false);
+        }
+    }
+    Ok(!named.is_empty())
+}
+
+/// Whoever has one of these names.
+fn by_name(readers: &BTreeSet<String>) -> Value {
+    json!({ "StringEquals": { "aws:PrincipalArn": readers } })
+}
+
+/// The case's deny, of whomever `whom` says.
+fn deny_of(case: &CaseId, whom: Value) -> Value {
+    let mut statement = whom;
+    statement["Sid"] = sid(case).into();
+    statement["Effect"] = "Deny".into();
+    statement["Action"] = json!(DENIED);
+    statement["Resource"] = "*".into();
+    statement
 }
 
 /// Puts the case's deny for these principals. AWS takes no policy that names somebody who is gone: where it
@@ -63,8 +128,7 @@ pub(super) async fn deny(
     }
     let whom = if there.is_empty() {
         // Nobody at the moment, and whoever is made again under one of their names.
-        let names = json!({ "StringEquals": { "aws:PrincipalArn": readers } });
-        json!({ "Principal": "*", "Condition": names })
+        json!({ "Principal": "*", "Condition": by_name(readers) })
     } else {
         json!({ "Principal": { "AWS": there } })
     };
@@ -75,16 +139,12 @@ async fn put_deny(
     calls: &Calls<'_>,
     secret: &SecretRef,
     case: &CaseId,
-    mut statement: Value,
+    whom: Value,
 ) -> Result<(), Failure> {
     let policy = read(calls, secret).await?;
     let mut statements = statements(&policy);
     statements.retain(|statement| !is_of(statement, case));
-    statement["Sid"] = sid(case).into();
-    statement["Effect"] = "Deny".into();
-    statement["Action"] = json!(DENIED);
-    statement["Resource"] = "*".into();
-    statements.push(statement);
+    statements.push(deny_of(case, whom));
     write(calls, secret, &with(policy, statements)).await
 }
 

@@ -10,7 +10,7 @@ use zeroize::Zeroize as _;
 use super::client;
 use crate::calls::Calls;
 use crate::config::FieldPair;
-use crate::failure::{cannot, present};
+use crate::failure::{cannot, is_refused, present};
 use crate::secret_value::{HeldKey, Secret, held_key};
 
 /// So long a version that was stored may be listed by one host and not be read from another.
@@ -42,6 +42,7 @@ pub(super) async fn key(
 pub(super) struct Listed<'a> {
     pub(super) id: &'a str,
     pub(super) created: DateTime<Utc>,
+    pub(super) labelled: bool,
     /// Of a secret that is scheduled for deletion nothing can be read.
     pub(super) readable: bool,
 }
@@ -83,7 +84,21 @@ async fn remembered(
     if !version.readable {
         return Ok(Held::Opaque);
     }
-    if let Some(text) = read(calls, secret, version.id).await? {
+    // Asked for again and again, there may be a hundred of these.
+    if !version.labelled
+        && let Some(why) = calls.account.secrets.unreadable(&name, calls.now())
+    {
+        return Ok(Held::Unreadable { why });
+    }
+    let text = match read(calls, secret, version.id).await {
+        Err(failure) if is_refused(&failure) => {
+            let why = format!("it cannot be read: {}", failure.code);
+            calls.account.secrets.is_unreadable(name, &why, calls.now());
+            return Ok(Held::Unreadable { why });
+        }
+        answer => answer?,
+    };
+    if let Some(text) = text {
         let held = tell(&text);
         calls.account.secrets.remember(name, held.clone());
         return Ok(held);

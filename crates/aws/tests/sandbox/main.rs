@@ -7,6 +7,7 @@ mod lookups;
 mod probes;
 mod roles;
 mod secret_inventory;
+mod secret_looks;
 mod secrets;
 mod support;
 mod users;

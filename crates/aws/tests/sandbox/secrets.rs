@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_credential_types::Credentials;
 use chrono::TimeDelta;
-use severance_engine::ports::{Look, Provider as _};
+use severance_engine::ports::{DenyLook, Look, Provider as _, SecretLook};
 use severance_lifecycle::action::Action;
 use severance_lifecycle::credential::{Target, UserRef};
 use severance_lifecycle::decide::{Decision, Situation, decide, look};
@@ -27,21 +27,21 @@ use crate::support::{HOME, OTHER, REGIONS, World, case, world};
 const TASK: &str = "t-0123456789abcdef";
 
 /// A secret under rotation.
-struct Rotation {
-    world: World,
-    secret: SecretRef,
-    issuer: Issuer,
-    record: Record,
-    terms: RotationTerms,
+pub(crate) struct Rotation {
+    pub(crate) world: World,
+    pub(crate) secret: SecretRef,
+    pub(crate) issuer: Issuer,
+    pub(crate) record: Record,
+    pub(crate) terms: RotationTerms,
 }
 
-fn json(key: &KeyPair) -> String {
+pub(crate) fn json(key: &KeyPair) -> String {
     let (id, half) = (&key.access_key_id, &key.secret_access_key);
     format!(r#"{{"note":"kept","access_key_id":"{id}","secret_access_key":"{half}"}}"#)
 }
 
 /// A user's key in a secret of the second region.
-async fn key_in_a_secret() -> (Rotation, UserRef, KeyPair) {
+pub(crate) async fn key_in_a_secret() -> (Rotation, UserRef, KeyPair) {
     let world = world().await;
     let user = world.user("app");
     let key = world.key(&user);
@@ -52,7 +52,7 @@ async fn key_in_a_secret() -> (Rotation, UserRef, KeyPair) {
 }
 
 impl Rotation {
-    fn of(world: World, arn: String, issuer: Issuer) -> Self {
+    pub(crate) fn of(world: World, arn: String, issuer: Issuer) -> Self {
         let secret =
             SecretRef { account: HOME.into(), region: REGIONS[1].into(), arn, name: "app".into() };
         let terms = RotationTerms { grace: TimeDelta::seconds(30), ..RotationTerms::default() };
@@ -60,7 +60,7 @@ impl Rotation {
     }
 
     /// Exposed from now on.
-    fn exposed(mut self, order: RevokeOrder) -> Self {
+    pub(crate) fn exposed(mut self, order: RevokeOrder) -> Self {
         // AWS tells when a version was stored in whole seconds.
         let now = self.world.aws.clock().now() + TimeDelta::seconds(2);
         self.pass(TimeDelta::seconds(4));
@@ -68,7 +68,7 @@ impl Rotation {
         self
     }
 
-    fn policy(&self) -> Policy {
+    pub(crate) fn policy(&self) -> Policy {
         Policy {
             case: case(),
             task: TASK.into(),
@@ -87,18 +87,18 @@ impl Rotation {
         }
     }
 
-    fn target(&self) -> Target {
+    pub(crate) fn target(&self) -> Target {
         Target::Secret { secret: self.secret.clone(), issuer: self.issuer.clone() }
     }
 
     /// Puts the sandbox's clock on; less than what a signature's time may be off.
-    fn pass(&self, time: TimeDelta) {
+    pub(crate) fn pass(&self, time: TimeDelta) {
         let clock = self.world.aws.clock();
         clock.set_offset(clock.offset() + time);
         assert!(clock.offset() < TimeDelta::minutes(5), "signatures would be refused");
     }
 
-    async fn view(&self) -> SecretView {
+    pub(crate) async fn view(&self) -> SecretView {
         let look = self.look();
         match self.world.provider.observe(&look).await.unwrap().view {
             View::Secret(view) => view,
@@ -106,13 +106,23 @@ impl Rotation {
         }
     }
 
-    fn look(&self) -> Look {
+    pub(crate) fn look(&self) -> Look {
         let old_key = self.record.rotation.old_key().map(str::to_owned);
-        Look { old_key, ..self.world.look(self.target()) }
+        let leaving = self.terms.leaving.clone();
+        let secret = SecretLook {
+            old_version: self.record.rotation.old.as_ref().map(|old| old.version.clone()),
+            every_version: self.terms.exposed_at.is_some() || self.terms.ends,
+            deny: if leaving.is_empty() { DenyLook::Rest } else { DenyLook::For(leaving) },
+        };
+        Look { old_key, secret, ..self.world.look(self.target()) }
     }
 
     /// Drives it until it is done or blocked, or until `stop` says so of the action that comes next.
-    async fn drive_until(&mut self, desired: Desired, stop: impl Fn(&Action) -> bool) -> Decision {
+    pub(crate) async fn drive_until(
+        &mut self,
+        desired: Desired,
+        stop: impl Fn(&Action) -> bool,
+    ) -> Decision {
         for _ in 0..200 {
             let observed = self.world.provider.observe(&self.look()).await.unwrap();
             let (target, policy) = (self.target(), self.policy());
@@ -131,11 +141,11 @@ impl Rotation {
         panic!("no end in sight: {:?}", self.record.rotation)
     }
 
-    async fn drive(&mut self) -> Decision {
+    pub(crate) async fn drive(&mut self) -> Decision {
         self.drive_until(Desired::Rotated, |_| false).await
     }
 
-    async fn act(&mut self, action: &Action) {
+    pub(crate) async fn act(&mut self, action: &Action) {
         self.record.changes.extend(action.change());
         match self.world.provider.act(action, Lane::Compromise).await {
             Ok(applied) => match (action, applied.probe) {
@@ -155,7 +165,7 @@ impl Rotation {
     }
 
     /// What the secret hands out, as a client reads it.
-    async fn handed_out(&self) -> (Credentials, String) {
+    pub(crate) async fn handed_out(&self) -> (Credentials, String) {
         let answer = self.client().get_secret_value().secret_id(&self.secret.arn).send().await;
         let text = answer.unwrap().secret_string.unwrap();
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -164,7 +174,7 @@ impl Rotation {
         (Credentials::new(id, half, None, None, "test"), field("note"))
     }
 
-    fn client(&self) -> aws_sdk_secretsmanager::Client {
+    pub(crate) fn client(&self) -> aws_sdk_secretsmanager::Client {
         let root = self.world.aws.root_key(HOME).unwrap();
         let config = aws_sdk_secretsmanager::Config::builder()
             .behavior_version(aws_sdk_secretsmanager::config::BehaviorVersion::latest())
@@ -175,13 +185,13 @@ impl Rotation {
         aws_sdk_secretsmanager::Client::from_conf(config)
     }
 
-    async fn refused(&self, key: &KeyPair) -> bool {
+    pub(crate) async fn refused(&self, key: &KeyPair) -> bool {
         let refused = self.world.try_with(crate::support::credentials(key)).await;
         refused.is_err_and(|code| code == "UnrecognizedClientException" || code.contains("Token"))
     }
 }
 
-fn is_make(action: &Action) -> bool {
+pub(crate) fn is_make(action: &Action) -> bool {
     matches!(action, Action::Secret { what: SecretAction::MakeKey { .. }, .. })
 }
 
@@ -382,7 +392,7 @@ async fn a_version_of_ours_that_cannot_be_read_yet_is_looked_at_again_and_not_ta
 }
 
 /// A user's key in a secret of the second region; the user lives in another account.
-async fn key_of_another_account() -> (Rotation, UserRef, KeyPair) {
+pub(crate) async fn key_of_another_account() -> (Rotation, UserRef, KeyPair) {
     let world = world().await;
     let theirs = world.aws.seed(OTHER).unwrap();
     let id = theirs.user("app", &[]).unwrap();

@@ -10,7 +10,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use chrono::{DateTime, TimeDelta, Utc};
 use severance_aws::{AccountConfig, AwsConfig, AwsProvider, Ports};
 use severance_engine::ports::{
-    Admission, Applied, Clock, EngineEvent, Look, Observer, Permit, Provider,
+    Admission, Applied, Clock, EngineEvent, Look, Observer, Permit, Provider, SecretLook,
 };
 use severance_lifecycle::action::{
     Action, DenyHandle, DenyOrder, DenyPlace, DenyPurpose, DenyScope,
@@ -207,6 +207,7 @@ impl World {
             exposed_since: self.aws.clock().now(),
             known: None,
             old_key: None,
+            secret: SecretLook::default(),
             lane: Lane::Compromise,
         }
     }

@@ -22,7 +22,7 @@ pub use ledger::{
     TaskLease,
 };
 pub use message::{DLQ_HEADERS, Headers, Message, OutboxEntry, SOURCE, Topic};
-pub use provider::{Applied, InventorySink, KeyLocation, Look, Provider};
+pub use provider::{Applied, DenyLook, InventorySink, KeyLocation, Look, Provider, SecretLook};
 pub use publisher::{PublishError, Publisher};
 pub use queries::{
     CaseDetail, CaseFilter, CaseSummary, Counts, Exposure, Journaled, Queries, TaskDetail,

@@ -1,5 +1,7 @@
 //! The provider of credentials: looks, actions, lookups.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use severance_lifecycle::action::Action;
@@ -28,8 +30,33 @@ pub struct Look {
     /// Of a secret that holds an access key: the key that leaves; `None` while the one that is current
     /// does.
     pub old_key: Option<String>,
+    /// What else to look at, where it is a secret.
+    pub secret: SecretLook,
     /// Which lane's budget the calls use.
     pub lane: Lane,
+}
+
+/// What to look at of a secret beside its labelled versions and those that Severance stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SecretLook {
+    /// The version that leaves, which may have lost its labels; `None` while the current one does.
+    pub old_version: Option<String>,
+    /// Every version that is still listed: what the secret holds is exposed, or ends.
+    pub every_version: bool,
+    /// What to read of its resource policy.
+    pub deny: DenyLook,
+}
+
+/// What to read of a secret's resource policy. What does not matter is not asked: it may be forbidden to us.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DenyLook {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Whether the case's deny stands for all of these, as it is put.
+    For(BTreeSet<String>),
+    /// Whether anything is left of the case's deny.
+    Rest,
 }
 
 /// An action that the provider accepted.

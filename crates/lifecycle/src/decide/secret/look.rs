@@ -55,7 +55,7 @@ fn what_leaves(view: &SecretView, policy: &Policy) -> Option<OldVersion> {
     let is_new = |version: &VersionState| is_of(&version.id, &policy.task);
     let current = view.labelled(CURRENT)?;
     let leaving = if is_new(current) { view.labelled(PREVIOUS)? } else { current };
-    let unfit = matches!(leaving.held, Held::Unfit { .. });
+    let unfit = matches!(leaving.held, Held::Unfit { .. } | Held::Unreadable { .. });
     (!unfit).then(|| OldVersion { version: leaving.id.clone(), held: leaving.held.clone() })
 }
 
@@ -96,7 +96,7 @@ impl Here<'_> {
         match &old.held {
             Held::AccessKey { .. } => self.record().dead_at.is_some(),
             Held::Login { .. } | Held::Opaque => self.old_value_is_dead(old),
-            Held::Unfit { .. } => false,
+            Held::Unfit { .. } | Held::Unreadable { .. } => false,
         }
     }
 }

@@ -10,14 +10,11 @@ use crate::credential::UserRef;
 use crate::decide::{Check, Decision, act, wait};
 use crate::secret::{Issuer, is_ours, version_id};
 use crate::secret_action::SecretAction;
-use crate::secret_view::{CURRENT, PENDING, UserKey, VersionState};
+use crate::secret_view::{CURRENT, KEY_ROUNDING, PENDING, UserKey, VersionState};
 use crate::task::BlockReason;
 
 /// A call that was sent has been carried out by then, or never will be: far beyond its time limit.
 const ATTEMPT: TimeDelta = TimeDelta::minutes(2);
-
-/// IAM tells when a key was made in whole seconds.
-const ROUNDING: TimeDelta = TimeDelta::seconds(1);
 
 /// A rotation function is started so many times before a person is asked.
 const FUNCTION_STARTS: u32 = 3;
@@ -33,7 +30,7 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     /// Whether a key may be what it made, by the time.
     fn may_have_made(&self, key: &UserKey) -> bool {
-        let from = self.at - ROUNDING;
+        let from = self.at - KEY_ROUNDING;
         !self.before.contains(&key.state.id)
             && (from..=self.at + ATTEMPT).contains(&key.state.created)
     }
@@ -171,7 +168,7 @@ impl<'a> Here<'a> {
         let orphans: Vec<_> =
             self.view.user_keys().iter().filter(|key| self.is_orphan(key)).collect();
         // The version of one that another task of the same secret just made may not be listed yet.
-        let settled = ROUNDING + self.situation.policy.spread;
+        let settled = KEY_ROUNDING + self.situation.policy.spread;
         if let Some(youngest) = orphans.iter().map(|key| key.state.created).max()
             && self.now < youngest + settled
         {
@@ -199,7 +196,9 @@ impl<'a> Here<'a> {
     }
 
     fn is_orphan(&self, key: &UserKey) -> bool {
-        let is_held = key.elsewhere || self.view.holders(&key.state.id).next().is_some();
+        let is_held = key.elsewhere
+            || self.view.holders(&key.state.id).next().is_some()
+            || self.view.versions.iter().any(|version| version.may_hide(&key.state));
         let open = |attempt: Attempt<'_>| attempt.may_have_made(key) && !self.has_its_key(attempt);
         !key.used && !is_held && self.attempts().any(open)
     }
@@ -228,6 +227,7 @@ impl<'a> Here<'a> {
         let waits = |it: &&VersionState| {
             it.has(CURRENT) || (it.has(PENDING) && !self.is_burnt(it) && is_ours(&it.id))
         };
-        !holders.is_empty() && !holders.iter().any(waits)
+        let hidden = |it: &VersionState| it.unreadable().is_some() && waits(&it);
+        !holders.is_empty() && !holders.iter().any(waits) && !self.view.versions.iter().any(hidden)
     }
 }

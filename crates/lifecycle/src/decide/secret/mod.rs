@@ -12,6 +12,7 @@ mod overdue;
 mod replace;
 mod room;
 mod telling;
+mod unreadable;
 
 use chrono::{DateTime, Utc};
 
@@ -48,12 +49,13 @@ pub(super) fn revoke(here: Here<'_>) -> Decision {
     if here.ended_before() {
         return Decision::Done(Verification::ControlPlane);
     }
-    let checks: [&dyn Fn() -> Check; 8] = [
+    let checks: [&dyn Fn() -> Check; 9] = [
         &|| here.readers_are_denied(),
         &|| here.old_credential_dies(),
         &|| here.other_burnt_keys_die(),
         &|| here.other_burnt_values_die(),
         &|| here.is_not_proven(),
+        &|| here.unread_key_may_work(),
         &|| here.issuer_is_unknown(),
         &|| here.key_is_unknown(),
         &|| here.is_hidden(),
@@ -159,6 +161,9 @@ impl<'a> Here<'a> {
 
     /// Said before anything is changed; once something was, the look that found it fit counts.
     fn value_is_unfit(&self) -> Check {
+        if let Some(unknown) = self.current_is_unknown() {
+            return Some(unknown);
+        }
         if self.old().is_some() {
             return None;
         }
@@ -227,8 +232,9 @@ impl<'a> Here<'a> {
         let holds_key = matches!(self.issuer, Issuer::AccessKey { .. });
         let known = matches!(self.old().map(|old| &old.held), Some(Held::AccessKey { .. }));
         (holds_key && !known && self.view.secret == Presence::Same).then(|| {
-            let (field, why) = ("value".to_owned(), "which key it holds cannot be read".to_owned());
-            Decision::Blocked(BlockReason::UnfitValue { field, why })
+            let unreadable = self.view.current().and_then(VersionState::unreadable);
+            let why = unreadable.unwrap_or("which key it holds cannot be read").to_owned();
+            Decision::Blocked(BlockReason::UnfitValue { field: "value".to_owned(), why })
         })
     }
 
@@ -240,7 +246,11 @@ impl<'a> Here<'a> {
         }
         // What cannot be read any more can be ended at its issuer no more.
         let value_lives = self.issuer.is_told() && self.old_credential_dies().is_some();
-        let others = || self.other_burnt_keys_die().or_else(|| self.other_burnt_values_die());
+        let others = || {
+            self.other_burnt_keys_die()
+                .or_else(|| self.other_burnt_values_die())
+                .or_else(|| self.unread_key_may_work())
+        };
         if value_lives || others().is_some() {
             return None;
         }

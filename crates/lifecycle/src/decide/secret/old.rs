@@ -33,6 +33,7 @@ impl<'a> Here<'a> {
             .or_else(|| self.other_burnt_keys_die())
             .or_else(|| self.other_burnt_values_die())
             .or_else(|| self.burnt_labels_are_off())
+            .or_else(|| self.unread_key_may_work())
             .or_else(|| self.is_not_proven())
     }
 

@@ -53,7 +53,8 @@ impl<'a> Here<'a> {
             && before.is_none_or(|before| current.created > before)
             && (current.key_id().is_none() || current.held != old.held);
         let is_trusted = is_ours(&current.id) || !(self.is_exposed() || self.issuer.is_told());
-        (is_newer && is_trusted && !self.is_burnt(current) && !self.is_spoilt(current))
+        let is_known = !self.is_unknown(current);
+        (is_newer && is_trusted && is_known && !self.is_burnt(current) && !self.is_spoilt(current))
             .then_some(current)
     }
 
@@ -170,7 +171,10 @@ impl<'a> Here<'a> {
             return Some(wait(self.now + REPLICA_LOOK, reason));
         }
         let (region, status) = (behind.region.clone(), behind.status.clone());
-        Some(Decision::Blocked(BlockReason::ReplicaBehind { region, status }))
+        let behind = Decision::Blocked(BlockReason::ReplicaBehind { region, status });
+        // One that can never be looked at keeps no exposed credential alive.
+        let dies = if self.is_exposed() { self.old_dies() } else { None };
+        Some(dies.unwrap_or(behind))
     }
 
     fn issuer_knows_it_is_current(&self, new: &VersionState) -> Check {
