@@ -84,8 +84,8 @@ impl Default for RotationTerms {
 pub struct RotationRecord {
     /// What was current when the task first looked.
     pub old: Option<OldVersion>,
-    /// Exposed versions beside that one which were on a label at some look: what another rotation was about
-    /// to hand out, or left its grace.
+    /// Exposed versions beside that one which were on a label at some look, or had lost it: what another
+    /// rotation was about to hand out, or left its grace.
     pub beside: BTreeSet<String>,
     /// Since when a key of the user has been switched off, by key id.
     pub off_since: BTreeMap<String, DateTime<Utc>>,

@@ -272,6 +272,33 @@ fn a_pending_login_dies_with_the_secret_and_one_version_at_a_time_is_tried() {
 }
 
 #[test]
+fn a_login_that_the_server_may_have_been_told_of_dies_though_no_label_is_on_it() {
+    let (target, policy) = (database(), policy());
+    let mut observed = seen(Held::Login { username: "app".into() });
+    let View::Secret(view) = &mut observed.view else { panic!("no secret") };
+    let (since, before) = (version_id(&policy.task, 2), version_id(&policy.task, 1));
+    // Made after what is current and never handed out; and what the current one replaced long ago.
+    for (id, days) in [(&since, 1), (&before, 200)] {
+        view.versions.push(VersionState {
+            id: id.clone(),
+            stages: BTreeSet::new(),
+            created: now() - TimeDelta::days(days),
+            held: Held::Login { username: "app".into() },
+        });
+    }
+    let record = Record::default();
+    let here = Situation { target: &target, observed: &observed, record: &record, policy: &policy };
+    let retired: Vec<_> = plan(Desired::Revoked, &here)
+        .into_iter()
+        .filter_map(|action| match action {
+            Action::Secret { what: SecretAction::Retire { version, .. }, .. } => Some(version),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(retired, ["EXAMPLE1-90ab-cdef-fedc-ba987SECRET1", since.as_str()]);
+}
+
+#[test]
 fn a_key_that_another_secret_hands_out_is_left_to_a_person_and_the_secret_stays_readable() {
     let user = UserRef { account: "111122223333".into(), name: "app".into(), id: "AIDA1".into() };
     let (target, policy) = (target(Issuer::AccessKey { user: user.clone() }), policy());

@@ -269,6 +269,34 @@ async fn a_compromise_takes_over_a_rotation_in_its_grace_and_that_one_ends_witho
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_compromise_replaces_what_a_rotation_that_was_cut_short_told_the_server() {
+    for severity in [Severity::Critical, Severity::High] {
+        let world = World::new(false).await;
+        let first = world.rig.value(&world.secret, None).await;
+        // A rotation of another task stored its value, told the server, and ended there.
+        let second = value(&world.server, "app", "S3condS3cr3tS3condS3cr3t");
+        let stored = world.rig.secrets.put_secret_value().secret_id(&world.secret.arn);
+        let stored = stored.client_request_token("severance-t-0123456789abcdef-0001");
+        stored.version_stages("AWSPENDING").secret_string(&second).send().await.unwrap();
+        let verifier = scram_sha_256(login(&second).1.as_bytes());
+        let client = world.connect(ADMIN.0, ADMIN.1).await.unwrap();
+        client.batch_execute(&format!("ALTER ROLE app PASSWORD '{verifier}'")).await.unwrap();
+        let session = world.connect("app", &login(&second).1).await.unwrap();
+
+        world.aws_second().await;
+        let why = Why::Compromise(severity);
+        let case = world.rig.rotate(&world.secret, SINGLE, why).await;
+        world.rig.done(&case).await;
+        has_ended(&session).await;
+        world.only_the_new_works(&first).await;
+        world.only_the_new_works(&second).await;
+        let (count, labels) = world.rig.versions(&world.secret).await;
+        assert_eq!(count, 3, "{severity:?}");
+        assert!(!labels.contains(&"AWSPREVIOUS".to_owned()), "{labels:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_value_that_does_not_fit_is_blocked_with_the_reason_and_nothing_is_touched() {
     let world = World::new(false).await;
     for (name, value, issuer, field) in [

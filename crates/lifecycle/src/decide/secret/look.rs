@@ -77,10 +77,18 @@ fn keep_rows(rotation: &mut RotationRecord, view: &SecretView, now: DateTime<Utc
 }
 
 impl Here<'_> {
-    /// Versions that are exposed, hold a value for sure, and are on a label now; but the old one.
+    /// Versions that are exposed, hold a value for sure, and are on a label now, or were made after the old
+    /// one and are on none any more (their issuer may have been told of them); but the old one.
     fn burnt_beside(&self) -> impl Iterator<Item = &VersionState> {
-        let holds = |version: &VersionState| {
+        let old = self.old().and_then(|old| self.view.version(&old.version));
+        let is_dropped = move |version: &VersionState| {
+            version.stages.is_empty()
+                && is_ours(&version.id)
+                && old.is_some_and(|old| old.created < version.created)
+        };
+        let holds = move |version: &VersionState| {
             version.has(PREVIOUS)
+                || is_dropped(version)
                 || (version.has(PENDING) && is_ours(&version.id))
                 || (version.has(CURRENT) && self.terms().ends)
         };
