@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use severance_lifecycle::case::{Case, CaseState};
 use severance_lifecycle::credential::Target;
-use severance_lifecycle::event::{Selector, SelectorTarget, Severity, Trigger};
+use severance_lifecycle::event::{Cause, Selector, SelectorTarget, Severity, Trigger};
 use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::EventKey;
 use severance_lifecycle::plan::{
@@ -251,6 +251,29 @@ fn a_rotation_of_a_user_rotates_what_holds_its_keys_and_says_which_key_nobody_ho
     let again = plan(&rotation(), &[again], &ties(&[&ann], &[&app, &late]));
     assert_eq!(again.tasks.len(), 1, "the other key is not rotated again");
     assert_eq!(task_of(&again, &late).state, TaskState::Open);
+}
+
+#[test]
+fn a_support_handoff_rotates_all_that_its_selector_matches_whatever_the_strategy() {
+    let ann = user("ann", &[KEY]);
+    let app = secret("app", How::IamAccessKey, &[key(KEY)]);
+    let own = secret("own", How::Managed, &[]);
+    let single = secret("single", How::Database { alternating: false }, &[login("one@db:5432")]);
+    let turns = secret("turns", How::Database { alternating: true }, &[login("two@db:5432")]);
+    let hooked = secret("hooked", How::Webhook { name: "hook".into() }, &[]);
+    let secrets = [&app, &own, &single, &turns, &hooked];
+    let team = SelectorTarget::Tags(tags(&[("support", "team-a")]));
+    let known = secrets.into_iter().chain([&ann]).cloned().collect();
+    let case = Case { cause: Some(Cause::SupportHandoff), ..rotation() };
+    let planned = plan(&case, &[found(team, known)], &ties(&[&ann], &[&app]));
+    assert_eq!(planned.tasks.len(), secrets.len(), "the user's key is its secret's: {planned:?}");
+    for secret in secrets {
+        let task = task_of(&planned, secret);
+        assert_eq!((task.desired, &task.state), (Desired::Rotated, &TaskState::Open));
+        assert_eq!((task.cause, task.lane), (Some(Cause::SupportHandoff), Lane::Rest));
+        let terms = zones().policy(task, Holds::default()).rotation;
+        assert_eq!(terms.exposed_at, None, "a handoff exposes nothing");
+    }
 }
 
 #[test]
