@@ -326,6 +326,9 @@ fn alive(world: &World, task: &Task, now: Time) -> Vec<String> {
     found
 }
 
+/// A run ended before its time: of a bug's run, whose time is short, this says nothing.
+pub const STILL_OPEN: &str = "still open at the end";
+
 /// What must hold when everything has settled.
 pub fn at_the_end(sim: &Sim) {
     let store = sim.store.lock().unwrap();
@@ -336,7 +339,7 @@ pub fn at_the_end(sim: &Sim) {
         let task = &row.task;
         let what = || format!("{} ({})", task.target.label(), task.desired.as_str());
         match &task.state {
-            TaskState::Open => sim.violated(format!("still open at the end: {}", what())),
+            TaskState::Open => sim.violated(format!("{STILL_OPEN}: {}", what())),
             TaskState::Blocked { reason } => {
                 if matches!(reason, BlockReason::Refused { .. }) {
                     sim.violated(format!("blocked by what has passed: {}: {reason}", what()));
