@@ -20,7 +20,7 @@ use crate::provider::worker_now;
 use crate::scenario::{PARTNER, QUARANTINE_DAYS, must_finish};
 use crate::sim::{Process, Sim};
 use crate::store::Store;
-use crate::usable;
+use crate::{keys_of_others, usable};
 use crate::world::{Time, World};
 
 /// A lower lane's call never starts while an accepted notice is runnable.
@@ -64,6 +64,8 @@ pub fn action_begins(sim: &Arc<Sim>, process: Process, action: &Action) -> Optio
     if !action.changes_provider() {
         return None;
     }
+    keys_of_others::touched(sim, action);
+    keys_of_others::begins(sim, process, action);
     in_scope(sim, action);
     intended(sim, process, action);
     after_quarantine(sim, action);
@@ -97,6 +99,9 @@ fn in_scope(sim: &Sim, action: &Action) {
             scope.users.contains(&user.id)
                 || scope.keys.get(key_id) == Some(&user.id)
                 || of_a_secret(key_id)
+                || scope.taken_for_ours.contains(key_id)
+                // Told by itself.
+                || scope.theirs.contains(key_id)
         }
         Action::DeleteLoginProfile { user } => {
             scope.users.contains(&user.id) || scope.taken.contains(&user.id)
@@ -173,7 +178,8 @@ fn after_quarantine(sim: &Sim, action: &Action) {
         let key = world.key(key_id).map(|(_, key)| key);
         let is_dead = !world.key_works(key_id, now);
         let held = is_dead && world.holders(key_id).next().is_some();
-        held || key.is_some_and(|key| world.is_orphan(key))
+        let taken = sim.scope.lock().unwrap().taken_for_ours.contains(key_id);
+        held || taken || key.is_some_and(|key| world.is_orphan(key))
     } else {
         false
     };

@@ -214,7 +214,7 @@ impl SimProvider {
         let now = self.sim.clock.provider();
         let keys = world.user_mut(user).ok_or_else(|| gone("make-key"))?.keys.len();
         if keys >= 2 {
-            return Err(failure(FailureClass::Full, "make-key", "LimitExceeded"));
+            return Err(failure(FailureClass::Full, "iam:CreateAccessKey", "LimitExceeded"));
         }
         usable::makes_key(&self.sim, world, version);
         let id = format!("AKIA{:016}", world.next_serial());

@@ -23,6 +23,7 @@ mod check;
 mod clock;
 mod coverage;
 mod issuers;
+mod keys_of_others;
 mod ledger;
 mod others;
 mod provider;

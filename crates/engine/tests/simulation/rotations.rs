@@ -291,9 +291,10 @@ pub fn relabel(sim: &Sim) {
 
 /// Whoever made a second key for himself takes it away again, and there is room.
 pub async fn makes_room(sim: Arc<Sim>) {
+    let theirs = sim.scope.lock().unwrap().theirs.clone();
     pause(ROOM_MINUTES * MINUTE).await;
     usable::theirs_are_there(&sim);
-    let theirs = std::mem::take(&mut sim.scope.lock().unwrap().theirs);
+    sim.scope.lock().unwrap().theirs.retain(|key_id| !theirs.contains(key_id));
     let mut world = sim.world.lock().unwrap();
     for user in world.users.values_mut() {
         user.keys.retain(|key| !theirs.contains(&key.id));

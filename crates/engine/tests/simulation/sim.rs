@@ -12,6 +12,7 @@ use crate::bug::Bug;
 use crate::chance::Chance;
 use crate::clock::SimClock;
 use crate::coverage::{Cell, Coverage, CrashPoint, FAULTS, Fault};
+use crate::keys_of_others::Attempt;
 use crate::store::Store;
 use crate::world::{Time, World};
 
@@ -41,6 +42,8 @@ pub struct Scope {
     pub ending: BTreeSet<String>,
     /// Keys that somebody else has on a user of ours.
     pub theirs: BTreeSet<String>,
+    /// Those of them that nothing told from what a lost attempt of ours left.
+    pub taken_for_ours: BTreeSet<String>,
     /// No routine rotation leaves an old credential less.
     pub grace: TimeDelta,
 }
@@ -53,6 +56,12 @@ pub struct Sim {
     pub bug: Option<Bug>,
     pub clock: SimClock,
     pub chance: Chance,
+    /// Decides on what came later to the simulation, so that the seeds from before stay what they were.
+    pub more: Chance,
+    /// Whether others make keys on the users of secrets.
+    pub makes_keys: bool,
+    /// Attempts to make a key, in order.
+    pub attempts: Mutex<Vec<Attempt>>,
     pub world: Mutex<World>,
     pub store: Mutex<Store>,
     pub scope: Mutex<Scope>,
@@ -115,6 +124,7 @@ impl Sim {
         commit: (&'static str, &'static str),
     ) -> Self {
         let chance = Chance::new(seed);
+        let more = Chance::new(seed ^ 0x5eed_0000_0000_0000);
         Self {
             seed,
             bug,
@@ -122,6 +132,9 @@ impl Sim {
             blast_radius: if chance.happens(3_000) { 4 } else { 100 },
             cuts_shared: chance.happens(3_000),
             chance,
+            makes_keys: more.happens(4_000),
+            more,
+            attempts: Mutex::default(),
             world: Mutex::default(),
             store: Mutex::default(),
             scope: Mutex::default(),
@@ -158,7 +171,8 @@ impl Sim {
     pub fn calm(blast_radius: usize) -> Self {
         let sim = Self::new(1, None, None, ("", ""));
         let faults_until = crate::clock::epoch() - TimeDelta::seconds(1);
-        Self { faults_until, blast_radius, commit_aim: Mutex::default(), ..sim }
+        let commit_aim = Mutex::default();
+        Self { faults_until, blast_radius, commit_aim, makes_keys: false, ..sim }
     }
 
     pub fn violated(&self, what: String) {
@@ -264,6 +278,15 @@ impl Sim {
             _ if !self.quiet() && self.chance.happens(400) => {
                 let fault = FAULTS[usize::try_from(self.chance.below(6)).unwrap()];
                 (CrashPoint::None, fault)
+            }
+            // Where others make keys at that time, the end of ours is often not known.
+            _ if self.makes_keys
+                && action == "make-key"
+                && !self.quiet()
+                && self.more.happens(3_000) =>
+            {
+                let unsure = [Fault::LostReply, Fault::Refused, Fault::Throttled];
+                (CrashPoint::None, unsure[usize::try_from(self.more.below(3)).unwrap()])
             }
             _ => (CrashPoint::None, Fault::None),
         };
