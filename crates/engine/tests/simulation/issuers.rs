@@ -17,6 +17,8 @@ use severance_lifecycle::secret_view::{
 };
 use severance_lifecycle::task::Lane;
 
+use crate::bug::Bug;
+use crate::logins;
 use crate::provider::{SimProvider, failure, key_state, key_view};
 use crate::usable;
 use crate::vault::{Running, Secret, Value};
@@ -293,14 +295,19 @@ impl SimProvider {
         match errand.what {
             Telling::Set { end_sessions } => {
                 if let Value::Login { user, password } = &value {
-                    here.logins.insert(user.clone(), Some(*password));
-                    if end_sessions && here.is_single_login() {
-                        here.sessions.clear();
-                    }
+                    let lost = if self.sim.has(Bug::ValueNotStored) { 1_000_000 } else { 0 };
+                    logins::set(here, errand, user, *password + lost, end_sessions)?;
                     self.sim.gaps.lock().unwrap().entry(stored.id).or_insert(now);
                 }
                 if let Value::Opaque(number) = value {
-                    here.accepted.insert(number);
+                    // An endpoint may take it in a while after it said yes.
+                    let slow = now < self.sim.faults_until && self.sim.more.happens(3_000);
+                    if slow {
+                        let takes = TimeDelta::milliseconds(self.sim.more.between(0, 40_000));
+                        here.accepting.push((now + takes, number));
+                    } else {
+                        here.accepted.insert(number);
+                    }
                 }
             }
             Telling::Try => {
@@ -314,22 +321,19 @@ impl SimProvider {
                 told.probe = Some(self.answer(works, "issuer".to_owned()));
             }
             Telling::Finish => {}
-            Telling::Retire { .. } => match value {
+            Telling::Retire { followed } => match value {
                 Value::Login { user, password } => {
-                    let login = here.logins.entry(user).or_default();
-                    if *login == Some(password) {
-                        *login = None;
-                    }
+                    logins::retire(here, &user, password, followed)?;
                 }
                 Value::Opaque(number) => {
                     here.accepted.remove(&number);
+                    here.accepting.retain(|(_, it)| *it != number);
                 }
                 Value::Key(_) => {}
             },
             Telling::EndSessions => {
-                if let Value::Login { password, .. } = value {
-                    here.sessions.remove(&password);
-                    told.stragglers_for = Some(LOGIN);
+                if let Value::Login { user, password } = value {
+                    told = logins::end_sessions(here, errand, &user, password)?;
                 }
             }
         }

@@ -75,9 +75,8 @@ pub fn is_taken_for_ours(sim: &Sim, world: &World, key_id: &str, now: Time) -> b
         .filter(|one| attempts.iter().any(|it| it.version == one.version && !it.is_known))
         .collect();
     let fits = |key: &&Key| {
-        let is_within = |one: &&Attempt| {
-            (one.at - ROUNDING..=one.at + ATTEMPT).contains(&key.created)
-        };
+        let is_within =
+            |one: &&Attempt| (one.at - ROUNDING..=one.at + ATTEMPT).contains(&key.created);
         !key.used && world.holders(&key.id).next().is_none() && unsure.iter().any(is_within)
     };
     let seen = |key: &&Key| key.listed <= now - LOOK || key.id == key_id;

@@ -25,6 +25,7 @@ mod coverage;
 mod issuers;
 mod keys_of_others;
 mod ledger;
+mod logins;
 mod others;
 mod provider;
 mod rotations;
@@ -33,6 +34,7 @@ mod scenario;
 mod sim;
 mod store;
 mod usable;
+mod values;
 mod vault;
 mod world;
 

@@ -91,6 +91,8 @@ pub struct Sim {
     pub changes: Mutex<Vec<(Time, &'static str)>>,
     /// Versions of which it was told that they are handed out and refused.
     pub unusable: Mutex<BTreeSet<String>>,
+    /// Values of which it was told that no version holds them.
+    pub lost: Mutex<BTreeSet<String>>,
     /// Keys made by each task, and how many of them without a secret half.
     pub made: Mutex<BTreeMap<TaskId, (u32, u32)>>,
     /// When an issuer was first told of a version.
@@ -151,6 +153,7 @@ impl Sim {
             slow_lookup: AtomicI64::new(0),
             changes: Mutex::default(),
             unusable: Mutex::default(),
+            lost: Mutex::default(),
             made: Mutex::default(),
             gaps: Mutex::default(),
             dead: Mutex::default(),

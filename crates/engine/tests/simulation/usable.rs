@@ -13,9 +13,11 @@ use severance_lifecycle::secret_action::SecretAction;
 use severance_lifecycle::secret_view::PENDING;
 use severance_lifecycle::task::{BlockReason, Mode, Task, TaskState};
 
+use crate::provider::worker_now;
 use crate::scenario::zones;
 use crate::sim::Sim;
 use crate::store::Store;
+use crate::values;
 use crate::vault::{Secret, Value, Version};
 use crate::world::{Time, World};
 
@@ -28,6 +30,7 @@ pub fn check(sim: &Sim) {
     let now = sim.clock.provider();
     let mut world = sim.world.lock().unwrap();
     world.pass(now);
+    values::check(sim, &world);
     let refused: Vec<&Secret> = world
         .secrets
         .values()
@@ -132,6 +135,17 @@ pub fn makes_key(sim: &Sim, world: &World, version: &str) {
     if *made > 1 + *lost + u32::try_from(spoilt).unwrap() {
         sim.violated(format!("{made} keys are made for {}, {lost} were lost", task.id));
     }
+    // One whose user another case just took may have been looked at before that.
+    let settled = worker_now(sim) - TimeDelta::minutes(1);
+    let is_known = |it: &Task| {
+        it.planned_at < settled
+            && task.target.key_user().is_some_and(
+                |user| matches!(&it.target, Target::User { user: whole } if whole == user),
+            )
+    };
+    if store.holds(task).user && store.tasks.values().any(|row| is_known(&row.task)) {
+        sim.violated(format!("{} makes a key for a user that is revoked", task.id));
+    }
     if let Target::Secret { secret, .. } = &task.target {
         comes_too_late(sim, world, task, &secret.arn);
     }
@@ -170,7 +184,9 @@ fn comes_too_late(sim: &Sim, world: &World, task: &Task, arn: &str) {
     let taken_over = task.trigger == Trigger::Rotation
         && is_ours(&current.id)
         && !is_of(&current.id, &task.id)
-        && current.created > old.created;
+        && current.created > old.created
+        // What a compromise had refused since then helps nobody: whoever comes by makes another.
+        && world.still_accepts(secret, &current.value, sim.clock.provider());
     if taken_over {
         sim.violated(format!("a second version for {} after {}", task.id, current.id));
     }
@@ -307,6 +323,7 @@ pub fn at_the_end(sim: &Sim, store: &Store, world: &World) {
         }
     }
     no_key_of_a_revoked_user_is_ours(sim, store, world);
+    values::at_the_end(sim, store, world);
 }
 
 /// A user that is revoked, and not put back, has no active key that we made.

@@ -80,6 +80,10 @@ pub struct Secret {
     pub logins: BTreeMap<String, Option<u64>>,
     /// Opaque values that their issuer accepts.
     pub accepted: BTreeSet<u64>,
+    /// Opaque values that it was told of and takes in by then.
+    pub accepting: Vec<(Time, u64)>,
+    /// Somebody else than the login itself may change its password.
+    pub has_administrator: bool,
     /// Passwords with which a connection is open.
     pub sessions: BTreeSet<u64>,
     /// Connections that had begun to log in: with which password, and when they are in.
@@ -190,6 +194,8 @@ impl Secret {
                 self.move_label(CURRENT, &done.version, done.ready);
             }
         }
+        let landed = self.accepting.extract_if(.., |(at, _)| *at <= now);
+        self.accepted.extend(landed.map(|(_, number)| number));
         let landed = self.logging_in.extract_if(.., |(at, _)| *at <= now);
         self.sessions.extend(landed.map(|(_, password)| password));
     }
