@@ -135,12 +135,14 @@ impl Faulty {
         let why = || Reason("a planted bug".to_owned());
         match (self.0, issuer, &said) {
             (Some(Bug::HiddenBeforeDead), ..)
-                if desired == Desired::Revoked
-                    && issuer.is_told()
-                    && view.replicas.is_empty()
-                    && view.deleted_at.is_none() =>
+                if desired == Desired::Revoked && issuer.is_told() && view.deleted_at.is_none() =>
             {
-                let what = SecretAction::ScheduleDeletion { recovery_days: 7 };
+                let regions = view.replicas.iter().map(|it| it.region.clone()).collect();
+                let what = if view.replicas.is_empty() {
+                    SecretAction::ScheduleDeletion { recovery_days: 7 }
+                } else {
+                    SecretAction::RemoveReplicas { regions }
+                };
                 Decision::Act(Action::Secret { secret: secret.clone(), what }, why())
             }
             (

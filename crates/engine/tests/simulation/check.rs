@@ -333,8 +333,9 @@ fn alive(world: &World, task: &Task, now: Time) -> Vec<String> {
     found
 }
 
-/// A run ended before its time: of a bug's run, whose time is short, this says nothing.
-pub const STILL_OPEN: &str = "still open at the end";
+/// What has not ended by the end. Of a bug's run, whose time is short, this says nothing.
+pub const OF_THE_END: [&str; 3] =
+    ["still open at the end", "is blocked at the end", "blocked by what has passed"];
 
 /// What must hold when everything has settled.
 pub fn at_the_end(sim: &Sim) {
@@ -346,7 +347,7 @@ pub fn at_the_end(sim: &Sim) {
         let task = &row.task;
         let what = || format!("{} ({})", task.target.label(), task.desired.as_str());
         match &task.state {
-            TaskState::Open => sim.violated(format!("{STILL_OPEN}: {}", what())),
+            TaskState::Open => sim.violated(format!("still open at the end: {}", what())),
             TaskState::Blocked { reason } => {
                 if matches!(reason, BlockReason::Refused { .. }) {
                     sim.violated(format!("blocked by what has passed: {}: {reason}", what()));

