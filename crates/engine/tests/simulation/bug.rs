@@ -59,9 +59,11 @@ pub enum Bug {
     OthersKeyMakesRoom,
     /// A key that somebody else made and uses is taken for what an attempt of ours left.
     UseNotAsked,
+    /// That another secret holds a key too is not seen.
+    ElsewhereNotSeen,
 }
 
-pub const ALL: [Bug; 22] = [
+pub const ALL: [Bug; 23] = [
     Bug::OffsetStoredEarly,
     Bug::SecondCutoffSkipped,
     Bug::LostLeaseIgnored,
@@ -84,6 +86,7 @@ pub const ALL: [Bug; 22] = [
     Bug::HiddenBeforeDead,
     Bug::OthersKeyMakesRoom,
     Bug::UseNotAsked,
+    Bug::ElsewhereNotSeen,
 ];
 
 /// The lifecycle with a bug in it.
@@ -103,6 +106,10 @@ impl Faulty {
         if let (Some(Bug::UseNotAsked), View::Secret(view)) = (self.0, &mut observed.view) {
             let keys = view.keys.iter_mut().flat_map(|keys| &mut keys.keys);
             keys.for_each(|key| key.used = false);
+        }
+        if let (Some(Bug::ElsewhereNotSeen), View::Secret(view)) = (self.0, &mut observed.view) {
+            let keys = view.keys.iter_mut().flat_map(|keys| &mut keys.keys);
+            keys.for_each(|key| key.elsewhere = false);
         }
         observed
     }

@@ -21,7 +21,7 @@ use crate::scenario::{PARTNER, QUARANTINE_DAYS, must_finish};
 use crate::sim::{Process, Sim};
 use crate::store::Store;
 use crate::world::{Time, World};
-use crate::{keys_of_others, usable, values};
+use crate::{keys_of_others, sharing, usable, values};
 
 /// A lower lane's call never starts while an accepted notice is runnable.
 pub fn lane(sim: &Sim, process: Process, lane: Lane) {
@@ -71,6 +71,7 @@ pub fn action_begins(sim: &Arc<Sim>, process: Process, action: &Action) -> Optio
     after_quarantine(sim, action);
     usable::ends(sim, action);
     values::hides(sim, action);
+    sharing::cuts(sim, action);
     let shared = matches!(action, Action::DenyRole { .. } | Action::AllowRole { .. });
     // Denies are each case's own, by name: two cases may write theirs on one role.
     if shared {

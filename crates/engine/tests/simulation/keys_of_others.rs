@@ -109,9 +109,9 @@ pub async fn make(sim: Arc<Sim>) {
     if !sim.makes_keys {
         return;
     }
-    let name = if sim.more.happens(5_000) {
+    let name = if sim.more.happens(7_000) {
         let Some(attempt) = first_attempt(&sim).await else { return };
-        pause(sim.more.between(0, 240_000)).await;
+        pause(sim.more.between(0, 160_000)).await;
         attempt.user
     } else {
         pause(sim.more.between(0, 60 * MINUTE)).await;

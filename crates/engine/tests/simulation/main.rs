@@ -26,11 +26,13 @@ mod issuers;
 mod keys_of_others;
 mod ledger;
 mod logins;
+mod mishaps;
 mod others;
 mod provider;
 mod rotations;
 mod run;
 mod scenario;
+mod sharing;
 mod sim;
 mod store;
 mod usable;
@@ -108,7 +110,7 @@ fn nothing_is_lost_and_nothing_alive_counts_as_dead_whatever_happens() {
     failed.sort();
     let done = done.into_inner();
     println!("{}\n{done} runs, {} with a violation", total.table(), failed.len());
-    for (seed, violations) in failed.iter().take(12) {
+    for (seed, violations) in failed.iter().take(40) {
         println!("seed {seed}:");
         violations.iter().take(4).for_each(|violation| println!("  {violation}"));
     }

@@ -15,9 +15,9 @@ use crate::issuers::LOGIN;
 use crate::provider::accounts;
 use crate::scenario::{Publication, event, key, notice, tags, user};
 use crate::sim::{Scope, Sim};
-use crate::usable;
 use crate::vault::{Secret, Value, Version};
 use crate::world::{Time, World};
+use crate::{sharing, usable};
 
 const MINUTE: i64 = 60_000;
 
@@ -218,7 +218,7 @@ pub fn publications(sim: &Sim, world: &World, scope: &mut Scope, aim: Cell) -> V
         scope.compromised.insert(owner.id.clone());
         sim.note("a user revoked whose key a secret holds");
     }
-    for secret in world.secrets.values() {
+    for secret in world.secrets.values().filter(|it| !sharing::is_others(it)) {
         let (arn, name) = (secret.reference.arn.clone(), secret.reference.name.as_str());
         if ends(name) {
             scope.ending.insert(arn.clone());
@@ -255,7 +255,8 @@ pub fn relabel(sim: &Sim) {
     let mut world = sim.world.lock().unwrap();
     world.pass(now);
     let number = world.next_serial();
-    let arns: Vec<String> = world.secrets.keys().cloned().collect();
+    let ours = world.secrets.values().filter(|it| !sharing::is_others(it));
+    let arns: Vec<String> = ours.map(|it| it.reference.arn.clone()).collect();
     if arns.is_empty() {
         return;
     }

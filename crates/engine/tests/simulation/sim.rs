@@ -13,6 +13,7 @@ use crate::chance::Chance;
 use crate::clock::SimClock;
 use crate::coverage::{Cell, Coverage, CrashPoint, FAULTS, Fault};
 use crate::keys_of_others::Attempt;
+use crate::sharing::Way;
 use crate::store::Store;
 use crate::world::{Time, World};
 
@@ -60,6 +61,10 @@ pub struct Sim {
     pub more: Chance,
     /// Whether others make keys on the users of secrets.
     pub makes_keys: bool,
+    /// A secret of ours whose key another one holds too, and how.
+    pub shared: Mutex<Option<(String, Way)>>,
+    /// When others scheduled a secret for deletion, by ARN.
+    pub hidden: Mutex<BTreeMap<String, Time>>,
     /// Attempts to make a key, in order.
     pub attempts: Mutex<Vec<Attempt>>,
     pub world: Mutex<World>,
@@ -136,6 +141,8 @@ impl Sim {
             chance,
             makes_keys: more.happens(4_000),
             more,
+            shared: Mutex::default(),
+            hidden: Mutex::default(),
             attempts: Mutex::default(),
             world: Mutex::default(),
             store: Mutex::default(),
@@ -286,7 +293,7 @@ impl Sim {
             _ if self.makes_keys
                 && action == "make-key"
                 && !self.quiet()
-                && self.more.happens(3_000) =>
+                && self.more.happens(5_000) =>
             {
                 let unsure = [Fault::LostReply, Fault::Refused, Fault::Throttled];
                 (CrashPoint::None, unsure[usize::try_from(self.more.below(3)).unwrap()])

@@ -17,9 +17,9 @@ use crate::provider::worker_now;
 use crate::scenario::zones;
 use crate::sim::Sim;
 use crate::store::Store;
-use crate::values;
 use crate::vault::{Secret, Value, Version};
 use crate::world::{Time, World};
+use crate::{mishaps, sharing, values};
 
 /// From a version's making to its being handed out, where the rotation before it counted from the former.
 const SLACK: TimeDelta = TimeDelta::minutes(2);
@@ -34,7 +34,8 @@ pub fn check(sim: &Sim) {
     let refused: Vec<&Secret> = world
         .secrets
         .values()
-        .filter(|secret| !secret.meddled && !is_usable(&world, secret, now))
+        .filter(|secret| !secret.meddled && !sharing::is_others(secret))
+        .filter(|secret| !is_usable(&world, secret, now))
         .collect();
     if refused.is_empty() {
         return;
@@ -196,7 +197,9 @@ fn comes_too_late(sim: &Sim, world: &World, task: &Task, arn: &str) {
 pub fn ends(sim: &Sim, action: &Action) {
     let world = sim.world.lock().unwrap();
     let secret = match action {
-        Action::DeactivateKey { key_id, .. } => world.holders(key_id).next(),
+        Action::DeactivateKey { key_id, .. } => {
+            world.holders(key_id).find(|it| !sharing::is_others(it))
+        }
         Action::Secret { secret, what: SecretAction::Retire { .. } } => {
             world.secrets.get(&secret.arn)
         }
@@ -251,6 +254,9 @@ pub fn alive(world: &World, task: &Task, now: Time) -> Vec<String> {
     let mut found = Vec::new();
     if world.still_accepts(here, &version.value, now) {
         found.push(format!("the old value of {}, {}", secret.name, old.version));
+    }
+    if task.trigger == Trigger::CompromiseNotice {
+        found.extend(sharing::alive(world, task, now));
     }
     if let Value::Key(id) = &version.value {
         let sessions = world.working_sessions(id, now);
@@ -307,6 +313,11 @@ pub fn at_the_end(sim: &Sim, store: &Store, world: &World) {
             TaskState::Blocked { reason: BlockReason::UserIsRevoked { .. } } => {
                 sim.note("a rotation that gave way to its user's end");
             }
+            TaskState::Blocked { reason }
+                if store.unmended.contains(&secret.arn) && mishaps::is_for_good(reason) =>
+            {
+                sim.note("a rotation blocked by what nobody mends");
+            }
             TaskState::Blocked { reason } => {
                 sim.violated(format!("{} is blocked at the end: {reason}", secret.name));
             }
@@ -342,9 +353,16 @@ fn no_key_of_a_revoked_user_is_ours(sim: &Sim, store: &Store, world: &World) {
 }
 
 /// Whether a task is held up by what may pass: the run goes on until it has.
-pub fn may_pass(task: &Task) -> bool {
+pub fn may_pass(task: &Task, unmended: &BTreeSet<String>) -> bool {
+    let stays = |reason: &BlockReason| {
+        let secret = match &task.target {
+            Target::Secret { secret, .. } => &secret.arn,
+            _ => return false,
+        };
+        unmended.contains(secret) && mishaps::is_for_good(reason)
+    };
     let for_good = |reason: &BlockReason| {
-        matches!(reason, BlockReason::NotFound | BlockReason::UserIsRevoked { .. })
+        stays(reason) || matches!(reason, BlockReason::NotFound | BlockReason::UserIsRevoked { .. })
     };
     let blocked = matches!(&task.state, TaskState::Blocked { reason } if !for_good(reason));
     blocked && matches!(task.target, Target::Secret { .. }) && task.desired.ends_a_credential()

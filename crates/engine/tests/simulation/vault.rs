@@ -15,8 +15,13 @@ use crate::world::{Key, Time, User, World};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     Key(String),
-    Login { user: String, password: u64 },
+    Login {
+        user: String,
+        password: u64,
+    },
     Opaque(u64),
+    /// Nothing that anybody can use.
+    Unfit,
 }
 
 impl Value {
@@ -26,6 +31,7 @@ impl Value {
             Self::Key(id) => format!("key {id}"),
             Self::Login { user, password } => format!("login {user} {password}"),
             Self::Opaque(number) => format!("opaque {number}"),
+            Self::Unfit => "unfit".to_owned(),
         }
     }
 
@@ -35,6 +41,7 @@ impl Value {
             ["login", user, password] => {
                 Self::Login { user: user.to_owned(), password: password.parse().unwrap() }
             }
+            ["unfit"] => Self::Unfit,
             ["opaque", number] => Self::Opaque(number.parse().unwrap()),
             _ => panic!("a value that nobody stored"),
         }
@@ -154,11 +161,12 @@ impl Secret {
 
     pub fn identity(&self) -> Identity {
         let holds = match &self.current().value {
-            Value::Key(id) => Holding::AccessKey { key_id: id.clone() },
+            Value::Key(id) => Some(Holding::AccessKey { key_id: id.clone() }),
             Value::Login { user, .. } => {
-                Holding::Login { login: format!("{user}@{}", self.reference.name) }
+                Some(Holding::Login { login: format!("{user}@{}", self.reference.name) })
             }
-            Value::Opaque(_) => Holding::Login { login: self.reference.name.clone() },
+            Value::Opaque(_) => Some(Holding::Login { login: self.reference.name.clone() }),
+            Value::Unfit => None,
         };
         Identity {
             account: self.reference.account.clone(),
@@ -170,7 +178,7 @@ impl Secret {
             detail: IdentityDetail::Secret(SecretDetail {
                 region: self.reference.region.clone(),
                 strategy: self.strategy.clone(),
-                holds: [holds].into(),
+                holds: holds.into_iter().collect(),
                 last_rotated: Some(self.current().created),
                 deleted_at: self.deleted_at,
                 owning_service: None,
@@ -238,6 +246,7 @@ impl World {
                 secret.logins.get(user).copied().flatten() == Some(*password)
             }
             Value::Opaque(number) => secret.accepted.contains(number),
+            Value::Unfit => false,
         }
     }
 
