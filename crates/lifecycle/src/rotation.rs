@@ -87,6 +87,8 @@ pub struct RotationRecord {
     /// Exposed versions beside that one which were on a label at some look, or had lost it: what another
     /// rotation was about to hand out, or left its grace.
     pub beside: BTreeSet<String>,
+    /// The keys of those versions: once its label is gone, a version is not looked at any more.
+    pub beside_keys: BTreeSet<String>,
     /// Since when a key of the user has been switched off, by key id.
     pub off_since: BTreeMap<String, DateTime<Utc>>,
     /// Since when somebody else's version has been seen pending.

@@ -469,6 +469,22 @@ fn secrets_that_share_a_credential_wait_and_in_a_compromise_one_of_them_replaces
 }
 
 #[test]
+fn a_key_dies_by_itself_where_all_the_secrets_that_share_it_end() {
+    let owner = user("app", &[KEY]);
+    let theirs = [("severance:contract", "acme-1")];
+    let of = |name: &str| tagged(secret(name, How::IamAccessKey, &[key(KEY)]), &theirs);
+    let (a, b) = (of("a"), of("b"));
+    let both =
+        plan(&end(), &[by_contract(vec![a.clone(), b.clone()])], &ties(&[&owner], &[&a, &b]));
+    assert_eq!(task_of(&both, &a).desired, Desired::Revoked);
+    assert_eq!(key_task(&both).map(|task| task.desired), Some(Desired::Revoked));
+    // The other one goes on: a person sees to it.
+    let one = plan(&end(), &[by_contract(vec![a.clone()])], &ties(&[&owner], &[&a, &b]));
+    assert_eq!(task_of(&one, &a).desired, Desired::Revoked);
+    assert!(key_task(&one).is_none());
+}
+
+#[test]
 fn a_protected_users_secret_is_never_touched() {
     let ann = user("ann", &[KEY]);
     let app = secret("app", How::IamAccessKey, &[key(KEY)]);

@@ -4,12 +4,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use severance_engine::{Decider, Lifecycle};
 use severance_lifecycle::action::{Action, Change, DenyScope};
 use severance_lifecycle::credential::Target;
-use severance_lifecycle::decide::{Decision, Situation};
+use severance_lifecycle::decide::{Decision, Reason, Situation};
 use severance_lifecycle::observe::{DenyState, Observed, RoleStanding, View};
 use severance_lifecycle::policy::{Desired, Policy};
 use severance_lifecycle::record::Record;
 use severance_lifecycle::rotation::OldVersion;
-use severance_lifecycle::secret::{is_of, is_ours};
+use severance_lifecycle::secret::{Issuer, is_of, is_ours};
+use severance_lifecycle::secret_action::SecretAction;
+use severance_lifecycle::task::BlockReason;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
@@ -49,9 +51,19 @@ pub enum Bug {
     NewNotAccepted,
     /// A rotation hears nothing of the end of the user whose key its secret holds.
     UserForgotten,
+    /// An issuer is told of another value than the one that is stored.
+    ValueNotStored,
+    /// A secret is hidden before its issuer refuses what it holds.
+    HiddenBeforeDead,
+    /// Where there is no room for a key, somebody else's makes it.
+    OthersKeyMakesRoom,
+    /// A key that somebody else made and uses is taken for what an attempt of ours left.
+    UseNotAsked,
+    /// That another secret holds a key too is not seen.
+    ElsewhereNotSeen,
 }
 
-pub const ALL: [Bug; 18] = [
+pub const ALL: [Bug; 23] = [
     Bug::OffsetStoredEarly,
     Bug::SecondCutoffSkipped,
     Bug::LostLeaseIgnored,
@@ -70,6 +82,11 @@ pub const ALL: [Bug; 18] = [
     Bug::VersionAfterTakeover,
     Bug::NewNotAccepted,
     Bug::UserForgotten,
+    Bug::ValueNotStored,
+    Bug::HiddenBeforeDead,
+    Bug::OthersKeyMakesRoom,
+    Bug::UseNotAsked,
+    Bug::ElsewhereNotSeen,
 ];
 
 /// The lifecycle with a bug in it.
@@ -85,6 +102,14 @@ impl Faulty {
                 View::Role(view) => far(&mut view.denies, &mut []),
                 View::Secret(_) => {}
             }
+        }
+        if let (Some(Bug::UseNotAsked), View::Secret(view)) = (self.0, &mut observed.view) {
+            let keys = view.keys.iter_mut().flat_map(|keys| &mut keys.keys);
+            keys.for_each(|key| key.used = false);
+        }
+        if let (Some(Bug::ElsewhereNotSeen), View::Secret(view)) = (self.0, &mut observed.view) {
+            let keys = view.keys.iter_mut().flat_map(|keys| &mut keys.keys);
+            keys.for_each(|key| key.elsewhere = false);
         }
         observed
     }
@@ -104,6 +129,43 @@ impl Faulty {
             policy.holds.user = false;
         }
         policy
+    }
+}
+
+impl Faulty {
+    fn does_otherwise(&self, desired: Desired, seen: &Situation<'_>, said: Decision) -> Decision {
+        let (Target::Secret { secret, issuer }, View::Secret(view)) =
+            (seen.target, &seen.observed.view)
+        else {
+            return said;
+        };
+        let why = || Reason("a planted bug".to_owned());
+        match (self.0, issuer, &said) {
+            (Some(Bug::HiddenBeforeDead), ..)
+                if desired == Desired::Revoked && issuer.is_told() && view.deleted_at.is_none() =>
+            {
+                let regions = view.replicas.iter().map(|it| it.region.clone()).collect();
+                let what = if view.replicas.is_empty() {
+                    SecretAction::ScheduleDeletion { recovery_days: 7 }
+                } else {
+                    SecretAction::RemoveReplicas { regions }
+                };
+                Decision::Act(Action::Secret { secret: secret.clone(), what }, why())
+            }
+            (
+                Some(Bug::OthersKeyMakesRoom),
+                Issuer::AccessKey { user },
+                Decision::Blocked(BlockReason::NoRoomForKey { keys }),
+            ) => {
+                let theirs = keys.iter().find(|key| view.holders(key).next().is_none());
+                let deactivates = theirs.map(|key_id| {
+                    let (user, key_id) = (user.clone(), key_id.clone());
+                    Decision::Act(Action::DeactivateKey { user, key_id }, why())
+                });
+                deactivates.unwrap_or(said)
+            }
+            _ => said,
+        }
     }
 }
 
@@ -148,7 +210,8 @@ impl Decider for Faulty {
         }
         let (observed, policy, record) = (&observed, &policy, &record);
         let seen = Situation { observed, policy, record, ..*situation };
-        Lifecycle.decide(desired, &seen, now)
+        let said = Lifecycle.decide(desired, &seen, now);
+        self.does_otherwise(desired, &seen, said)
     }
 
     fn plan(&self, desired: Desired, situation: &Situation<'_>) -> Vec<Action> {

@@ -20,8 +20,8 @@ use crate::provider::worker_now;
 use crate::scenario::{PARTNER, QUARANTINE_DAYS, must_finish};
 use crate::sim::{Process, Sim};
 use crate::store::Store;
-use crate::usable;
 use crate::world::{Time, World};
+use crate::{keys_of_others, sharing, usable, values};
 
 /// A lower lane's call never starts while an accepted notice is runnable.
 pub fn lane(sim: &Sim, process: Process, lane: Lane) {
@@ -64,10 +64,14 @@ pub fn action_begins(sim: &Arc<Sim>, process: Process, action: &Action) -> Optio
     if !action.changes_provider() {
         return None;
     }
+    keys_of_others::touched(sim, action);
+    keys_of_others::begins(sim, process, action);
     in_scope(sim, action);
     intended(sim, process, action);
     after_quarantine(sim, action);
     usable::ends(sim, action);
+    values::hides(sim, action);
+    sharing::cuts(sim, action);
     let shared = matches!(action, Action::DenyRole { .. } | Action::AllowRole { .. });
     // Denies are each case's own, by name: two cases may write theirs on one role.
     if shared {
@@ -97,6 +101,9 @@ fn in_scope(sim: &Sim, action: &Action) {
             scope.users.contains(&user.id)
                 || scope.keys.get(key_id) == Some(&user.id)
                 || of_a_secret(key_id)
+                || scope.taken_for_ours.contains(key_id)
+                // Told by itself.
+                || scope.theirs.contains(key_id)
         }
         Action::DeleteLoginProfile { user } => {
             scope.users.contains(&user.id) || scope.taken.contains(&user.id)
@@ -173,7 +180,8 @@ fn after_quarantine(sim: &Sim, action: &Action) {
         let key = world.key(key_id).map(|(_, key)| key);
         let is_dead = !world.key_works(key_id, now);
         let held = is_dead && world.holders(key_id).next().is_some();
-        held || key.is_some_and(|key| world.is_orphan(key))
+        let taken = sim.scope.lock().unwrap().taken_for_ours.contains(key_id);
+        held || taken || key.is_some_and(|key| world.is_orphan(key))
     } else {
         false
     };
@@ -329,6 +337,10 @@ fn alive(world: &World, task: &Task, now: Time) -> Vec<String> {
     }
     found
 }
+
+/// What has not ended by the end. Of a bug's run, whose time is short, this says nothing.
+pub const OF_THE_END: [&str; 3] =
+    ["still open at the end", "is blocked at the end", "blocked by what has passed"];
 
 /// What must hold when everything has settled.
 pub fn at_the_end(sim: &Sim) {

@@ -62,7 +62,7 @@ pub const COMMITS: [&str; 12] = [
 ];
 
 /// What others do and how cases turn: each must have come about.
-pub const TURNS: [&str; 28] = [
+pub const TURNS: [&str; 38] = [
     "a case held for its size",
     "a case held since it grew",
     "a compromise took a pending version over",
@@ -79,6 +79,7 @@ pub const TURNS: [&str; 28] = [
     "an intruder's key and password",
     "an intruder's key taken",
     "an orphan key taken away",
+    "another's unused key taken for what was lost",
     "clock set",
     "denies taken off by others",
     "keys switched on by others",
@@ -86,6 +87,15 @@ pub const TURNS: [&str; 28] = [
     "rotation proven",
     "sessions of a service's role cut",
     "somebody's version made pending",
+    "somebody's key made beside a secret's",
+    "a deleted secret restored by others",
+    "a key copied to another secret",
+    "a key that another secret hands out too",
+    "a rotation blocked by what nobody mends",
+    "a secret deleted by others",
+    "an earlier key that another secret hands out",
+    "an unfit value mended by others",
+    "an unfit value stored by others",
     "stale read",
     "the current label moved back by others",
     "the pending label taken off by others",

@@ -17,10 +17,12 @@ use severance_lifecycle::secret_view::{
 };
 use severance_lifecycle::task::Lane;
 
+use crate::bug::Bug;
 use crate::provider::{SimProvider, failure, key_state, key_view};
 use crate::usable;
 use crate::vault::{Running, Secret, Value};
 use crate::world::{Key, Spread, Time, World};
+use crate::{logins, sharing};
 
 /// A connection that had begun to log in is in by then.
 pub const LOGIN: TimeDelta = TimeDelta::seconds(6);
@@ -46,7 +48,7 @@ pub fn secret_view(
         keys: None,
     };
     if let Issuer::AccessKey { user } = issuer {
-        view.keys = Some(user_keys(world, look, user, &view, now));
+        view.keys = Some(user_keys(world, look, secret, user, &view, now));
     }
     view
 }
@@ -61,6 +63,9 @@ fn versions(secret: &Secret, issuer: &Issuer, now: Time) -> Vec<VersionState> {
         }
         (Value::Login { user, .. }, Issuer::Database { .. }) if readable => {
             Held::Login { username: user.clone() }
+        }
+        (Value::Unfit, _) if readable => {
+            Held::Unfit { field: "value".to_owned(), why: "not JSON".to_owned() }
         }
         _ => Held::Opaque,
     };
@@ -82,7 +87,14 @@ fn replicas(secret: &Secret, now: Time) -> Vec<ReplicaState> {
     secret.replicas.iter().map(state).collect()
 }
 
-fn user_keys(world: &World, look: &Look, user: &UserRef, view: &SecretView, now: Time) -> UserKeys {
+fn user_keys(
+    world: &World,
+    look: &Look,
+    secret: &SecretRef,
+    user: &UserRef,
+    view: &SecretView,
+    now: Time,
+) -> UserKeys {
     let found = world.users.get(&(user.account.clone(), user.name.clone()));
     let presence = match found {
         None => Presence::Missing,
@@ -96,7 +108,7 @@ fn user_keys(world: &World, look: &Look, user: &UserRef, view: &SecretView, now:
     let key = |key: &Key| UserKey {
         used: key.used || view.holders(&key.id).next().is_some(),
         state: key_state(key),
-        elsewhere: false,
+        elsewhere: sharing::is_elsewhere(world, &secret.arn, &key.id),
     };
     let current = view.current().and_then(|version| version.key_id()).map(str::to_owned);
     let old = look.old_key.clone().or(current);
@@ -109,6 +121,10 @@ fn user_keys(world: &World, look: &Look, user: &UserRef, view: &SecretView, now:
 
 fn gone(operation: &str) -> Failure {
     failure(FailureClass::Gone, operation, "ResourceNotFoundException")
+}
+
+fn hidden(operation: &str) -> Failure {
+    failure(FailureClass::Cannot, operation, "InvalidRequestException")
 }
 
 fn stale(operation: &str) -> Failure {
@@ -152,6 +168,16 @@ impl SimProvider {
     }
 
     fn label(&self, here: &mut Secret, what: &SecretAction, now: Time) -> Result<(), Failure> {
+        let undoes = matches!(
+            what,
+            SecretAction::Restore
+                | SecretAction::Allow { .. }
+                | SecretAction::ScheduleDeletion { .. }
+                | SecretAction::RemoveReplicas { .. }
+        );
+        if here.deleted_at.is_some() && !undoes {
+            return Err(hidden(what.name()));
+        }
         match what {
             SecretAction::Rotate { version } => self.run_function(here, version, now)?,
             SecretAction::Promote { version, from } => {
@@ -214,7 +240,11 @@ impl SimProvider {
         let now = self.sim.clock.provider();
         let keys = world.user_mut(user).ok_or_else(|| gone("make-key"))?.keys.len();
         if keys >= 2 {
-            return Err(failure(FailureClass::Full, "make-key", "LimitExceeded"));
+            return Err(failure(FailureClass::Full, "iam:CreateAccessKey", "LimitExceeded"));
+        }
+        if world.secrets.get(&secret.arn).is_none_or(|it| it.deleted_at.is_some()) {
+            // What it made is taken away again.
+            return Err(hidden("secretsmanager:PutSecretValue"));
         }
         usable::makes_key(&self.sim, world, version);
         let id = format!("AKIA{:016}", world.next_serial());
@@ -248,6 +278,9 @@ impl SimProvider {
     ) -> Result<ProbeAnswer, Failure> {
         let now = self.sim.clock.provider();
         let here = world.secrets.get(&secret.arn).ok_or_else(|| gone("try-version"))?;
+        if here.deleted_at.is_some() {
+            return Err(hidden("try-version"));
+        }
         let held = here.version(version).map(|it| it.value.clone());
         let Some(Value::Key(id)) = held else { return Err(gone("try-version")) };
         // Each try meets another host, and hosts learn of a key at different times.
@@ -283,6 +316,10 @@ impl SimProvider {
         let mut world = self.sim.world.lock().unwrap();
         world.pass(now);
         let here = world.secrets.get_mut(&errand.secret.arn).ok_or_else(|| gone("tell"))?;
+        // An endpoint reads what it is told of by itself.
+        if here.deleted_at.is_some() {
+            return Err(hidden("tell"));
+        }
         let stored = here.version(&errand.version.id).ok_or_else(|| gone("tell"))?.clone();
         let value = errand.version.value.as_ref().map(|value| Value::read(value.reveal()));
         let value = value.unwrap_or_else(|| stored.value.clone());
@@ -293,14 +330,19 @@ impl SimProvider {
         match errand.what {
             Telling::Set { end_sessions } => {
                 if let Value::Login { user, password } = &value {
-                    here.logins.insert(user.clone(), Some(*password));
-                    if end_sessions && here.is_single_login() {
-                        here.sessions.clear();
-                    }
+                    let lost = if self.sim.has(Bug::ValueNotStored) { 1_000_000 } else { 0 };
+                    logins::set(here, errand, user, *password + lost, end_sessions)?;
                     self.sim.gaps.lock().unwrap().entry(stored.id).or_insert(now);
                 }
                 if let Value::Opaque(number) = value {
-                    here.accepted.insert(number);
+                    // An endpoint may take it in a while after it said yes.
+                    let slow = now < self.sim.faults_until && self.sim.more.happens(3_000);
+                    if slow {
+                        let takes = TimeDelta::milliseconds(self.sim.more.between(0, 40_000));
+                        here.accepting.push((now + takes, number));
+                    } else {
+                        here.accepted.insert(number);
+                    }
                 }
             }
             Telling::Try => {
@@ -309,27 +351,24 @@ impl SimProvider {
                         here.logins.get(user).copied().flatten() == Some(*password)
                     }
                     Value::Opaque(number) => here.accepted.contains(number),
-                    Value::Key(_) => false,
+                    Value::Key(_) | Value::Unfit => false,
                 };
                 told.probe = Some(self.answer(works, "issuer".to_owned()));
             }
             Telling::Finish => {}
-            Telling::Retire { .. } => match value {
+            Telling::Retire { followed } => match value {
                 Value::Login { user, password } => {
-                    let login = here.logins.entry(user).or_default();
-                    if *login == Some(password) {
-                        *login = None;
-                    }
+                    logins::retire(here, &user, password, followed)?;
                 }
                 Value::Opaque(number) => {
                     here.accepted.remove(&number);
+                    here.accepting.retain(|(_, it)| *it != number);
                 }
-                Value::Key(_) => {}
+                Value::Key(_) | Value::Unfit => {}
             },
             Telling::EndSessions => {
-                if let Value::Login { password, .. } = value {
-                    here.sessions.remove(&password);
-                    told.stragglers_for = Some(LOGIN);
+                if let Value::Login { user, password } = value {
+                    told = logins::end_sessions(here, errand, &user, password)?;
                 }
             }
         }
@@ -358,6 +397,9 @@ fn action(errand: &Errand) -> Action {
 impl Issuers for SimProvider {
     fn next_value(&self, issuer: &Issuer, current: &SecretValue) -> Result<SecretValue, Failure> {
         let serial = self.sim.world.lock().unwrap().next_serial();
+        if Value::read(current.reveal()) == Value::Unfit {
+            return Err(failure(FailureClass::Cannot, "next-value", "UnfitValue"));
+        }
         let next = match (Value::read(current.reveal()), issuer) {
             (Value::Login { user, .. }, Issuer::Database { alternating: true }) => {
                 let user = match user.strip_suffix("_clone") {
@@ -394,7 +436,7 @@ impl SecretStore for SimProvider {
         let world = self.sim.world.lock().unwrap();
         let here = world.secrets.get(&secret.arn).ok_or_else(|| gone(operation))?;
         if here.deleted_at.is_some() {
-            return Err(failure(FailureClass::Cannot, operation, "InvalidRequestException"));
+            return Err(hidden(operation));
         }
         let found = match version {
             Some(id) => here.version(id).ok_or_else(|| gone(operation))?,
@@ -417,6 +459,9 @@ impl SecretStore for SimProvider {
             let mut world = self.sim.world.lock().unwrap();
             usable::prepares(&self.sim, &world, &secret.arn, version);
             let listed = now + self.lag(3_000);
+            if world.secrets.get(&secret.arn).is_some_and(|it| it.deleted_at.is_some()) {
+                return Err(hidden("secretsmanager:PutSecretValue"));
+            }
             let here = world.secrets.get_mut(&secret.arn).ok_or_else(|| gone("store"))?;
             here.store(version, Value::read(value.reveal()), now, listed);
             Ok(Applied { request_id: None, at: now, probe: None, stragglers_until: None })

@@ -9,15 +9,18 @@ use severance_engine::ports::{
     IdentityPage, Inbox, Ledger, LedgerError, Message, OutboxEntry, PlanCommit, PlanPortion, Step,
     TaskLease,
 };
+use severance_lifecycle::action::Action;
 use severance_lifecycle::case::CaseState;
 use severance_lifecycle::credential::UserRef;
 use severance_lifecycle::event::{Selector, SelectorTarget};
+use severance_lifecycle::failure::FailureClass;
 use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::{AccountId, CaseId, TaskId};
 use severance_lifecycle::journal::Happening;
 use severance_lifecycle::plan::{Identity, IdentityDetail, TagKeys};
 use severance_lifecycle::policy::Holds;
 use severance_lifecycle::secret::Holding;
+use severance_lifecycle::secret_action::SecretAction;
 use severance_lifecycle::task::{Task, TaskState};
 use severance_lifecycle::trust;
 
@@ -25,6 +28,7 @@ use crate::bug::Bug;
 use crate::check;
 use crate::clock::pause;
 use crate::coverage::CrashPoint;
+use crate::keys_of_others;
 use crate::sim::{Process, Sim};
 use crate::store::Store;
 use crate::world::Time;
@@ -205,6 +209,8 @@ impl Ledger for SimLedger {
                 _ => None,
             })
             .collect();
+        let made_known: Vec<String> =
+            step.journal.iter().filter_map(|entry| known_end(&entry.what)).collect();
         let name = if step.release.is_some() { "release" } else { "intent" };
         let sim = Arc::clone(&self.sim);
         let answer = self
@@ -221,6 +227,9 @@ impl Ledger for SimLedger {
                         let row = format!("{} {key_id}", lease.task);
                         sim.probes.lock().unwrap().entry(row).or_default().push(told);
                     }
+                }
+                for version in made_known {
+                    keys_of_others::ends(&sim, self.process, &version);
                 }
                 let was = store.tasks.get(&lease.task).map(|row| row.task.state.clone());
                 let task = step.task.clone();
@@ -443,6 +452,24 @@ impl Ledger for SimLedger {
 
     async fn note(&self, _: &CaseId, _: Time, _: Happening) -> Result<(), LedgerError> {
         Ok(())
+    }
+}
+
+/// The version for which a key was made, or surely was not.
+fn known_end(what: &Happening) -> Option<String> {
+    let (action, unsure) = match what {
+        Happening::Applied { action, .. } => (action, false),
+        Happening::Failed { action: Some(action), failure, .. } => {
+            let may_be = matches!(failure.class, FailureClass::RetrySoon | FailureClass::Replan);
+            (action, may_be || failure.operation != "iam:CreateAccessKey")
+        }
+        _ => return None,
+    };
+    match action {
+        Action::Secret { what: SecretAction::MakeKey { version, .. }, .. } if !unsure => {
+            Some(version.clone())
+        }
+        _ => None,
     }
 }
 

@@ -23,15 +23,20 @@ mod check;
 mod clock;
 mod coverage;
 mod issuers;
+mod keys_of_others;
 mod ledger;
+mod logins;
+mod mishaps;
 mod others;
 mod provider;
 mod rotations;
 mod run;
 mod scenario;
+mod sharing;
 mod sim;
 mod store;
 mod usable;
+mod values;
 mod vault;
 mod world;
 
@@ -105,7 +110,7 @@ fn nothing_is_lost_and_nothing_alive_counts_as_dead_whatever_happens() {
     failed.sort();
     let done = done.into_inner();
     println!("{}\n{done} runs, {} with a violation", total.table(), failed.len());
-    for (seed, violations) in failed.iter().take(12) {
+    for (seed, violations) in failed.iter().take(40) {
         println!("seed {seed}:");
         violations.iter().take(4).for_each(|violation| println!("  {violation}"));
     }
@@ -129,7 +134,11 @@ fn each_planted_bug_is_caught() {
             }
             run_all(few, Some(bug), |outcome| {
                 tried.fetch_add(1, SeqCst);
-                if let Some(violation) = outcome.violations.first() {
+                let mut told = outcome.violations.iter();
+                let cut_short =
+                    |it: &&String| check::OF_THE_END.iter().any(|what| it.contains(what));
+                let told = told.find(|it| !cut_short(it));
+                if let Some(violation) = told {
                     caught.lock().unwrap().get_or_insert((outcome.seed, violation.clone()));
                 }
             });

@@ -114,7 +114,10 @@ impl SimProvider {
             self.sim.crash(self.process).await;
         }
         self.sim.living(self.process).await;
-        let refusal = |class, code| Err(failure(class, action.name(), code));
+        // What surely came to nothing is told from the rest by the operation's name.
+        let operation =
+            if action.name() == "make-key" { "iam:CreateAccessKey" } else { action.name() };
+        let refusal = |class, code| Err(failure(class, operation, code));
         let answer = match fault {
             Fault::Throttled => {
                 self.gate.throttled(&account);

@@ -15,9 +15,9 @@ use crate::issuers::LOGIN;
 use crate::provider::accounts;
 use crate::scenario::{Publication, event, key, notice, tags, user};
 use crate::sim::{Scope, Sim};
-use crate::usable;
 use crate::vault::{Secret, Value, Version};
 use crate::world::{Time, World};
+use crate::{sharing, usable};
 
 const MINUTE: i64 = 60_000;
 
@@ -114,6 +114,9 @@ pub fn secret(sim: &Sim, world: &mut World, name: &str) {
         function_failed: false,
         logins,
         accepted,
+        accepting: Vec::new(),
+        // Nobody could end the connections of a login that is to have no password.
+        has_administrator: name != "s2" || sim.more.happens(5_000),
         sessions: BTreeSet::new(),
         logging_in: Vec::new(),
         meddled: false,
@@ -215,7 +218,7 @@ pub fn publications(sim: &Sim, world: &World, scope: &mut Scope, aim: Cell) -> V
         scope.compromised.insert(owner.id.clone());
         sim.note("a user revoked whose key a secret holds");
     }
-    for secret in world.secrets.values() {
+    for secret in world.secrets.values().filter(|it| !sharing::is_others(it)) {
         let (arn, name) = (secret.reference.arn.clone(), secret.reference.name.as_str());
         if ends(name) {
             scope.ending.insert(arn.clone());
@@ -252,7 +255,8 @@ pub fn relabel(sim: &Sim) {
     let mut world = sim.world.lock().unwrap();
     world.pass(now);
     let number = world.next_serial();
-    let arns: Vec<String> = world.secrets.keys().cloned().collect();
+    let ours = world.secrets.values().filter(|it| !sharing::is_others(it));
+    let arns: Vec<String> = ours.map(|it| it.reference.arn.clone()).collect();
     if arns.is_empty() {
         return;
     }
@@ -291,9 +295,10 @@ pub fn relabel(sim: &Sim) {
 
 /// Whoever made a second key for himself takes it away again, and there is room.
 pub async fn makes_room(sim: Arc<Sim>) {
+    let theirs = sim.scope.lock().unwrap().theirs.clone();
     pause(ROOM_MINUTES * MINUTE).await;
     usable::theirs_are_there(&sim);
-    let theirs = std::mem::take(&mut sim.scope.lock().unwrap().theirs);
+    sim.scope.lock().unwrap().theirs.retain(|key_id| !theirs.contains(key_id));
     let mut world = sim.world.lock().unwrap();
     for user in world.users.values_mut() {
         user.keys.retain(|key| !theirs.contains(&key.id));

@@ -24,7 +24,7 @@ use crate::coverage::{COMMITS, Coverage, cells};
 use crate::ledger::SimLedger;
 use crate::provider::SimProvider;
 use crate::sim::{Process, Sim};
-use crate::{others, rotations, scenario};
+use crate::{keys_of_others, mishaps, others, rotations, scenario, sharing};
 
 /// What became of a run.
 pub struct Outcome {
@@ -85,6 +85,9 @@ pub fn run(seed: u64, bug: Option<Bug>) -> Outcome {
             tokio::spawn(others::late_comer(Arc::clone(&sim))),
             tokio::spawn(others::person(Arc::clone(&sim))),
             tokio::spawn(rotations::makes_room(Arc::clone(&sim))),
+            tokio::spawn(keys_of_others::make(Arc::clone(&sim))),
+            tokio::spawn(sharing::others(Arc::clone(&sim))),
+            tokio::spawn(mishaps::happen(Arc::clone(&sim))),
         ];
         let second = sim.chance.happens(3_000);
         let first = process_for_ever(Arc::clone(&sim), 0, true);

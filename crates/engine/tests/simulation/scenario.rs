@@ -17,9 +17,9 @@ use severance_lifecycle::zone::{ZoneSettings, Zones};
 use crate::clock::{epoch, pause};
 use crate::coverage::Cell;
 use crate::provider::accounts;
-use crate::rotations;
 use crate::sim::Sim;
 use crate::world::{Key, Role, Side, Spread, Time, User, World, trusting, trusting_service};
+use crate::{rotations, sharing};
 
 pub const PARTNER: &str = "arn:aws:iam::999900001111:user/partner-ext";
 pub const QUARANTINE_DAYS: i64 = 2;
@@ -129,6 +129,7 @@ pub fn populate(sim: &Sim, aim: Cell) {
     user(sim, &mut world, 0, "u6", &[("severance:zone", "strict")]);
     roles(&mut world);
     rotations::populate(sim, &mut world, aim);
+    sharing::populate(sim, &mut world);
     *sim.world.lock().unwrap() = world;
 }
 

@@ -12,6 +12,8 @@ use crate::bug::Bug;
 use crate::chance::Chance;
 use crate::clock::SimClock;
 use crate::coverage::{Cell, Coverage, CrashPoint, FAULTS, Fault};
+use crate::keys_of_others::Attempt;
+use crate::sharing::Way;
 use crate::store::Store;
 use crate::world::{Time, World};
 
@@ -41,6 +43,8 @@ pub struct Scope {
     pub ending: BTreeSet<String>,
     /// Keys that somebody else has on a user of ours.
     pub theirs: BTreeSet<String>,
+    /// Those of them that nothing told from what a lost attempt of ours left.
+    pub taken_for_ours: BTreeSet<String>,
     /// No routine rotation leaves an old credential less.
     pub grace: TimeDelta,
 }
@@ -53,6 +57,16 @@ pub struct Sim {
     pub bug: Option<Bug>,
     pub clock: SimClock,
     pub chance: Chance,
+    /// Decides on what came later to the simulation, so that the seeds from before stay what they were.
+    pub more: Chance,
+    /// Whether others make keys on the users of secrets.
+    pub makes_keys: bool,
+    /// A secret of ours whose key another one holds too, and how.
+    pub shared: Mutex<Option<(String, Way)>>,
+    /// When others scheduled a secret for deletion, by ARN.
+    pub hidden: Mutex<BTreeMap<String, Time>>,
+    /// Attempts to make a key, in order.
+    pub attempts: Mutex<Vec<Attempt>>,
     pub world: Mutex<World>,
     pub store: Mutex<Store>,
     pub scope: Mutex<Scope>,
@@ -82,6 +96,8 @@ pub struct Sim {
     pub changes: Mutex<Vec<(Time, &'static str)>>,
     /// Versions of which it was told that they are handed out and refused.
     pub unusable: Mutex<BTreeSet<String>>,
+    /// Values of which it was told that no version holds them.
+    pub lost: Mutex<BTreeSet<String>>,
     /// Keys made by each task, and how many of them without a secret half.
     pub made: Mutex<BTreeMap<TaskId, (u32, u32)>>,
     /// When an issuer was first told of a version.
@@ -115,6 +131,7 @@ impl Sim {
         commit: (&'static str, &'static str),
     ) -> Self {
         let chance = Chance::new(seed);
+        let more = Chance::new(seed ^ 0x5eed_0000_0000_0000);
         Self {
             seed,
             bug,
@@ -122,6 +139,11 @@ impl Sim {
             blast_radius: if chance.happens(3_000) { 4 } else { 100 },
             cuts_shared: chance.happens(3_000),
             chance,
+            makes_keys: more.happens(4_000),
+            more,
+            shared: Mutex::default(),
+            hidden: Mutex::default(),
+            attempts: Mutex::default(),
             world: Mutex::default(),
             store: Mutex::default(),
             scope: Mutex::default(),
@@ -138,6 +160,7 @@ impl Sim {
             slow_lookup: AtomicI64::new(0),
             changes: Mutex::default(),
             unusable: Mutex::default(),
+            lost: Mutex::default(),
             made: Mutex::default(),
             gaps: Mutex::default(),
             dead: Mutex::default(),
@@ -158,7 +181,8 @@ impl Sim {
     pub fn calm(blast_radius: usize) -> Self {
         let sim = Self::new(1, None, None, ("", ""));
         let faults_until = crate::clock::epoch() - TimeDelta::seconds(1);
-        Self { faults_until, blast_radius, commit_aim: Mutex::default(), ..sim }
+        let commit_aim = Mutex::default();
+        Self { faults_until, blast_radius, commit_aim, makes_keys: false, ..sim }
     }
 
     pub fn violated(&self, what: String) {
@@ -264,6 +288,15 @@ impl Sim {
             _ if !self.quiet() && self.chance.happens(400) => {
                 let fault = FAULTS[usize::try_from(self.chance.below(6)).unwrap()];
                 (CrashPoint::None, fault)
+            }
+            // Where others make keys at that time, the end of ours is often not known.
+            _ if self.makes_keys
+                && action == "make-key"
+                && !self.quiet()
+                && self.more.happens(5_000) =>
+            {
+                let unsure = [Fault::LostReply, Fault::Refused, Fault::Throttled];
+                (CrashPoint::None, unsure[usize::try_from(self.more.below(3)).unwrap()])
             }
             _ => (CrashPoint::None, Fault::None),
         };

@@ -81,6 +81,8 @@ pub struct Store {
     pub dead_letters: u64,
     pub closed: BTreeMap<CaseId, u64>,
     pub reopened: BTreeMap<CaseId, u64>,
+    /// Secrets, by ARN, that others spoilt or hid and leave so.
+    pub unmended: BTreeSet<String>,
     serial: i64,
 }
 
@@ -630,7 +632,7 @@ impl Store {
                 .values()
                 .all(|row| row.due.is_none() || row.case.state != CaseState::Accepted)
             && !self.cases.values().any(|row| matches!(row.case.state, CaseState::Held { .. }))
-            && !self.tasks.values().any(|row| usable::may_pass(&row.task))
+            && !self.tasks.values().any(|row| usable::may_pass(&row.task, &self.unmended))
             && self.tasks.values().all(|row| match row.task.state {
                 TaskState::Open | TaskState::Blocked { reason: BlockReason::Refused { .. } } => {
                     false

@@ -13,11 +13,13 @@ use severance_lifecycle::secret_action::SecretAction;
 use severance_lifecycle::secret_view::PENDING;
 use severance_lifecycle::task::{BlockReason, Mode, Task, TaskState};
 
+use crate::provider::worker_now;
 use crate::scenario::zones;
 use crate::sim::Sim;
 use crate::store::Store;
 use crate::vault::{Secret, Value, Version};
 use crate::world::{Time, World};
+use crate::{mishaps, sharing, values};
 
 /// From a version's making to its being handed out, where the rotation before it counted from the former.
 const SLACK: TimeDelta = TimeDelta::minutes(2);
@@ -28,10 +30,12 @@ pub fn check(sim: &Sim) {
     let now = sim.clock.provider();
     let mut world = sim.world.lock().unwrap();
     world.pass(now);
+    values::check(sim, &world);
     let refused: Vec<&Secret> = world
         .secrets
         .values()
-        .filter(|secret| !secret.meddled && !is_usable(&world, secret, now))
+        .filter(|secret| !secret.meddled && !sharing::is_others(secret))
+        .filter(|secret| !is_usable(&world, secret, now))
         .collect();
     if refused.is_empty() {
         return;
@@ -132,6 +136,17 @@ pub fn makes_key(sim: &Sim, world: &World, version: &str) {
     if *made > 1 + *lost + u32::try_from(spoilt).unwrap() {
         sim.violated(format!("{made} keys are made for {}, {lost} were lost", task.id));
     }
+    // One whose user another case just took may have been looked at before that.
+    let settled = worker_now(sim) - TimeDelta::minutes(1);
+    let is_known = |it: &Task| {
+        it.planned_at < settled
+            && task.target.key_user().is_some_and(
+                |user| matches!(&it.target, Target::User { user: whole } if whole == user),
+            )
+    };
+    if store.holds(task).user && store.tasks.values().any(|row| is_known(&row.task)) {
+        sim.violated(format!("{} makes a key for a user that is revoked", task.id));
+    }
     if let Target::Secret { secret, .. } = &task.target {
         comes_too_late(sim, world, task, &secret.arn);
     }
@@ -170,7 +185,9 @@ fn comes_too_late(sim: &Sim, world: &World, task: &Task, arn: &str) {
     let taken_over = task.trigger == Trigger::Rotation
         && is_ours(&current.id)
         && !is_of(&current.id, &task.id)
-        && current.created > old.created;
+        && current.created > old.created
+        // What a compromise had refused since then helps nobody: whoever comes by makes another.
+        && world.still_accepts(secret, &current.value, sim.clock.provider());
     if taken_over {
         sim.violated(format!("a second version for {} after {}", task.id, current.id));
     }
@@ -180,7 +197,9 @@ fn comes_too_late(sim: &Sim, world: &World, task: &Task, arn: &str) {
 pub fn ends(sim: &Sim, action: &Action) {
     let world = sim.world.lock().unwrap();
     let secret = match action {
-        Action::DeactivateKey { key_id, .. } => world.holders(key_id).next(),
+        Action::DeactivateKey { key_id, .. } => {
+            world.holders(key_id).find(|it| !sharing::is_others(it))
+        }
         Action::Secret { secret, what: SecretAction::Retire { .. } } => {
             world.secrets.get(&secret.arn)
         }
@@ -215,8 +234,11 @@ pub fn ends(sim: &Sim, action: &Action) {
 /// What somebody else has on our users is as he left it.
 pub fn theirs_are_there(sim: &Sim) {
     let world = sim.world.lock().unwrap();
-    for id in &sim.scope.lock().unwrap().theirs {
-        if !world.key(id).is_some_and(|(_, key)| key.status.read().is_active()) {
+    let scope = sim.scope.lock().unwrap();
+    for id in &scope.theirs {
+        // Of a user that is named whole, every key ends.
+        let ended = world.key(id).is_some_and(|(user, _)| scope.users.contains(&user.id));
+        if !ended && !world.key(id).is_some_and(|(_, key)| key.status.read().is_active()) {
             sim.violated(format!("{id} is somebody else's, and was touched"));
         }
     }
@@ -232,6 +254,9 @@ pub fn alive(world: &World, task: &Task, now: Time) -> Vec<String> {
     let mut found = Vec::new();
     if world.still_accepts(here, &version.value, now) {
         found.push(format!("the old value of {}, {}", secret.name, old.version));
+    }
+    if task.trigger == Trigger::CompromiseNotice {
+        found.extend(sharing::alive(world, task, now));
     }
     if let Value::Key(id) = &version.value {
         let sessions = world.working_sessions(id, now);
@@ -288,6 +313,11 @@ pub fn at_the_end(sim: &Sim, store: &Store, world: &World) {
             TaskState::Blocked { reason: BlockReason::UserIsRevoked { .. } } => {
                 sim.note("a rotation that gave way to its user's end");
             }
+            TaskState::Blocked { reason }
+                if store.unmended.contains(&secret.arn) && mishaps::is_for_good(reason) =>
+            {
+                sim.note("a rotation blocked by what nobody mends");
+            }
             TaskState::Blocked { reason } => {
                 sim.violated(format!("{} is blocked at the end: {reason}", secret.name));
             }
@@ -304,6 +334,7 @@ pub fn at_the_end(sim: &Sim, store: &Store, world: &World) {
         }
     }
     no_key_of_a_revoked_user_is_ours(sim, store, world);
+    values::at_the_end(sim, store, world);
 }
 
 /// A user that is revoked, and not put back, has no active key that we made.
@@ -322,9 +353,16 @@ fn no_key_of_a_revoked_user_is_ours(sim: &Sim, store: &Store, world: &World) {
 }
 
 /// Whether a task is held up by what may pass: the run goes on until it has.
-pub fn may_pass(task: &Task) -> bool {
+pub fn may_pass(task: &Task, unmended: &BTreeSet<String>) -> bool {
+    let stays = |reason: &BlockReason| {
+        let secret = match &task.target {
+            Target::Secret { secret, .. } => &secret.arn,
+            _ => return false,
+        };
+        unmended.contains(secret) && mishaps::is_for_good(reason)
+    };
     let for_good = |reason: &BlockReason| {
-        matches!(reason, BlockReason::NotFound | BlockReason::UserIsRevoked { .. })
+        stays(reason) || matches!(reason, BlockReason::NotFound | BlockReason::UserIsRevoked { .. })
     };
     let blocked = matches!(&task.state, TaskState::Blocked { reason } if !for_good(reason));
     blocked && matches!(task.target, Target::Secret { .. }) && task.desired.ends_a_credential()

@@ -15,8 +15,13 @@ use crate::world::{Key, Time, User, World};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     Key(String),
-    Login { user: String, password: u64 },
+    Login {
+        user: String,
+        password: u64,
+    },
     Opaque(u64),
+    /// Nothing that anybody can use.
+    Unfit,
 }
 
 impl Value {
@@ -26,6 +31,7 @@ impl Value {
             Self::Key(id) => format!("key {id}"),
             Self::Login { user, password } => format!("login {user} {password}"),
             Self::Opaque(number) => format!("opaque {number}"),
+            Self::Unfit => "unfit".to_owned(),
         }
     }
 
@@ -35,6 +41,7 @@ impl Value {
             ["login", user, password] => {
                 Self::Login { user: user.to_owned(), password: password.parse().unwrap() }
             }
+            ["unfit"] => Self::Unfit,
             ["opaque", number] => Self::Opaque(number.parse().unwrap()),
             _ => panic!("a value that nobody stored"),
         }
@@ -80,6 +87,10 @@ pub struct Secret {
     pub logins: BTreeMap<String, Option<u64>>,
     /// Opaque values that their issuer accepts.
     pub accepted: BTreeSet<u64>,
+    /// Opaque values that it was told of and takes in by then.
+    pub accepting: Vec<(Time, u64)>,
+    /// Somebody else than the login itself may change its password.
+    pub has_administrator: bool,
     /// Passwords with which a connection is open.
     pub sessions: BTreeSet<u64>,
     /// Connections that had begun to log in: with which password, and when they are in.
@@ -150,11 +161,12 @@ impl Secret {
 
     pub fn identity(&self) -> Identity {
         let holds = match &self.current().value {
-            Value::Key(id) => Holding::AccessKey { key_id: id.clone() },
+            Value::Key(id) => Some(Holding::AccessKey { key_id: id.clone() }),
             Value::Login { user, .. } => {
-                Holding::Login { login: format!("{user}@{}", self.reference.name) }
+                Some(Holding::Login { login: format!("{user}@{}", self.reference.name) })
             }
-            Value::Opaque(_) => Holding::Login { login: self.reference.name.clone() },
+            Value::Opaque(_) => Some(Holding::Login { login: self.reference.name.clone() }),
+            Value::Unfit => None,
         };
         Identity {
             account: self.reference.account.clone(),
@@ -166,7 +178,7 @@ impl Secret {
             detail: IdentityDetail::Secret(SecretDetail {
                 region: self.reference.region.clone(),
                 strategy: self.strategy.clone(),
-                holds: [holds].into(),
+                holds: holds.into_iter().collect(),
                 last_rotated: Some(self.current().created),
                 deleted_at: self.deleted_at,
                 owning_service: None,
@@ -190,6 +202,8 @@ impl Secret {
                 self.move_label(CURRENT, &done.version, done.ready);
             }
         }
+        let landed = self.accepting.extract_if(.., |(at, _)| *at <= now);
+        self.accepted.extend(landed.map(|(_, number)| number));
         let landed = self.logging_in.extract_if(.., |(at, _)| *at <= now);
         self.sessions.extend(landed.map(|(_, password)| password));
     }
@@ -232,6 +246,7 @@ impl World {
                 secret.logins.get(user).copied().flatten() == Some(*password)
             }
             Value::Opaque(number) => secret.accepted.contains(number),
+            Value::Unfit => false,
         }
     }
 

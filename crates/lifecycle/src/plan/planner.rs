@@ -111,6 +111,7 @@ impl Planner<'_> {
             self.plan_selector(&mut draft, found);
         }
         self.plan_what_shares(&mut draft, matches);
+        self.plan_keys_of_all_that_end(&mut draft);
         Self::whole_users_cover(&mut draft);
         Self::shared_wait(&mut draft);
         self.leave(&mut draft, matches);

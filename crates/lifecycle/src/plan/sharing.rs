@@ -48,6 +48,32 @@ impl Planner<'_> {
     }
 }
 
+impl Planner<'_> {
+    /// A secret that ends leaves alone a key that another one hands out. Where all of those end with this case
+    /// nobody needs it: it dies by a task of its own, or each would wait for the other.
+    pub(super) fn plan_keys_of_all_that_end(&self, draft: &mut Draft<'_>) {
+        let ends = |arn: &String| {
+            let task = draft.secrets.get(arn).and_then(|(id, _)| draft.tasks.get(id));
+            task.is_some_and(|task| task.desired == Desired::Revoked)
+        };
+        let ending = draft.secrets.iter().filter(|(arn, _)| ends(arn));
+        let shared = ending.filter_map(|(_, (_, identity))| {
+            let others = sharers(draft, identity);
+            let alone = !others.is_empty() && others.iter().all(ends);
+            identity.secret().filter(|_| alone).map(|(_, detail)| detail)
+        });
+        let keys: BTreeSet<String> =
+            shared.flat_map(|detail| detail.key_ids().map(str::to_owned)).collect();
+        let ties = draft.ties;
+        for key_id in keys {
+            let Some(owner) = ties.owner(&key_id) else { continue };
+            let Some(user) = owner.user() else { continue };
+            let task = self.identity_task(draft, Target::AccessKey { key_id, user }, owner);
+            draft.add(task);
+        }
+    }
+}
+
 /// ARNs of other secrets, matched or not, that hand out what this one does.
 fn sharers(draft: &Draft<'_>, identity: &Identity) -> BTreeSet<String> {
     let Some((_, detail)) = identity.secret() else { return BTreeSet::new() };

@@ -30,6 +30,7 @@ pub(in crate::decide) fn look(
     if record.rotation.old.is_none() {
         record.rotation.old = what_leaves(view, policy);
     }
+    name_what_leaves(&mut record.rotation, view);
     let Target::Secret { secret, issuer } = target else { return };
     let situation = Situation { target, observed, record, policy };
     let here = Here { desired: Desired::Rotated, situation: &situation, secret, issuer, view, now };
@@ -37,6 +38,8 @@ pub(in crate::decide) fn look(
     let in_step = new.is_some() && view.replicas.iter().all(|replica| replica.in_sync);
     let dead = here.old().is_some() && here.old_is_proven_dead();
     let beside: Vec<_> = here.burnt_beside().map(|version| version.id.clone()).collect();
+    let beside_keys: Vec<_> =
+        here.burnt_beside().filter_map(|version| version.key_id()).map(str::to_owned).collect();
     let rotation = &mut record.rotation;
     if let Some(new) = new {
         rotation.new = Some(new);
@@ -46,6 +49,7 @@ pub(in crate::decide) fn look(
         rotation.in_step_at.get_or_insert(now);
     }
     rotation.beside.extend(beside);
+    rotation.beside_keys.extend(beside_keys);
     since(&mut rotation.old_dead_at, dead, now);
 }
 
@@ -57,6 +61,15 @@ fn what_leaves(view: &SecretView, policy: &Policy) -> Option<OldVersion> {
     let leaving = if is_new(current) { view.labelled(PREVIOUS)? } else { current };
     let unfit = matches!(leaving.held, Held::Unfit { .. } | Held::Unreadable { .. });
     (!unfit).then(|| OldVersion { version: leaving.id.clone(), held: leaving.held.clone() })
+}
+
+/// What was hidden at the first look, and has been restored since, can be read now.
+fn name_what_leaves(rotation: &mut RotationRecord, view: &SecretView) {
+    let Some(old) = rotation.old.as_mut().filter(|old| old.held == Held::Opaque) else { return };
+    let held = view.version(&old.version).map(|version| &version.held);
+    if let Some(held @ (Held::AccessKey { .. } | Held::Login { .. })) = held {
+        old.held = held.clone();
+    }
 }
 
 fn keep_rows(rotation: &mut RotationRecord, view: &SecretView, now: DateTime<Utc>) {

@@ -244,6 +244,10 @@ impl<'a> Here<'a> {
         if self.view.secret != Presence::Same || self.view.deleted_at.is_some() {
             return None;
         }
+        // Which key must die is read in it, once that is put right.
+        if self.key_is_unknown().is_some() {
+            return None;
+        }
         // What cannot be read any more can be ended at its issuer no more.
         let value_lives = self.issuer.is_told() && self.old_credential_dies().is_some();
         let others = || {

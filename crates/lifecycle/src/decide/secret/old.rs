@@ -55,25 +55,28 @@ impl<'a> Here<'a> {
         let Some(view) = self.old_key() else {
             return Some(wait(self.now + LOOK_AGAIN, "the old key was not looked at"));
         };
+        if let Some(shared) = self.is_needed_elsewhere(key_id) {
+            return Some(shared);
+        }
         if self.is_thorough() {
             let said = access_key::revoke(self.situation, key_id, user, view, self.now);
             return (!matches!(said, Decision::Done(_))).then_some(said);
         }
         let key = view.key.as_ref().filter(|_| view.user == Presence::Same)?;
         if key.status.is_active() {
-            // Since the rotation was planned: nobody there learned of the new one.
-            if self.is_elsewhere(key_id) {
-                let key_id = key_id.to_owned();
-                return Some(Decision::Blocked(BlockReason::KeyInAnotherSecret { key_id }));
-            }
             let (user, key_id) = (user.clone(), key_id.to_owned());
             return Some(act(Action::DeactivateKey { user, key_id }, "its grace is over"));
         }
         proof::prove(key, user, self.record(), self.situation.policy, self.now)
     }
 
-    fn is_elsewhere(&self, key_id: &str) -> bool {
-        self.view.user_keys().iter().any(|key| key.state.id == key_id && key.elsewhere)
+    /// Nobody was asked about another secret that holds the key too: it may be what production runs on.
+    fn is_needed_elsewhere(&self, key_id: &str) -> Check {
+        let mut keys = self.view.user_keys().iter();
+        let key = keys.find(|key| key.state.id == key_id)?;
+        let needed = key.elsewhere && key.state.status.is_active() && !self.is_exposed();
+        let key_id = key_id.to_owned();
+        needed.then_some(Decision::Blocked(BlockReason::KeyInAnotherSecret { key_id }))
     }
 
     fn old_key(&self) -> Option<&'a KeyView> {
@@ -183,9 +186,8 @@ impl<'a> Here<'a> {
         self.other_burnt_keys().find_map(|key| {
             let key_id = key.state.id.clone();
             if key.state.status.is_active() {
-                // Nobody was asked about the other one: there it may be what production runs on.
-                if key.elsewhere && !self.is_exposed() {
-                    return Some(Decision::Blocked(BlockReason::KeyInAnotherSecret { key_id }));
+                if let Some(shared) = self.is_needed_elsewhere(&key_id) {
+                    return Some(shared);
                 }
                 let user = user.clone();
                 return Some(act(
@@ -206,6 +208,7 @@ impl<'a> Here<'a> {
             .iter()
             .filter(|version| self.is_burnt(version))
             .filter_map(|version| version.key_id())
+            .chain(self.rotation().beside_keys.iter().map(String::as_str))
             .filter(|key_id| !self.is_old_key(key_id))
             .collect();
         self.view.user_keys().iter().filter(move |key| burnt.contains(key.state.id.as_str()))
