@@ -18,6 +18,25 @@ pub(crate) struct Headers {
     pub(crate) request_id: Option<String>,
 }
 
+/// What the answers to several calls said so far.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) headers: Headers,
+    /// Whether the request id is that of a call that changes something.
+    pub(crate) changed: bool,
+}
+
+impl Seen {
+    pub(crate) fn add(&mut self, later: &Self) {
+        // `None` is less than any date.
+        self.headers.date = self.headers.date.max(later.headers.date);
+        if later.headers.request_id.is_some() && (later.changed || !self.changed) {
+            self.headers.request_id.clone_from(&later.headers.request_id);
+            self.changed = later.changed;
+        }
+    }
+}
+
 tokio::task_local! {
     static ANSWER: Mutex<Headers>;
 }

@@ -8,14 +8,14 @@ use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
-use severance_engine::ports::{Admission, Clock, EngineEvent, Observer, Permit};
+use severance_engine::ports::{Admission, Api, Clock, EngineEvent, Observer, Permit};
 use severance_lifecycle::credential::UserRef;
 use severance_lifecycle::failure::{Failure, FailureClass};
 use severance_lifecycle::ids::AccountId;
 use severance_lifecycle::task::Lane;
 
 use crate::account::Account;
-use crate::answer::{self, Headers};
+use crate::answer::{self, Headers, Seen};
 use crate::{arn, failure};
 
 /// What the adapter is given by the engine's side.
@@ -39,25 +39,6 @@ pub(crate) struct Calls<'a> {
     seen: Mutex<Seen>,
     /// Under which all of these calls are made; without it, each is admitted by itself.
     permit: Option<Arc<Mutex<Permit>>>,
-}
-
-/// What the answers so far said beside their bodies.
-#[derive(Default)]
-struct Seen {
-    headers: Headers,
-    /// Whether the request id is that of a call that changes something.
-    changed: bool,
-}
-
-impl Seen {
-    fn add(&mut self, later: &Self) {
-        // `None` is less than any date.
-        self.headers.date = self.headers.date.max(later.headers.date);
-        if later.headers.request_id.is_some() && (later.changed || !self.changed) {
-            self.headers.request_id.clone_from(&later.headers.request_id);
-            self.changed = later.changed;
-        }
-    }
 }
 
 impl<'a> Calls<'a> {
@@ -114,8 +95,9 @@ impl<'a> Calls<'a> {
 
     /// Calls that follow one another under one permit, where giving up between two of them would lose what
     /// the first one answered. See [`absorb`](Self::absorb).
-    pub(crate) async fn together(&self) -> Self {
-        let permit = self.ports.admission.admit(self.id(), self.lane).await;
+    pub(crate) async fn together(&self, first: &str) -> Self {
+        let api = self.api(None, first);
+        let permit = self.ports.admission.admit_to(self.id(), api, self.lane).await;
         let calls = Self::new(self.account, self.accounts, self.ports, self.lane);
         Self { permit: Some(Arc::new(Mutex::new(permit))), ..calls }
     }
@@ -153,13 +135,46 @@ impl<'a> Calls<'a> {
         T: Send + 'c,
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
+        self.call_at(None, operation, request)
+    }
+
+    /// As [`call`](Self::call), to the service in the account's region of that number, which the provider
+    /// limits by itself.
+    pub(crate) fn call_in<'c, T, E>(
+        &'c self,
+        region: usize,
+        operation: &'c str,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'c,
+    ) -> BoxFuture<'c, Result<T, Failure>>
+    where
+        T: Send + 'c,
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        self.call_at(Some(region), operation, request)
+    }
+
+    fn call_at<'c, T, E>(
+        &'c self,
+        region: Option<usize>,
+        operation: &'c str,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'c,
+    ) -> BoxFuture<'c, Result<T, Failure>>
+    where
+        T: Send + 'c,
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
         let request = Box::pin(request);
         Box::pin(async move {
             if !self.account.verified.load(Ordering::Relaxed) {
                 self.verify().await?;
             }
-            self.admitted(operation, request).await
+            self.admitted(self.api(region, operation), operation, request).await
         })
+    }
+
+    fn api<'o>(&'o self, region: Option<usize>, operation: &'o str) -> Api<'o> {
+        let service = operation.split(':').next().unwrap_or(operation);
+        Api { service, region: region.map(|region| self.account.regions[region].as_str()) }
     }
 
     /// Compares the account of our credentials with the one that they are configured for. Without it,
@@ -172,7 +187,8 @@ impl<'a> Calls<'a> {
         const OPERATION: &str = "sts:GetCallerIdentity";
         // Boxed, as in `call`.
         let request = Box::pin(self.account.sts().get_caller_identity().send());
-        let found = self.admitted(OPERATION, request).await?.account.unwrap_or_default();
+        let api = self.api(None, OPERATION);
+        let found = self.admitted(api, OPERATION, request).await?.account.unwrap_or_default();
         if found != self.id().as_str() {
             let message = format!(
                 "the credentials are of account {found}; account {} has no role_arn of its own",
@@ -186,6 +202,7 @@ impl<'a> Calls<'a> {
 
     async fn admitted<T, E>(
         &self,
+        api: Api<'_>,
         operation: &str,
         request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
     ) -> Result<T, Failure>
@@ -194,7 +211,7 @@ impl<'a> Calls<'a> {
     {
         let permit = match &self.permit {
             Some(_) => None,
-            None => Some(self.ports.admission.admit(self.id(), self.lane).await),
+            None => Some(self.ports.admission.admit_to(self.id(), api, self.lane).await),
         };
         let started = self.ports.clock.now();
         let (answer, headers) = answer::with_headers(request).await;
@@ -202,14 +219,14 @@ impl<'a> Calls<'a> {
         drop(permit);
         self.keep(operation, headers);
         let answer = answer.map_err(|error| failure::of(operation, &error));
+        if answer.as_ref().is_err_and(|failure| failure.class == FailureClass::Throttled) {
+            self.ports.admission.throttled_at(self.id(), api);
+        }
         self.report(operation, answer.as_ref().err(), took);
         answer
     }
 
     fn report(&self, operation: &str, failed: Option<&Failure>, took: chrono::TimeDelta) {
-        if failed.is_some_and(|failure| failure.class == FailureClass::Throttled) {
-            self.ports.admission.throttled(self.id());
-        }
         self.ports.observer.on(&EngineEvent::Called {
             account: self.id(),
             operation,
@@ -269,7 +286,7 @@ impl<'a> Calls<'a> {
                 None => return Ok(all),
             }
         }
-        Err(too_many_pages(operation, self.account.limits.pages))
+        Err(failure::too_many_pages(operation, self.account.limits.pages))
     }
 }
 
@@ -277,13 +294,4 @@ impl<'a> Calls<'a> {
 fn is_read(operation: &str) -> bool {
     let name = operation.rsplit(':').next().unwrap_or(operation);
     ["Get", "List", "Describe", "Simulate"].iter().any(|verb| name.starts_with(verb))
-}
-
-/// The code of [`too_many_pages`].
-pub(crate) const TOO_MANY_PAGES: &str = "TooManyPages";
-
-/// A part of a listing is never taken for the whole.
-pub(crate) fn too_many_pages(operation: &str, limit: usize) -> Failure {
-    let message = format!("more than {limit} pages (aws.limits.pages)");
-    failure::cannot(operation, TOO_MANY_PAGES, &message)
 }

@@ -174,6 +174,15 @@ pub(crate) fn cannot(operation: &str, code: &str, message: &str) -> Failure {
     Failure { class: Cannot, ..ours(operation, code, message) }
 }
 
+/// The code of [`too_many_pages`].
+pub(crate) const TOO_MANY_PAGES: &str = "TooManyPages";
+
+/// A part of a listing is never taken for the whole.
+pub(crate) fn too_many_pages(operation: &str, limit: usize) -> Failure {
+    let message = format!("more than {limit} pages (aws.limits.pages)");
+    cannot(operation, TOO_MANY_PAGES, &message)
+}
+
 /// Whether it is our own credentials that were refused: that tells nothing of what was asked for.
 pub(crate) fn is_ours(failure: &Failure) -> bool {
     const CODES: [&str; 3] =

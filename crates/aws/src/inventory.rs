@@ -9,9 +9,9 @@ use severance_engine::ports::InventorySink;
 use severance_lifecycle::failure::{Failure, FailureClass};
 use severance_lifecycle::plan::Identity;
 
-use crate::calls::{Calls, too_many_pages};
+use crate::calls::Calls;
 use crate::document;
-use crate::failure::present;
+use crate::failure::{present, too_many_pages};
 use crate::identity::{Count, LONGEST_SESSION, max_session, of_role, role_detail, tags};
 use crate::reads::{all_pages, time};
 

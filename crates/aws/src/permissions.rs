@@ -176,7 +176,8 @@ async fn by_trying(calls: &Calls<'_>, report: &mut PermissionReport) -> Result<(
             "secretsmanager:ListSecrets",
             denied(
                 calls
-                    .call(
+                    .call_in(
+                        0,
                         "secretsmanager:ListSecrets",
                         calls.account.secretsmanager(0).list_secrets().max_results(1).send(),
                     )
@@ -231,7 +232,11 @@ mod tests {
             include_str!("renamed.rs"),
             include_str!("secret/act.rs"),
             include_str!("secret/observe.rs"),
+            include_str!("secret/replicas.rs"),
+            include_str!("secret/store.rs"),
+            include_str!("secret/user_keys.rs"),
             include_str!("secret/value.rs"),
+            include_str!("secret_index/holders.rs"),
             include_str!("secret_index/search.rs"),
         ];
         let mut called = 0;

@@ -88,7 +88,8 @@ async fn by_search(calls: &Calls<'_>, key_id: &str, sample: u32) -> Result<Probe
 
 /// Tries a key once; see [`probe`].
 pub(crate) async fn attempt(calls: &Calls<'_>, held: &HeldKey, sample: usize) -> ProbeAnswer {
-    let (region, config) = calls.account.probe_config(sample);
+    let number = sample % calls.account.regions.len();
+    let (region, config) = calls.account.probe_config(number);
     let endpoint = format!("sts.{region}");
     let key = Credentials::new(&held.id, held.secret.reveal(), None, None, "severance-probe");
     // No cache: it would keep the secret half for as long as the account's clients live.
@@ -96,8 +97,12 @@ pub(crate) async fn attempt(calls: &Calls<'_>, held: &HeldKey, sample: usize) ->
     let trying = aws_sdk_sts::Client::from_conf(trying.build());
     let control = aws_sdk_sts::Client::from_conf(config.build());
     let (answer, control) = futures::join!(
-        calls.call("sts:GetCallerIdentity(probe)", trying.get_caller_identity().send()),
-        calls.call("sts:GetCallerIdentity(control)", control.get_caller_identity().send())
+        calls.call_in(number, "sts:GetCallerIdentity(probe)", trying.get_caller_identity().send()),
+        calls.call_in(
+            number,
+            "sts:GetCallerIdentity(control)",
+            control.get_caller_identity().send()
+        )
     );
     let control = match control {
         Ok(us) if us.account.as_deref() == Some(calls.id().as_str()) => Ok(()),

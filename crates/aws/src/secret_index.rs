@@ -25,9 +25,9 @@ use tokio::sync::watch;
 pub(crate) use self::found::Place;
 use self::found::{Contents, Found};
 pub(crate) use self::holders::{holders, is_held};
-use crate::calls::{Calls, TOO_MANY_PAGES};
+use crate::calls::Calls;
 use crate::config::{FieldPair, SecretFinding};
-use crate::failure;
+use crate::failure::{self, TOO_MANY_PAGES};
 use crate::secret::HeldByVersion;
 
 /// How old an index is taken as it is when a key is not in it.

@@ -1,8 +1,14 @@
-//! Admission: the one gate before every provider call. Urgency first, then the account's rate, then a
-//! slot; a call starts only while all three hold.
+//! Admission: the one gate before every provider call. Urgency first, then the rates, then a slot; a call
+//! starts only while all of them hold.
+//!
+//! The account's rate is what the configuration allows over all services. What the provider throttles it
+//! limits by service and region: each has a rate of its own within the account's, and what one of them is
+//! lowered by takes nothing from another.
 
-mod account;
+mod rate;
 mod slots;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,11 +17,11 @@ use async_trait::async_trait;
 use severance_lifecycle::ids::AccountId;
 use severance_lifecycle::task::Lane;
 
-use self::account::AccountGate;
+use self::rate::RateGate;
 use self::slots::Slots;
 pub(crate) use self::slots::unreserved;
 use crate::flight::Flight;
-use crate::ports::{Admission, Clock, Permit};
+use crate::ports::{Admission, Api, Clock, Permit};
 use crate::steady::Steady;
 use crate::urgency::{Presence, Urgency};
 
@@ -32,8 +38,8 @@ pub struct AdmissionConfig {
     pub rates: BTreeMap<AccountId, Rate>,
 }
 
-/// An account's rate. IAM's limits are not published, so it is lowered where the account throttles
-/// and found again from below.
+/// An account's rate, and the most for each API in it. IAM's limits are not published, so an API's rate is
+/// lowered where it throttles and found again from below.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate {
     /// At most so many calls a second.
@@ -61,7 +67,25 @@ pub struct Gate {
     steady: Steady,
     urgency: Arc<Urgency>,
     slots: Slots,
-    accounts: Mutex<HashMap<AccountId, Arc<AccountGate>>>,
+    rates: Mutex<HashMap<Whose, Arc<RateGate>>>,
+}
+
+/// Whose rate it is: an account's, or an API's in it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Whose {
+    account: AccountId,
+    api: Option<(String, Option<String>)>,
+}
+
+impl Whose {
+    fn account(account: &AccountId) -> Self {
+        Self { account: account.clone(), api: None }
+    }
+
+    fn api(account: &AccountId, api: Api<'_>) -> Self {
+        let api = (api.service.to_owned(), api.region.map(str::to_owned));
+        Self { account: account.clone(), api: Some(api) }
+    }
 }
 
 impl Gate {
@@ -70,35 +94,48 @@ impl Gate {
         Arc::new(Self {
             slots: Slots::new(config.concurrency, config.reserved),
             steady: Steady::new(Arc::clone(&clock)),
-            accounts: Mutex::default(),
+            rates: Mutex::default(),
             config,
             clock,
             urgency,
         })
     }
 
-    /// The rate at which the account is called at most now, in calls a second.
-    pub fn rate(&self, account: &AccountId) -> f64 {
-        self.account(account).rate()
+    /// The rate at which an API of the account is called at most now, in calls a second.
+    pub fn rate(&self, account: &AccountId, api: Api<'_>) -> f64 {
+        self.of(Whose::api(account, api)).rate().min(self.of(Whose::account(account)).rate())
     }
 
-    fn account(&self, id: &AccountId) -> Arc<AccountGate> {
-        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = accounts.get(id) {
+    fn of(&self, whose: Whose) -> Arc<RateGate> {
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = rates.get(&whose) {
             return Arc::clone(known);
         }
-        let rate = self.config.rates.get(id).copied().unwrap_or(self.config.rate);
-        let made = Arc::new(AccountGate::new(rate, self.config.reserved, self.steady.clone()));
-        accounts.insert(id.clone(), Arc::clone(&made));
+        let rate = self.config.rates.get(&whose.account).copied().unwrap_or(self.config.rate);
+        let made = Arc::new(RateGate::new(rate, self.config.reserved, self.steady.clone()));
+        rates.insert(whose, Arc::clone(&made));
         made
     }
 
-    async fn admit_urgent(&self, account: &AccountGate) -> Permit {
+    /// `rates` in the order in which they are asked: the one that may be low first, so that a call that waits
+    /// for it holds nothing of the account's.
+    async fn admit_by(&self, rates: &[Arc<RateGate>], lane: Lane) -> Permit {
+        // A call on behalf of urgent work is urgent, whatever lane it names.
+        if lane == Lane::Compromise || Presence::current().is_some() {
+            self.admit_urgent(rates).await
+        } else {
+            self.admit_later(rates, lane).await
+        }
+    }
+
+    async fn admit_urgent(&self, rates: &[Arc<RateGate>]) -> Permit {
         let presence = Presence::current();
         {
             // Held back by the rate is not runnable: other accounts' calls need not wait for it.
             let _held_back = presence.as_ref().map(Presence::busy);
-            account.take(Lane::Compromise, self.clock.as_ref()).await;
+            for rate in rates {
+                rate.take(Lane::Compromise, self.clock.as_ref()).await;
+            }
         }
         let proves = presence.as_ref().is_some_and(|presence| presence.proves());
         let slot = if proves {
@@ -110,9 +147,11 @@ impl Gate {
         Permit::new(move || drop((slot, busy)))
     }
 
-    async fn admit_later(&self, account: &AccountGate, lane: Lane) -> Permit {
+    async fn admit_later(&self, rates: &[Arc<RateGate>], lane: Lane) -> Permit {
         self.quiet().await;
-        account.take(lane, self.clock.as_ref()).await;
+        for rate in rates {
+            rate.take(lane, self.clock.as_ref()).await;
+        }
         loop {
             self.quiet().await;
             let slot = self.slots.take_unreserved().await;
@@ -141,16 +180,19 @@ impl Gate {
 #[async_trait]
 impl Admission for Gate {
     async fn admit(&self, account: &AccountId, lane: Lane) -> Permit {
-        let account = self.account(account);
-        // A call on behalf of urgent work is urgent, whatever lane it names.
-        if lane == Lane::Compromise || Presence::current().is_some() {
-            self.admit_urgent(&account).await
-        } else {
-            self.admit_later(&account, lane).await
-        }
+        self.admit_by(&[self.of(Whose::account(account))], lane).await
+    }
+
+    async fn admit_to(&self, account: &AccountId, api: Api<'_>, lane: Lane) -> Permit {
+        let rates = [self.of(Whose::api(account, api)), self.of(Whose::account(account))];
+        self.admit_by(&rates, lane).await
     }
 
     fn throttled(&self, account: &AccountId) {
-        self.account(account).throttled();
+        self.of(Whose::account(account)).throttled();
+    }
+
+    fn throttled_at(&self, account: &AccountId, api: Api<'_>) {
+        self.of(Whose::api(account, api)).throttled();
     }
 }

@@ -47,22 +47,24 @@ pub(crate) async fn act(
         SecretAction::Deny { case, readers } => policy::deny(calls, secret, case, readers).await?,
         SecretAction::Allow { case } => policy::allow(calls, secret, case).await?,
         SecretAction::RemoveReplicas { regions } => {
-            let (client, _) = client(calls, secret)?;
+            let (client, region) = client(calls, secret)?;
             let request = client.remove_regions_from_replication().secret_id(&secret.arn);
             let request =
                 request.set_remove_replica_regions(Some(regions.iter().cloned().collect()));
-            calls.call("secretsmanager:RemoveRegionsFromReplication", request.send()).await?;
+            calls
+                .call_in(region, "secretsmanager:RemoveRegionsFromReplication", request.send())
+                .await?;
         }
         SecretAction::ScheduleDeletion { recovery_days } => {
-            let (client, _) = client(calls, secret)?;
+            let (client, region) = client(calls, secret)?;
             let request = client.delete_secret().secret_id(&secret.arn);
             let request = request.recovery_window_in_days(i64::from(*recovery_days)).send();
-            calls.call("secretsmanager:DeleteSecret", request).await?;
+            calls.call_in(region, "secretsmanager:DeleteSecret", request).await?;
         }
         SecretAction::Restore => {
-            let (client, _) = client(calls, secret)?;
+            let (client, region) = client(calls, secret)?;
             let request = client.restore_secret().secret_id(&secret.arn).send();
-            calls.call("secretsmanager:RestoreSecret", request).await?;
+            calls.call_in(region, "secretsmanager:RestoreSecret", request).await?;
         }
         SecretAction::Prepare { .. }
         | SecretAction::Set { .. }
@@ -85,14 +87,14 @@ async fn make_key(
     user: &UserRef,
     version: &str,
 ) -> Result<(), Failure> {
-    let (client, _) = client(calls, secret)?;
+    let (client, region) = client(calls, secret)?;
     let request = client.get_secret_value().secret_id(&secret.arn).send();
-    let answer = calls.call("secretsmanager:GetSecretValue", request).await?;
+    let answer = calls.call_in(region, "secretsmanager:GetSecretValue", request).await?;
     let Some(before) = answer.secret_string.map(Secret::new) else {
         return Err(cannot(PUT, "UnfitValue", "the current value is binary"));
     };
     // From here on it is not given up for more urgent work: the secret half would be lost.
-    let together = calls.together().await;
+    let together = calls.together("iam:CreateAccessKey").await;
     let made = make_and_store(&together, secret, user, version, &before).await;
     calls.absorb(&together);
     made
@@ -138,14 +140,14 @@ async fn store(
     version: &str,
     text: &Secret,
 ) -> Result<(), Failure> {
-    let (client, _) = client(calls, secret)?;
+    let (client, region) = client(calls, secret)?;
     let mut tries = 0;
     loop {
         tries += 1;
         let request = client.put_secret_value().secret_id(&secret.arn);
         let request = request.client_request_token(version).version_stages(PENDING);
         let request = request.secret_string(text.reveal()).send();
-        match calls.call(PUT, request).await {
+        match calls.call_in(region, PUT, request).await {
             Err(failure) if passes(&failure) && tries < PUTS => {
                 calls.sleep(TimeDelta::milliseconds(200 * tries)).await;
             }
@@ -159,9 +161,9 @@ fn passes(failure: &Failure) -> bool {
 }
 
 async fn rotate(calls: &Calls<'_>, secret: &SecretRef, version: &str) -> Result<(), Failure> {
-    let (client, _) = client(calls, secret)?;
+    let (client, region) = client(calls, secret)?;
     let request = client.rotate_secret().secret_id(&secret.arn).client_request_token(version);
-    calls.call("secretsmanager:RotateSecret", request.send()).await.map(drop)
+    calls.call_in(region, "secretsmanager:RotateSecret", request.send()).await.map(drop)
 }
 
 async fn try_version(
@@ -186,9 +188,9 @@ async fn move_label(
     to: Option<&str>,
     from: Option<&str>,
 ) -> Result<(), Failure> {
-    let (client, _) = client(calls, secret)?;
+    let (client, region) = client(calls, secret)?;
     let request = client.update_secret_version_stage().secret_id(&secret.arn).version_stage(label);
     let request = request.set_move_to_version_id(to.map(str::to_owned));
     let request = request.set_remove_from_version_id(from.map(str::to_owned)).send();
-    calls.call(MOVE, request).await.map(drop)
+    calls.call_in(region, MOVE, request).await.map(drop)
 }

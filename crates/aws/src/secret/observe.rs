@@ -29,9 +29,9 @@ pub(crate) async fn look(
     secret: &SecretRef,
     issuer: &Issuer,
 ) -> Result<SecretView, Failure> {
-    let (client, _) = client(calls, secret)?;
+    let (client, region) = client(calls, secret)?;
     let request = client.describe_secret().secret_id(&secret.arn).send();
-    let described = present(calls.call("secretsmanager:DescribeSecret", request).await)?;
+    let described = present(calls.call_in(region, "secretsmanager:DescribeSecret", request).await)?;
     let mut view = SecretView {
         secret: if described.is_some() { Presence::Same } else { Presence::Missing },
         deleted_at: None,
@@ -67,12 +67,12 @@ async fn versions(
     described: &DescribeSecretOutput,
 ) -> Result<Vec<VersionState>, Failure> {
     let operation = "secretsmanager:ListSecretVersionIds";
-    let (client, _) = client(calls, secret)?;
+    let (client, region) = client(calls, secret)?;
     let listed = calls
         .pages(operation, |token| async move {
             let request = client.list_secret_version_ids().secret_id(&secret.arn);
             let request = request.include_deprecated(true).set_next_token(token).send();
-            let page = calls.call(operation, request).await?;
+            let page = calls.call_in(region, operation, request).await?;
             Ok((page.versions.unwrap_or_default(), page.next_token))
         })
         .await?;

@@ -173,18 +173,21 @@ pub(super) async fn allow(
         return Ok(());
     }
     if statements.is_empty() {
-        let (client, _) = client(calls, secret)?;
+        let (client, region) = client(calls, secret)?;
         let request = client.delete_resource_policy().secret_id(&secret.arn).send();
-        return calls.call("secretsmanager:DeleteResourcePolicy", request).await.map(drop);
+        return calls
+            .call_in(region, "secretsmanager:DeleteResourcePolicy", request)
+            .await
+            .map(drop);
     }
     write(calls, secret, &with(policy, statements)).await
 }
 
 async fn read(calls: &Calls<'_>, secret: &SecretRef) -> Result<Value, Failure> {
     const GET: &str = "secretsmanager:GetResourcePolicy";
-    let (client, _) = client(calls, secret)?;
+    let (client, region) = client(calls, secret)?;
     let request = client.get_resource_policy().secret_id(&secret.arn).send();
-    let answer = present(calls.call(GET, request).await)?;
+    let answer = present(calls.call_in(region, GET, request).await)?;
     match answer.and_then(|answer| answer.resource_policy) {
         None => Ok(json!({ "Version": "2012-10-17", "Statement": [] })),
         Some(text) => serde_json::from_str(&text)
@@ -193,10 +196,10 @@ async fn read(calls: &Calls<'_>, secret: &SecretRef) -> Result<Value, Failure> {
 }
 
 async fn write(calls: &Calls<'_>, secret: &SecretRef, policy: &Value) -> Result<(), Failure> {
-    let (client, _) = client(calls, secret)?;
+    let (client, region) = client(calls, secret)?;
     let request = client.put_resource_policy().secret_id(&secret.arn);
     let request = request.resource_policy(policy.to_string()).send();
-    calls.call(PUT, request).await?;
+    calls.call_in(region, PUT, request).await?;
     if document::same(&read(calls, secret).await?, policy) {
         Ok(())
     } else {

@@ -23,10 +23,10 @@ impl SecretStore for AwsProvider {
         lane: Lane,
     ) -> Result<Option<SecretValue>, Failure> {
         let calls = self.calls(&secret.account, lane)?;
-        let (client, _) = client(&calls, secret)?;
+        let (client, region) = client(&calls, secret)?;
         let request = client.get_secret_value().secret_id(&secret.arn);
         let request = request.set_version_id(version.map(str::to_owned)).send();
-        let answer = calls.call("secretsmanager:GetSecretValue", request).await?;
+        let answer = calls.call_in(region, "secretsmanager:GetSecretValue", request).await?;
         Ok(answer.secret_string.map(SecretValue::new))
     }
 
@@ -38,11 +38,11 @@ impl SecretStore for AwsProvider {
         lane: Lane,
     ) -> Result<Applied, Failure> {
         let calls = self.calls(&secret.account, lane)?;
-        let (client, _) = client(&calls, secret)?;
+        let (client, region) = client(&calls, secret)?;
         let request = client.put_secret_value().secret_id(&secret.arn);
         let request = request.client_request_token(version).version_stages(PENDING);
         let request = request.secret_string(value.reveal()).send();
-        match calls.call("secretsmanager:PutSecretValue", request).await {
+        match calls.call_in(region, "secretsmanager:PutSecretValue", request).await {
             Err(failure) if failure.code != STORED_ALREADY => return Err(failure),
             _ => {}
         }
@@ -52,9 +52,9 @@ impl SecretStore for AwsProvider {
 
     async fn now(&self, secret: &SecretRef, lane: Lane) -> Result<DateTime<Utc>, Failure> {
         let calls = self.calls(&secret.account, lane)?;
-        let (client, _) = client(&calls, secret)?;
+        let (client, region) = client(&calls, secret)?;
         let request = client.describe_secret().secret_id(&secret.arn).send();
-        calls.call("secretsmanager:DescribeSecret", request).await?;
+        calls.call_in(region, "secretsmanager:DescribeSecret", request).await?;
         Ok(calls.at())
     }
 }

@@ -22,9 +22,9 @@ pub(super) async fn read(
     secret: &SecretRef,
     version: &str,
 ) -> Result<Option<Secret>, Failure> {
-    let (client, _) = client(calls, secret)?;
+    let (client, region) = client(calls, secret)?;
     let request = client.get_secret_value().secret_id(&secret.arn).version_id(version).send();
-    let answer = present(calls.call("secretsmanager:GetSecretValue", request).await)?;
+    let answer = present(calls.call_in(region, "secretsmanager:GetSecretValue", request).await)?;
     Ok(answer.and_then(|answer| answer.secret_string).map(Secret::new))
 }
 

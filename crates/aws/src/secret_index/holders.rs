@@ -45,7 +45,8 @@ impl Holder<'_> {
         let Some(region) = region else { return Ok(None) };
         let request = self.account.secretsmanager(region).get_secret_value().secret_id(&self.arn);
         let request = request.version_id(&self.version).send();
-        let answer = present(theirs.call("secretsmanager:GetSecretValue", request).await)?;
+        let answer =
+            present(theirs.call_in(region, "secretsmanager:GetSecretValue", request).await)?;
         let text = answer.and_then(|answer| answer.secret_string).map(Secret::new);
         Ok(text.and_then(|text| held_key(&text, self.account.secrets.fields())))
     }

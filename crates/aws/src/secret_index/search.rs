@@ -10,8 +10,8 @@ use severance_lifecycle::secret_view::{CURRENT, Held, PENDING};
 
 use super::listed::Listed;
 use super::{Contents, Found, Place, SecretIndex, is_final};
-use crate::calls::{Calls, too_many_pages};
-use crate::failure::present;
+use crate::calls::Calls;
+use crate::failure::{present, too_many_pages};
 use crate::reads::time;
 use crate::secret_value::{HeldKey, Secret, held_key, login_name};
 
@@ -42,7 +42,7 @@ impl SecretIndex {
                 async move {
                     let client = calls.account.secretsmanager(region);
                     let request = client.list_secrets().filters(filter).set_next_token(token);
-                    let page = calls.call(LIST, request.send()).await?;
+                    let page = calls.call_in(region, LIST, request.send()).await?;
                     Ok((page.secret_list.unwrap_or_default(), page.next_token))
                 }
             })
@@ -69,7 +69,7 @@ impl SecretIndex {
         let mut token = None;
         for _ in 0..calls.account.limits.pages {
             let request = client.list_secrets().include_planned_deletion(true);
-            let page = calls.call(LIST, request.set_next_token(token).send()).await?;
+            let page = calls.call_in(region, LIST, request.set_next_token(token).send()).await?;
             let mut identities = Vec::new();
             for entry in page.secret_list.unwrap_or_default() {
                 identities.extend(self.listed(calls, region, entry, reads_left, found).await?);
@@ -115,7 +115,8 @@ impl SecretIndex {
             let here = &calls.account.regions[*region];
             let client = calls.account.secretsmanager(*region);
             let request = client.describe_secret().secret_id(id).send();
-            let answer = present(calls.call("secretsmanager:DescribeSecret", request).await)?;
+            let answer =
+                present(calls.call_in(*region, "secretsmanager:DescribeSecret", request).await)?;
             let described = answer.and_then(|answer| Listed::of_description(*region, answer));
             let Some(secret) = described else { return Ok(None) };
             let Some(primary) = secret.replica_of(here) else {
@@ -207,7 +208,7 @@ impl SecretIndex {
         let listed = calls
             .pages(VERSIONS, |token| async move {
                 let request = client.list_secret_version_ids().secret_id(arn).set_next_token(token);
-                let page = calls.call(VERSIONS, request.send()).await?;
+                let page = calls.call_in(secret.region, VERSIONS, request.send()).await?;
                 Ok((page.versions.unwrap_or_default(), page.next_token))
             })
             .await;
@@ -238,7 +239,7 @@ impl SecretIndex {
     ) -> Result<Value, Failure> {
         let request = calls.account.secretsmanager(region).get_secret_value().secret_id(arn);
         let request = request.set_version_stage(stage.map(str::to_owned)).send();
-        let answer = calls.call(READ, request).await?;
+        let answer = calls.call_in(region, READ, request).await?;
         let text = answer.secret_string.map(Secret::new);
         let key = text.as_ref().and_then(|json| held_key(json, &self.finding.fields));
         if let (Some(key), Some(version)) = (&key, answer.version_id) {

@@ -93,6 +93,19 @@ async fn what_fails_in_passing_fails_the_look() {
 }
 
 #[tokio::test]
+async fn each_api_is_throttled_by_itself() {
+    let (rotation, _, _) = key_in_a_secret().await;
+    for operation in ["GetSecretValue", "ListAccessKeys"] {
+        rotation.world.aws.faults().add(FaultRule::new(Fault::Throttle).on(operation).times(1));
+        let failure = rotation.world.provider.observe(&rotation.look()).await.unwrap_err();
+        assert_eq!(failure.class, FailureClass::Throttled, "{failure}");
+    }
+    let secrets = ("secretsmanager".to_owned(), Some(REGIONS[1].to_owned()));
+    let told = rotation.world.recorder.throttling.lock().unwrap().clone();
+    assert_eq!(told, [secrets, ("iam".to_owned(), None)]);
+}
+
+#[tokio::test]
 async fn a_replica_that_may_not_be_looked_at_is_a_state_and_no_failure() {
     let (rotation, _, _) = key_in_a_secret().await;
     let replica = aws_sdk_secretsmanager::types::ReplicaRegionType::builder();

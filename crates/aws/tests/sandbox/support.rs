@@ -10,7 +10,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use chrono::{DateTime, TimeDelta, Utc};
 use severance_aws::{AccountConfig, AwsConfig, AwsProvider, Ports};
 use severance_engine::ports::{
-    Admission, Applied, Clock, EngineEvent, Look, Observer, Permit, Provider, SecretLook,
+    Admission, Api, Applied, Clock, EngineEvent, Look, Observer, Permit, Provider, SecretLook,
 };
 use severance_lifecycle::action::{
     Action, DenyHandle, DenyOrder, DenyPlace, DenyPurpose, DenyScope,
@@ -33,6 +33,8 @@ const ADMINISTRATOR: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
 pub(crate) struct Recorder {
     pub(crate) admitted: AtomicUsize,
     pub(crate) throttled: AtomicUsize,
+    /// Which APIs throttled, with their regions.
+    pub(crate) throttling: Mutex<Vec<(String, Option<String>)>>,
     pub(crate) called: Mutex<Vec<(String, String)>>,
     /// The number of a call that is not admitted until it is let go.
     held: Mutex<Option<(usize, Arc<Notify>)>>,
@@ -81,6 +83,12 @@ impl Admission for Recorder {
 
     fn throttled(&self, _: &AccountId) {
         self.throttled.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn throttled_at(&self, account: &AccountId, api: Api<'_>) {
+        let api = (api.service.to_owned(), api.region.map(str::to_owned));
+        self.throttling.lock().unwrap().push(api);
+        self.throttled(account);
     }
 }
 

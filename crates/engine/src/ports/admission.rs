@@ -14,8 +14,28 @@ pub trait Admission: Send + Sync + 'static {
     /// be given up between the two for more urgent work.
     async fn admit(&self, account: &AccountId, lane: Lane) -> Permit;
 
+    /// As [`admit`](Self::admit), for a call to an API that the provider limits by itself: that API's own
+    /// rate must allow it too.
+    async fn admit_to(&self, account: &AccountId, _api: Api<'_>, lane: Lane) -> Permit {
+        self.admit(account, lane).await
+    }
+
     /// The provider throttled a call: the account's rate is lowered for a while.
     fn throttled(&self, account: &AccountId);
+
+    /// The provider throttled a call to an API: its rate is lowered for a while, and no other's.
+    fn throttled_at(&self, account: &AccountId, _api: Api<'_>) {
+        self.throttled(account);
+    }
+}
+
+/// What a provider limits by itself within an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Api<'a> {
+    /// The service, as operations begin with it: `iam`, `sts`, `secretsmanager`.
+    pub service: &'a str,
+    /// Where; `None` for a service that is one everywhere.
+    pub region: Option<&'a str>,
 }
 
 /// Held while a provider call runs; dropping it gives its slot back.

@@ -12,7 +12,7 @@ mod queries;
 mod secret_store;
 mod secret_value;
 
-pub use admission::{Admission, Permit};
+pub use admission::{Admission, Api, Permit};
 pub use clock::{Clock, Entropy};
 pub use events::{EngineEvent, Observer};
 pub use issuer::{Errand, Issuers, Telling, Told, Version};

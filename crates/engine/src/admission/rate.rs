@@ -1,15 +1,15 @@
-//! One account's rate: configured at most, lowered where the provider throttles, and found again.
+//! A rate, an account's or an API's in it: configured at most, lowered where the provider throttles, and found again.
 //!
 //! The limits of IAM are not published, so the limit is searched for. The first throttle takes the rate
 //! far down, since nothing is known yet but that it was too high, and from there it doubles until the
 //! next one: a search from below costs a second of time, one from above hundreds of refused calls.
-//! The ceiling is the rate at which the account last throttled. A throttle far from it halves the rate; one
+//! The ceiling is the rate at which it last throttled. A throttle far from it halves the rate; one
 //! near it takes off a few percent. Without throttles the rate closes in on the ceiling and then creeps
 //! past it, so that it stays within a few percent of a limit; the longer none comes, the faster, so that
 //! a limit that was raised, or was never there, is found out within a quarter of a minute.
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -48,20 +48,20 @@ const CALM: Duration = Duration::from_secs(8);
 /// Throttles of one moment are one answer, not many.
 const SETTLING: Duration = Duration::from_millis(200);
 
-/// The gate of one account.
-pub(super) struct AccountGate {
+/// The gate of one rate.
+pub(super) struct RateGate {
     all: Limiter,
     lower: Limiter,
     steady: Steady,
     adapted: Mutex<Adapted>,
-    /// Compromise calls that wait for this account's rate: lower lanes take nothing meanwhile.
+    /// Compromise calls that wait for this rate: lower lanes take nothing meanwhile.
     urgent_waiting: AtomicUsize,
     urgent_served: Notify,
     /// One caller of each lane polls the limiter; the others wait behind it in order.
     turnstiles: [tokio::sync::Mutex<()>; Lane::ALL.len()],
 }
 
-/// What is known of the account's own limit.
+/// What is known of the provider's own limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Limit {
     /// It never throttled, or not for long.
@@ -81,7 +81,7 @@ struct Adapted {
     raised_at: Duration,
 }
 
-impl AccountGate {
+impl RateGate {
     pub(super) fn new(rate: Rate, reserved: f64, steady: Steady) -> Self {
         let lower_share = 1.0 - reserved.clamp(0.0, 0.9);
         let most = f64::from(rate.per_second.max(1));
@@ -238,10 +238,10 @@ fn limiter(rate: Rate, share: f64, steady: &Steady) -> Limiter {
 }
 
 /// Counts a compromise call that waits.
-struct Waiting<'a>(&'a AccountGate);
+struct Waiting<'a>(&'a RateGate);
 
 impl<'a> Waiting<'a> {
-    fn new(gate: &'a AccountGate) -> Self {
+    fn new(gate: &'a RateGate) -> Self {
         gate.urgent_waiting.fetch_add(1, SeqCst);
         Self(gate)
     }

@@ -1,4 +1,4 @@
-//! The account's rate in virtual time, alone and against a provider that limits calls.
+//! A rate in virtual time, alone and against a provider that limits calls.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::*;
 
 /// Tokio's paused clock as the worker's.
-struct Virtual(Instant);
+pub(in crate::admission) struct Virtual(Instant);
 
 #[allow(clippy::disallowed_methods, reason = "virtual time")]
 fn virtual_now() -> Instant {
@@ -18,7 +18,7 @@ fn virtual_now() -> Instant {
 }
 
 impl Virtual {
-    fn clock() -> Arc<dyn Clock> {
+    pub(in crate::admission) fn clock() -> Arc<dyn Clock> {
         Arc::new(Self(virtual_now()))
     }
 }
@@ -34,13 +34,13 @@ impl Clock for Virtual {
     }
 }
 
-fn gate(clock: &Arc<dyn Clock>, per_second: u32, burst: u32, reserved: f64) -> Arc<AccountGate> {
+fn gate(clock: &Arc<dyn Clock>, per_second: u32, burst: u32, reserved: f64) -> Arc<RateGate> {
     let steady = Steady::new(Arc::clone(clock));
-    Arc::new(AccountGate::new(Rate { per_second, burst }, reserved, steady))
+    Arc::new(RateGate::new(Rate { per_second, burst }, reserved, steady))
 }
 
 /// How many calls of a lane are let through within `time`, asked for without end.
-async fn through(gate: &AccountGate, lane: Lane, clock: &Arc<dyn Clock>, time: Duration) -> u32 {
+async fn through(gate: &RateGate, lane: Lane, clock: &Arc<dyn Clock>, time: Duration) -> u32 {
     let mut calls = 0;
     let all = async {
         loop {
