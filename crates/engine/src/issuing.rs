@@ -145,7 +145,7 @@ impl Issuing<'_> {
 
     async fn value(&self, version: &str) -> Result<SecretValue, Failure> {
         let read = self.shared.store.read(self.secret, Some(version), self.task.lane).await?;
-        read.ok_or_else(|| unfit(version, "its value is binary"))
+        read.ok_or_else(|| unfit("value", &format!("that of {version} is binary")))
     }
 
     async fn administrator(&self, value: &SecretValue) -> Result<Option<SecretValue>, Failure> {

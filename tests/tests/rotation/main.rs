@@ -8,6 +8,7 @@
     reason = "a test that cannot go on should panic"
 )]
 
+mod binary;
 mod database;
 mod process;
 #[path = "../../../crates/issuers/examples/webhook_receiver/receiver.rs"]
