@@ -475,7 +475,10 @@ fn restored(sim: &Sim, world: &World, store: &Store, task: &Task) {
                 world.secrets.get(&secret.arn).is_some_and(|it| it.denies.contains(case))
             }
             Change::DeletionScheduled { secret } => {
-                !held && world.secrets.get(&secret.arn).is_some_and(|it| it.deleted_at.is_some())
+                // But where others hid it once more.
+                let hidden = sim.hidden.lock().unwrap().get(&secret.arn).copied();
+                let here = world.secrets.get(&secret.arn);
+                !held && here.is_some_and(|it| it.deleted_at.is_some() && it.deleted_at != hidden)
             }
             _ => false,
         };

@@ -62,7 +62,7 @@ pub const COMMITS: [&str; 12] = [
 ];
 
 /// What others do and how cases turn: each must have come about.
-pub const TURNS: [&str; 38] = [
+pub const TURNS: [&str; 39] = [
     "a case held for its size",
     "a case held since it grew",
     "a compromise took a pending version over",
@@ -70,6 +70,7 @@ pub const TURNS: [&str; 38] = [
     "a key made whose secret half is lost",
     "a process died and was started again",
     "a rotation without room for its key",
+    "a rotation that gave way to its secret's end",
     "a rotation that gave way to its user's end",
     "a routine rotation ended by another's version",
     "a service's role asked about",

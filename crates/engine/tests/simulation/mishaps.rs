@@ -7,6 +7,7 @@ use severance_lifecycle::secret_view::CURRENT;
 use severance_lifecycle::task::BlockReason;
 
 use crate::clock::pause;
+use crate::sharing;
 use crate::sim::Sim;
 use crate::vault::{Secret, Value, Version};
 use crate::world::Time;
@@ -76,7 +77,10 @@ fn spoil(sim: &Sim, arn: &str) -> Option<String> {
     let here = world.secrets.get_mut(arn).filter(|it| it.deleted_at.is_none())?;
     // What an endpoint or a function makes of a value, only they know.
     let is_told_by_value = matches!(here.current().value, Value::Key(_) | Value::Login { .. });
-    if !is_told_by_value {
+    // An earlier key loses its label to what follows, and with it whatever tells that it is this secret's:
+    // where it takes the room of a new one, a person is asked.
+    let has_earlier = here.versions.iter().any(|it| sharing::is_earlier(&it.id));
+    if !is_told_by_value || has_earlier {
         return None;
     }
     let before = here.current().id.clone();

@@ -93,9 +93,17 @@ fn earlier(world: &mut World, arn: &str, current: &str) -> Option<String> {
     Some(id)
 }
 
+/// Whether a version holds the earlier key. Where that were made current before a rotation has made room, both
+/// keys would be in use, and a person is asked which may go.
+pub fn is_earlier(version: &str) -> bool {
+    version.starts_with(EARLIER)
+}
+
+const EARLIER: &str = "OTHERS02";
+
 fn version(number: u64, value: Value, at: Time) -> Version {
     Version {
-        id: format!("OTHERS02-90ab-cdef-fedc-{number:012}"),
+        id: format!("{EARLIER}-90ab-cdef-fedc-{number:012}"),
         stages: BTreeSet::from([CURRENT.to_owned()]),
         created: at,
         listed: at,

@@ -107,7 +107,9 @@ fn is_on(task: &Task, secret: &Secret) -> bool {
 fn dies_first(sim: &Sim, task: &Task) -> bool {
     let zones = zones(sim.cuts_shared);
     let order = zones.get(&task.binding.zone).order(task);
-    task.trigger == Trigger::CompromiseNotice && order == RevokeOrder::RevokeFirst
+    // What could not be replaced by then is not kept alive for it.
+    let overdue = sim.clock.provider() >= task.deadline;
+    task.trigger == Trigger::CompromiseNotice && (order == RevokeOrder::RevokeFirst || overdue)
 }
 
 fn maker<'a>(store: &'a Store, version: &str) -> Option<&'a Task> {
@@ -313,6 +315,11 @@ pub fn at_the_end(sim: &Sim, store: &Store, world: &World) {
             TaskState::Blocked { reason: BlockReason::UserIsRevoked { .. } } => {
                 sim.note("a rotation that gave way to its user's end");
             }
+            TaskState::Blocked { reason: BlockReason::EndedByAnotherCase }
+                if tasks().any(|it| it.desired == Desired::Revoked && it.target == task.target) =>
+            {
+                sim.note("a rotation that gave way to its secret's end");
+            }
             TaskState::Blocked { reason }
                 if store.unmended.contains(&secret.arn) && mishaps::is_for_good(reason) =>
             {
@@ -355,14 +362,17 @@ fn no_key_of_a_revoked_user_is_ours(sim: &Sim, store: &Store, world: &World) {
 /// Whether a task is held up by what may pass: the run goes on until it has.
 pub fn may_pass(task: &Task, unmended: &BTreeSet<String>) -> bool {
     let stays = |reason: &BlockReason| {
-        let secret = match &task.target {
-            Target::Secret { secret, .. } => &secret.arn,
-            _ => return false,
-        };
-        unmended.contains(secret) && mishaps::is_for_good(reason)
+        matches!(&task.target, Target::Secret { secret, .. } if unmended.contains(&secret.arn))
+            && mishaps::is_for_good(reason)
     };
     let for_good = |reason: &BlockReason| {
-        stays(reason) || matches!(reason, BlockReason::NotFound | BlockReason::UserIsRevoked { .. })
+        stays(reason)
+            || matches!(
+                reason,
+                BlockReason::NotFound
+                    | BlockReason::UserIsRevoked { .. }
+                    | BlockReason::EndedByAnotherCase
+            )
     };
     let blocked = matches!(&task.state, TaskState::Blocked { reason } if !for_good(reason));
     blocked && matches!(task.target, Target::Secret { .. }) && task.desired.ends_a_credential()

@@ -152,12 +152,16 @@ fn has(denies: &[DenyState], handle: &DenyHandle) -> bool {
     denies.iter().any(|deny| deny.handle == *handle)
 }
 
-fn keys(view: &View) -> &[KeyState] {
+fn keys(view: &View) -> Vec<&KeyState> {
     match view {
-        View::AccessKey(view) if view.user == Presence::Same => view.key.as_slice(),
-        View::User(view) if view.user == Presence::Same => &view.keys,
-        View::Secret(view) => old_key(view).map_or(&[][..], |old| old.key.as_slice()),
-        _ => &[],
+        View::AccessKey(view) if view.user == Presence::Same => view.key.iter().collect(),
+        View::User(view) if view.user == Presence::Same => view.keys.iter().collect(),
+        // What ended with a secret was every key that a version of it held.
+        View::Secret(view) => {
+            let old = old_key(view).and_then(|old| old.key.as_ref());
+            old.into_iter().chain(view.user_keys().iter().map(|key| &key.state)).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) fn revoke(here: Here<'_>) -> Decision {
         &|| here.is_not_proven(),
         &|| here.unread_key_may_work(),
         &|| here.issuer_is_unknown(),
-        &|| here.key_is_unknown(),
+        &|| here.value_is_unknown(),
         &|| here.is_hidden(),
     ];
     first(here.record(), here.now, &checks).unwrap_or_else(|| here.done())
@@ -226,15 +226,20 @@ impl<'a> Here<'a> {
         (*self.issuer == Issuer::Unknown).then_some(Decision::Blocked(BlockReason::UnknownIssuer))
     }
 
-    /// A secret that is scheduled for deletion cannot be read: which key it held, and so what must die, is
-    /// not known by looking at it.
-    fn key_is_unknown(&self) -> Check {
-        let holds_key = matches!(self.issuer, Issuer::AccessKey { .. });
-        let known = matches!(self.old().map(|old| &old.held), Some(Held::AccessKey { .. }));
-        (holds_key && !known && self.view.secret == Presence::Same).then(|| {
+    /// A secret that is scheduled for deletion cannot be read, nor can a value that is unfit: what it held,
+    /// and so what must die, is not known by looking at it.
+    fn value_is_unknown(&self) -> Check {
+        let (known, why) = match self.issuer {
+            Issuer::AccessKey { .. } => (
+                matches!(self.old().map(|old| &old.held), Some(Held::AccessKey { .. })),
+                "which key it holds cannot be read",
+            ),
+            issuer => (!issuer.is_told() || self.old().is_some(), "what it holds cannot be read"),
+        };
+        (!known && self.view.secret == Presence::Same).then(|| {
             let unreadable = self.view.current().and_then(VersionState::unreadable);
-            let why = unreadable.unwrap_or("which key it holds cannot be read").to_owned();
-            Decision::Blocked(BlockReason::UnfitValue { field: "value".to_owned(), why })
+            let (field, why) = ("value".to_owned(), unreadable.unwrap_or(why).to_owned());
+            Decision::Blocked(BlockReason::UnfitValue { field, why })
         })
     }
 
@@ -244,8 +249,8 @@ impl<'a> Here<'a> {
         if self.view.secret != Presence::Same || self.view.deleted_at.is_some() {
             return None;
         }
-        // Which key must die is read in it, once that is put right.
-        if self.key_is_unknown().is_some() {
+        // What must die is read in it, once that is put right.
+        if self.value_is_unknown().is_some() {
             return None;
         }
         // What cannot be read any more can be ended at its issuer no more.
