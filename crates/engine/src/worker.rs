@@ -291,7 +291,7 @@ impl Worker {
             return SecretLook::default();
         }
         let terms = self.shared.zones().policy(&self.task, Holds::default()).rotation;
-        looking::at_secret(&self.task, &terms)
+        looking::at_secret(self.task.desired, &terms, &self.task.record.rotation)
     }
 
     async fn policy(&self, observed: &Observed) -> Result<Policy, LedgerError> {

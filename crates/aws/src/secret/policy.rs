@@ -78,7 +78,7 @@ async fn is_whole(
     }
     let named = principal.and_then(|it| it.get("AWS").cloned()).unwrap_or_default();
     let named: BTreeSet<&str> = match &named {
-        Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
+        Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
         one => one.as_str().into_iter().collect(),
     };
     for reader in readers.iter().filter(|reader| !named.contains(reader.as_str())) {

@@ -249,7 +249,7 @@ fn status(view: &SecretView, key: &KeyPair) -> Option<KeyStatus> {
 
 #[tokio::test]
 async fn a_key_in_a_version_without_a_label_dies_where_the_secret_is_exposed_and_not_else() {
-    let (rotation, deprecated, first) = two_keys_in_turn().await;
+    let (rotation, deprecated, first) = Box::pin(two_keys_in_turn()).await;
     assert!(rotation.view().await.version(&deprecated).is_none(), "not at a routine rotation");
     let mut rotation = rotation.exposed(RevokeOrder::RevokeFirst);
     let key_id = first.access_key_id.clone();
@@ -265,7 +265,7 @@ async fn a_key_in_a_version_without_a_label_dies_where_the_secret_is_exposed_and
 
 #[tokio::test]
 async fn a_version_without_a_label_that_may_not_be_read_is_not_asked_for_at_every_look() {
-    let (rotation, deprecated, first) = two_keys_in_turn().await;
+    let (rotation, deprecated, first) = Box::pin(two_keys_in_turn()).await;
     forbid_version(&rotation, &deprecated);
     let mut rotation = rotation.exposed(RevokeOrder::RevokeFirst);
     let held = async || rotation.view().await.version(&deprecated).unwrap().held.clone();
