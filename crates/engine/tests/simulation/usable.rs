@@ -225,9 +225,11 @@ pub fn ends(sim: &Sim, action: &Action) {
         (key || whole || is_on(task, secret)) && hurries
     });
     let grace = sim.scope.lock().unwrap().grace;
-    // When the next one was handed out.
-    let since = secret.versions.iter().filter_map(|it| it.current_at).filter(|at| Some(*at) > left);
-    let since = since.min().unwrap_or(now);
+    // When the next one was handed out; of one whose handing out was held up, when it was made: AWS tells the
+    // rotation after it no more.
+    let next = secret.versions.iter().filter(|it| it.current_at.is_some() && it.current_at > left);
+    let next = next.min_by_key(|it| it.current_at);
+    let since = next.map_or(now, |it| it.created);
     if !exposed && now + SLACK < since + grace {
         sim.violated(format!("{action}, {} after its successor was handed out", now - since));
     }
@@ -299,6 +301,11 @@ fn handed_out(sim: &Sim, store: &Store, world: &World, here: &Secret, task: &Tas
     let old = task.record.rotation.old.as_ref();
     if old.is_none_or(|old| old.version == current.id) {
         sim.violated(format!("rotated, and nothing new is handed out: {name}"));
+    }
+    // What others deleted for a while, a case may have had end meanwhile.
+    let ends = store.tasks.values().map(|row| &row.task);
+    if ends.into_iter().any(|it| it.desired == Desired::Revoked && it.target == task.target) {
+        return;
     }
     // Of one login with one password the next rotation may have begun.
     if !is_usable(world, here, now) && !is_of_revoked_user(store, here) {

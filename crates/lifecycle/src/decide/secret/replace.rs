@@ -59,9 +59,12 @@ impl<'a> Here<'a> {
     }
 
     /// Whether a version may be made current: one of this task's, or one that another task of ours left
-    /// pending, which this one takes over.
+    /// pending, which this one takes over; or the one that was handed out last, where somebody put something
+    /// else in its place. That took this task's own over, which may be refused since then.
     fn can_follow(&self, version: &VersionState) -> bool {
+        let was_handed_out = self.rotation().new.as_ref() == Some(&version.id);
         let ours = is_of(&version.id, &self.situation.policy.task)
+            || (is_ours(&version.id) && was_handed_out)
             || (is_ours(&version.id) && version.has(PENDING) && !version.has(PREVIOUS));
         ours && *self.issuer != Issuer::Managed
             && self.old().is_some_and(|old| old.version != version.id)
