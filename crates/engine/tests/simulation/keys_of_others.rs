@@ -154,7 +154,7 @@ fn made(sim: &Sim, user: &str) -> Option<String> {
         return None;
     }
     let listed = now + TimeDelta::milliseconds(listed);
-    let theirs = Key { used, listed, ..key(&mut world, false, now) };
+    let theirs = Key { listed, used, ..key(&mut world, false, now) };
     let made = theirs.id.clone();
     sim.trace(&format!("somebody makes {made}, {}", if used { "used" } else { "not used" }));
     let here = world.users.values_mut().find(|it| it.id == user)?;

@@ -57,10 +57,8 @@ pub fn set(
     end_sessions: bool,
 ) -> Result<(), Failure> {
     let now = here.logins.get(user).copied().flatten();
-    if is_alone(here) && now != Some(password) {
-        if !lets_in(here, errand, user) {
-            return Err(refused("database:SetPassword", "28P01"));
-        }
+    if is_alone(here) && now != Some(password) && !lets_in(here, errand, user) {
+        return Err(refused("database:SetPassword", "28P01"));
     }
     here.logins.insert(user.to_owned(), Some(password));
     if end_sessions && here.is_single_login() {
