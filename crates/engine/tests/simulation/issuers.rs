@@ -42,7 +42,7 @@ pub fn secret_view(
         deleted_at: here.and_then(|it| it.deleted_at),
         owning_service: None,
         has_function: *issuer == Issuer::Managed,
-        versions: here.map(|it| versions(it, issuer, now)).unwrap_or_default(),
+        versions: here.map(|it| versions(it, look, issuer, now)).unwrap_or_default(),
         replicas: here.map(|it| replicas(it, now)).unwrap_or_default(),
         denied: here.is_some_and(|it| it.deleted_at.is_none() && it.denies.contains(&look.case)),
         keys: None,
@@ -53,10 +53,14 @@ pub fn secret_view(
     view
 }
 
-fn versions(secret: &Secret, issuer: &Issuer, now: Time) -> Vec<VersionState> {
+fn versions(secret: &Secret, look: &Look, issuer: &Issuer, now: Time) -> Vec<VersionState> {
     let readable = secret.deleted_at.is_none();
     let shown = secret.versions.iter().filter(|it| it.listed <= now || it.stages.contains(CURRENT));
-    let matters = shown.filter(|it| !it.stages.is_empty() || is_ours(&it.id));
+    // As a look at AWS does: keys live on when their version has lost its labels.
+    let every = look.secret.every_version && matches!(issuer, Issuer::AccessKey { .. });
+    let leaves = |it: &crate::vault::Version| look.secret.old_version.as_ref() == Some(&it.id);
+    let matters =
+        shown.filter(|it| every || leaves(it) || !it.stages.is_empty() || is_ours(&it.id));
     let held = |value: &Value| match (value, issuer) {
         (Value::Key(id), Issuer::AccessKey { .. }) if readable => {
             Held::AccessKey { key_id: id.clone() }

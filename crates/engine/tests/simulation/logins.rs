@@ -8,43 +8,22 @@ use crate::issuers::LOGIN;
 use crate::provider::failure;
 use crate::vault::{Secret, Value};
 
-/// What a login without an administrator is let in with, so that it can change itself.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, reason = "one of them is chosen, below")]
-pub enum Offers {
-    /// Nobody asks.
-    Nothing,
-    /// The password of the version beside the one that it is about, alone. It may be another one that the
-    /// server has now: somebody moved labels, or another rotation was taken over after it had told the server.
-    VersionBeside,
-    /// That, or the password of any version of the secret.
-    EveryVersion,
-}
-
-/// To be `EveryVersion` once the issuer tries the login's other versions, for a new password and for the end
-/// of its connections. `VersionBeside` finds what happens without: seeds 187 and 330.
-pub const OFFERS: Offers = Offers::Nothing;
-
 fn refused(operation: &str, code: &str) -> Failure {
     failure(FailureClass::Cannot, operation, code)
 }
 
 /// Whether nobody but the login itself can change it.
 fn is_alone(here: &Secret) -> bool {
-    OFFERS != Offers::Nothing && here.is_single_login() && !here.has_administrator
+    here.is_single_login() && !here.has_administrator
 }
 
 /// Whether one of the passwords that are offered is the one that it has.
 fn lets_in(here: &Secret, errand: &Errand, user: &str) -> bool {
-    let beside = errand.beside.as_ref().and_then(|version| version.value.as_ref());
-    let mut offered: Vec<Value> =
-        beside.map(|value| Value::read(value.reveal())).into_iter().collect();
-    if OFFERS == Offers::EveryVersion {
-        offered.extend(here.versions.iter().map(|version| version.value.clone()));
-    }
+    let offered = errand.beside.iter().chain(&errand.others);
+    let mut offered = offered.filter_map(|it| it.value.as_ref()).map(|it| Value::read(it.reveal()));
     let now = here.logins.get(user).copied().flatten();
-    offered.iter().any(|value| {
-        matches!(value, Value::Login { user: of, password } if of == user && now == Some(*password))
+    offered.any(|value| {
+        matches!(value, Value::Login { user: of, password } if of == user && now == Some(password))
     })
 }
 
@@ -88,7 +67,9 @@ pub fn end_sessions(
     user: &str,
     password: u64,
 ) -> Result<Told, Failure> {
-    if is_alone(here) && !lets_in(here, errand, user) {
+    // One that has no password any more nobody can log in as: a person is asked, who ends them.
+    let has_password = here.logins.get(user).copied().flatten().is_some();
+    if is_alone(here) && has_password && !lets_in(here, errand, user) {
         return Err(refused("database:EndSessions", "28P01"));
     }
     here.sessions.remove(&password);

@@ -308,7 +308,7 @@ fn handed_out(sim: &Sim, store: &Store, world: &World, here: &Secret, task: &Tas
         return;
     }
     // Of one login with one password the next rotation may have begun.
-    if !is_usable(world, here, now) && !is_of_revoked_user(store, here) {
+    if !is_usable(world, here, now) && !is_excused(sim, store, here) {
         sim.violated(format!("rotated, and what is handed out is refused: {name}"));
     }
 }
