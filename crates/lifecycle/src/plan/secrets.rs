@@ -124,14 +124,19 @@ impl Planner<'_> {
         if sees_to_it && (!compromise || once_replaced) {
             return;
         }
-        let ties = draft.ties;
         for key_id in detail.key_ids() {
-            let Some(owner) = ties.owner(key_id) else { continue };
-            let Some(user) = owner.user() else { continue };
-            let target = Target::AccessKey { key_id: key_id.to_owned(), user };
-            let task = self.identity_task(draft, target, owner);
-            draft.add(task);
+            self.plan_key(draft, key_id);
         }
+    }
+
+    /// A key's own task; none for one whose user is not known.
+    pub(super) fn plan_key(&self, draft: &mut Draft<'_>, key_id: &str) {
+        let ties = draft.ties;
+        let Some(owner) = ties.owner(key_id) else { return };
+        let Some(user) = owner.user() else { return };
+        let target = Target::AccessKey { key_id: key_id.to_owned(), user };
+        let task = self.identity_task(draft, target, owner);
+        draft.add(task);
     }
 
     /// Where something is compromised, so is whatever hands out the same credential. What nobody said how to

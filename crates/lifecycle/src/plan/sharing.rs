@@ -64,12 +64,8 @@ impl Planner<'_> {
         });
         let keys: BTreeSet<String> =
             shared.flat_map(|detail| detail.key_ids().map(str::to_owned)).collect();
-        let ties = draft.ties;
         for key_id in keys {
-            let Some(owner) = ties.owner(&key_id) else { continue };
-            let Some(user) = owner.user() else { continue };
-            let task = self.identity_task(draft, Target::AccessKey { key_id, user }, owner);
-            draft.add(task);
+            self.plan_key(draft, &key_id);
         }
     }
 }
