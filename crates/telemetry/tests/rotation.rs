@@ -90,6 +90,9 @@ fn the_gap_of_a_database_with_one_user_is_recorded_with_its_labels() {
     assert!(text.contains(&format!("{}_count{labels} 1", names::ROTATION_GAP)), "{text}");
     assert_eq!(histogram(&text, names::TIME_TO_ROTATE), Some((1, 20.0)));
     assert_eq!(histogram(&text, names::ROTATION_OVERLAP), Some((1, 76.0)));
+    assert!(
+        text.contains(r#"kind="secret",zone="acme",stage="verified",verification="probed"} 90"#)
+    );
 }
 
 #[test]
@@ -123,5 +126,5 @@ fn a_rotation_by_the_secrets_own_function_is_timed_and_revokes_nothing() {
     let text = scrape(&task);
     assert_eq!(histogram(&text, names::TIME_TO_ROTATE), Some((1, 20.0)), "{text}");
     assert_eq!(histogram(&text, names::ROTATION_OVERLAP), None, "{text}");
-    assert!(!text.contains(r#"stage="verified""#), "{text}");
+    assert_eq!(histogram(&text, names::TIME_TO_REVOKE), None, "{text}");
 }
