@@ -61,6 +61,8 @@ pub(crate) struct World {
     pub(crate) deleted_at: Option<DateTime<Utc>>,
     /// When each replica last took over what is current.
     pub(crate) replicas: BTreeMap<String, (String, DateTime<Utc>)>,
+    /// Whether they take over anything at all.
+    pub(crate) replicas_follow: bool,
     /// The version that the secret's own function is making.
     pub(crate) function: Option<(String, DateTime<Utc>)>,
     /// How long it takes until a listing shows a new key, and a new version.
@@ -123,6 +125,7 @@ impl World {
             elsewhere: BTreeSet::new(),
             deleted_at: None,
             replicas: BTreeMap::new(),
+            replicas_follow: true,
             function: None,
             lag: (TimeDelta::zero(), TimeDelta::zero()),
             late: None,
@@ -242,7 +245,7 @@ impl World {
         self.now = until.max(self.now);
         let current = self.current().id.clone();
         for (version, since) in self.replicas.values_mut() {
-            if *version != current {
+            if *version != current && self.replicas_follow {
                 (*version, *since) = (current.clone(), self.now);
             }
         }
