@@ -91,6 +91,8 @@ pub struct RotationRecord {
     pub beside_keys: BTreeSet<String>,
     /// Since when a key of the user has been switched off, by key id.
     pub off_since: BTreeMap<String, DateTime<Utc>>,
+    /// Since when every look in a row that found the secret missing found its old key missing too.
+    pub key_missing_since: Option<DateTime<Utc>>,
     /// Since when somebody else's version has been seen pending.
     pub pending_since: BTreeMap<String, DateTime<Utc>>,
     /// When the issuer was told of a version, or a function was asked to make it.

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
+mod deaf;
 mod drive;
 mod overdue;
 #[path = "../support/policy.rs"]

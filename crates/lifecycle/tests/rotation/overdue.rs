@@ -184,3 +184,40 @@ fn what_keeps_failing_without_being_refused_keeps_nothing_exposed_alive_beyond_i
         assert!(drive.world.accepts(&old));
     }
 }
+
+#[test]
+fn both_of_two_users_in_turns_die_by_the_deadline_where_neither_can_be_replaced() {
+    let issuer = Issuer::Database { alternating: true };
+    for terms in [Terms::ReplaceThenRevoke, Terms::RevokeFirst] {
+        let mut routine = Drive::new(World::new(issuer.clone()), Terms::Routine, Tape::new(vec![]));
+        let first = routine.world.current().value.clone();
+        routine.run_until(|drive| drive.record.rotation.promoted_at.is_some());
+        let second = routine.world.current().value.clone();
+        assert!(routine.world.accepts(&first) && routine.world.accepts(&second), "its grace");
+        let mut notice = Drive::new(routine.world, terms, Tape::new(vec![]));
+        notice.task = "t-compromise000001".into();
+        let by = notice.world.now + DEADLINE;
+        notice.replace_by = Some(by);
+        let version = version_id(&TaskId::from(notice.task.as_str()), 1);
+        let from = notice.world.current().id.clone();
+        let what = SecretAction::Prepare { version, from };
+        let prepare = Action::Secret { secret: notice.world.secret.clone(), what };
+        let reason = BlockReason::Refused {
+            operation: "secretsmanager:PutSecretValue".into(),
+            code: "AccessDeniedException".into(),
+            message: String::new(),
+        };
+        notice.record.refused.insert(prepare.site(), reason.clone());
+        if terms == Terms::ReplaceThenRevoke {
+            assert_eq!(notice.run(), End::Blocked(reason.clone()));
+            notice.world.pass(by);
+        }
+        assert_eq!(notice.run(), End::Blocked(reason), "{terms:?}");
+        for value in [&first, &second] {
+            assert!(!notice.world.accepts(value), "{terms:?}: {value:?}");
+        }
+        notice.record.refused.clear();
+        assert!(matches!(notice.run(), End::Done(_)), "{terms:?}");
+        notice.check_end();
+    }
+}

@@ -74,6 +74,10 @@ pub(crate) struct World {
     pub(crate) sessions_of: BTreeSet<u32>,
     /// Whether somebody but the login itself may change it.
     pub(crate) administered: bool,
+    /// The issuer says yes and does nothing.
+    pub(crate) deaf: bool,
+    /// Whether it can be found at all.
+    pub(crate) gone: bool,
     /// The version that the issuer was told of last, as far as the task knows.
     pub(crate) told: Option<String>,
 }
@@ -133,6 +137,8 @@ impl World {
             keys_made: 0,
             sessions_of: BTreeSet::new(),
             administered: true,
+            deaf: false,
+            gone: false,
             told: None,
         };
         let value = world.first_value();
@@ -284,6 +290,20 @@ impl World {
             in_sync: version == current && self.now >= *since + SPREAD,
             status: "InProgress".into(),
         });
+        if self.gone {
+            let keys = matches!(self.issuer, Issuer::AccessKey { .. });
+            let view = SecretView {
+                secret: Presence::Missing,
+                deleted_at: None,
+                owning_service: None,
+                has_function: false,
+                versions: Vec::new(),
+                replicas: Vec::new(),
+                denied: false,
+                keys: keys.then(|| self.user_keys(record)),
+            };
+            return Observed { at: self.now, view: View::Secret(view) };
+        }
         let view = SecretView {
             secret: Presence::Same,
             deleted_at: self.deleted_at,
@@ -353,6 +373,7 @@ impl World {
     #[allow(clippy::too_many_lines, reason = "one arm an action")]
     fn act_on_secret(&mut self, what: &SecretAction) -> Result<Option<ProbeAnswer>, Refused> {
         match what {
+            SecretAction::Set { .. } | SecretAction::Retire { .. } if self.deaf => {}
             SecretAction::MakeKey { version, .. } => {
                 let key = self.make_key(true)?;
                 self.store(version, Value::Key(key));

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::Here;
 use crate::credential::Target;
 use crate::decide::{Situation, look as others};
-use crate::observe::{Observed, Presence};
+use crate::observe::{KeyView, Observed, Presence};
 use crate::policy::{Desired, Policy};
 use crate::record::{Record, since};
 use crate::rotation::{OldVersion, RotationRecord};
@@ -22,9 +22,13 @@ pub(in crate::decide) fn look(
 ) {
     let now = observed.at;
     let missing = view.secret != Presence::Same;
-    match view.keys.as_ref().and_then(|keys| keys.old.as_ref()).filter(|_| !missing) {
+    match view.keys.as_ref().and_then(|keys| keys.old.as_ref()) {
+        Some(old) if missing => look_key_of_missing(record, old, policy, now),
         Some(old) => others::look_key(record, old, policy, now),
         None => since(&mut record.missing_since, missing, now),
+    }
+    if !missing {
+        record.rotation.key_missing_since = None;
     }
     keep_rows(&mut record.rotation, view, now);
     if record.rotation.old.is_none() {
@@ -51,6 +55,16 @@ pub(in crate::decide) fn look(
     rotation.beside.extend(beside);
     rotation.beside_keys.extend(beside_keys);
     since(&mut rotation.old_dead_at, dead, now);
+}
+
+/// The secret is missing, and its old key is looked at all the same: each has a row of its own.
+fn look_key_of_missing(record: &mut Record, old: &KeyView, policy: &Policy, now: DateTime<Utc>) {
+    let secret = record.missing_since;
+    record.missing_since = record.rotation.key_missing_since;
+    others::look_key(record, old, policy, now);
+    record.rotation.key_missing_since = record.missing_since;
+    record.missing_since = secret;
+    since(&mut record.missing_since, true, now);
 }
 
 /// What the task leaves behind: what is current at its first look. Were the record lost after that, the
@@ -106,7 +120,7 @@ impl Here<'_> {
                 || (version.has(CURRENT) && self.terms().ends)
         };
         let is_old =
-            |version: &VersionState| self.old().is_none_or(|old| old.version == version.id);
+            |version: &VersionState| self.old().is_some_and(|old| old.version == version.id);
         let all = self.view.versions.iter();
         all.filter(move |it| self.is_burnt(it) && holds(it) && !is_old(it))
     }

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 
 use super::Here;
+use super::replace::BLOCKED_PAUSE;
 use crate::action::Action;
 use crate::credential::UserRef;
 use crate::decide::{Check, Decision, access_key, act, proof, wait};
 use crate::observe::{KeyView, Presence};
+use crate::record::ProbeSeries;
 use crate::rotation::OldVersion;
 use crate::secret::Issuer;
 use crate::secret_action::SecretAction;
@@ -21,6 +23,9 @@ const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(1);
 /// A refusal says so much about the time after it. Less than the pause before a last look, so that this
 /// tries again.
 const FRESH: TimeDelta = TimeDelta::minutes(10);
+
+/// An issuer that accepts the old value still is told so often before a person is asked.
+const MOST_TELLINGS: u32 = 5;
 
 impl<'a> Here<'a> {
     /// What is missing until the old credential is proven dead and its labels are off.
@@ -100,10 +105,10 @@ impl<'a> Here<'a> {
             return Some(hidden);
         }
         let tries = self.tries(&old.version);
-        let works_again = tries.is_some_and(|tries| tries.acceptances > 0);
-        if (!self.is_replaced_in_place(old) && !self.rotation().retired.contains(&old.version))
-            || works_again
-        {
+        if let Some(tries) = tries.filter(|tries| tries.acceptances > 0) {
+            return Some(self.is_told_again(old, tries));
+        }
+        if !self.is_replaced_in_place(old) && !self.rotation().retired.contains(&old.version) {
             return Some(self.retire(old));
         }
         let ends = self.is_thorough() && matches!(self.issuer, Issuer::Database { .. });
@@ -155,6 +160,26 @@ impl<'a> Here<'a> {
             // The issuer is one place: there are no two endpoints to ask.
             is_fresh && tries.proves_dead(proof.refusals, proof.window, 1)
         })
+    }
+
+    /// It was told, and accepts the old value all the same, or again: somebody set it, or it does not do what
+    /// it says. Told again, a few times soon; then a person is asked, and it is told slowly.
+    fn is_told_again(&self, old: &OldVersion, tries: &ProbeSeries) -> Decision {
+        let tell = self.retire(old);
+        let told = match &tell {
+            Decision::Act(Action::Secret { what, .. }, _) => self.rotation().attempt(what),
+            _ => 0,
+        };
+        let is_deaf = told >= MOST_TELLINGS;
+        let pause = if is_deaf { BLOCKED_PAUSE } else { self.situation.policy.proof.interval };
+        match tries.last.filter(|_| told > 0).map(|last| last + pause) {
+            Some(next) if next > self.now && is_deaf => {
+                let version = old.version.clone();
+                Decision::Blocked(BlockReason::OldStillAccepted { version })
+            }
+            Some(next) if next > self.now => wait(next, "the issuer is told again"),
+            _ => tell,
+        }
     }
 
     fn retire(&self, old: &OldVersion) -> Decision {
@@ -223,10 +248,17 @@ impl<'a> Here<'a> {
                 let beside = self.rotation().beside.iter();
                 beside.map(|id| OldVersion { version: id.clone(), held: Held::Opaque }).collect()
             }
-            Issuer::Database { .. } if self.is_revoked() => self.other_logins(),
+            Issuer::Database { .. } if self.is_revoked() || self.is_unreplaced() => {
+                self.other_logins()
+            }
             _ => return None,
         };
         others.iter().find_map(|other| self.old_value_dies(other))
+    }
+
+    /// Whether what is exposed dies though nothing has taken its place at the issuer.
+    fn is_unreplaced(&self) -> bool {
+        self.dies_without_successor() && self.handed_out().is_none()
     }
 
     /// Of one login too: whether the server was told of its next password shows at a try alone.

@@ -15,7 +15,7 @@ use crate::task::BlockReason;
 const INCONCLUSIVE_LIMIT: u32 = 40;
 
 /// A blocked try is made again so often.
-const BLOCKED_PAUSE: TimeDelta = TimeDelta::minutes(5);
+pub(super) const BLOCKED_PAUSE: TimeDelta = TimeDelta::minutes(5);
 
 /// How often a replica that lags is looked at.
 const REPLICA_LOOK: TimeDelta = TimeDelta::seconds(5);
