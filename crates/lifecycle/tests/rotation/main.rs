@@ -9,6 +9,7 @@ mod overdue;
 #[path = "../support/policy.rs"]
 mod policy;
 mod revoked;
+mod rolled_back;
 mod taken_over;
 mod world;
 

@@ -8,7 +8,7 @@ use crate::decide::{Situation, look as others};
 use crate::observe::{KeyView, Observed, Presence};
 use crate::policy::{Desired, Policy};
 use crate::record::{Record, since};
-use crate::rotation::{OldVersion, RotationRecord};
+use crate::rotation::{HandedOut, OldVersion, RotationRecord};
 use crate::secret::{is_of, is_ours};
 use crate::secret_view::{CURRENT, Held, PENDING, PREVIOUS, SecretView, VersionState};
 
@@ -86,7 +86,31 @@ fn name_what_leaves(rotation: &mut RotationRecord, view: &SecretView) {
     }
 }
 
+/// Since when what is current is handed out. AWS does not tell. Of what became so between two looks, the
+/// second; of what was so at the first, when it was stored. But a version of ours waits between its making
+/// and its handing out, for hours where it is held up: it counts from the first look that shows it.
+fn handed_out_since(
+    rotation: &RotationRecord,
+    current: &VersionState,
+    now: DateTime<Utc>,
+) -> DateTime<Utc> {
+    match &rotation.current {
+        Some(known) if known.version == current.id => known.since,
+        None if rotation.new.as_ref() == Some(&current.id) => rotation.promoted_at.unwrap_or(now),
+        None if !is_ours(&current.id) => current.created,
+        _ => now,
+    }
+}
+
 fn keep_rows(rotation: &mut RotationRecord, view: &SecretView, now: DateTime<Utc>) {
+    if let Some(current) = view.current() {
+        let since = handed_out_since(rotation, current, now);
+        rotation.current = Some(HandedOut { version: current.id.clone(), since });
+    }
+    // Not what somebody else has pending: that may be anybody's.
+    let own = |it: &&VersionState| it.has(CURRENT) || it.has(PREVIOUS) || is_ours(&it.id);
+    let own = view.versions.iter().filter(own).filter_map(VersionState::key_id);
+    rotation.own_keys.extend(own.map(str::to_owned));
     let off = |key: &&crate::secret_view::UserKey| !key.state.status.is_active();
     let before = std::mem::take(&mut rotation.off_since);
     rotation.off_since = view

@@ -36,6 +36,7 @@ impl<'a> Here<'a> {
         }
         self.old_credential_dies()
             .or_else(|| self.other_burnt_keys_die())
+            .or_else(|| self.key_between_dies())
             .or_else(|| self.other_burnt_values_die())
             .or_else(|| self.burnt_labels_are_off())
             .or_else(|| self.unread_key_may_work())
@@ -224,6 +225,22 @@ impl<'a> Here<'a> {
             let until = off + self.situation.policy.proof.window;
             (self.now < until).then(|| wait(until, "switched off; its state is watched"))
         })
+    }
+
+    /// What was handed out last before the new one is not always what was when the task began: others may
+    /// have made another version current meanwhile. It has had its grace, too.
+    fn key_between_dies(&self) -> Check {
+        let Issuer::AccessKey { user } = self.issuer else { return None };
+        let between = self.view.labelled(PREVIOUS).and_then(VersionState::key_id)?;
+        let mut keys = self.view.user_keys().iter();
+        let key = keys.find(|key| key.state.id == between && key.state.status.is_active())?;
+        if self.is_old_key(between) || !self.is_left_behind(between) {
+            return None;
+        }
+        let (user, key_id) = (user.clone(), key.state.id.clone());
+        let shared = self.is_needed_elsewhere(between);
+        let ends = || act(Action::DeactivateKey { user, key_id }, "handed out before the new one");
+        Some(shared.unwrap_or_else(ends))
     }
 
     fn other_burnt_keys(&self) -> impl Iterator<Item = &'a UserKey> {

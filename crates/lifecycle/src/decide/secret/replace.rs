@@ -193,9 +193,10 @@ impl<'a> Here<'a> {
         self.record().probes.get(&series(version))
     }
 
-    /// When the old credential's grace ends: at once where it is exposed.
+    /// When the old credential's grace ends: at once where it is exposed. Where others handed the old one out
+    /// once more in between, it begins again.
     pub(super) fn grace_ends(&self) -> DateTime<Utc> {
-        let from = self.rotation().promoted_at.unwrap_or(self.now);
+        let from = self.current_since();
         if self.is_exposed() { from } else { from + self.terms().grace }
     }
 }
