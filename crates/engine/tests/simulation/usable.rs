@@ -21,9 +21,6 @@ use crate::vault::{Secret, Value, Version};
 use crate::world::{Time, World};
 use crate::{mishaps, sharing, values};
 
-/// From a version's making to its being handed out, where the rotation before it counted from the former.
-const SLACK: TimeDelta = TimeDelta::minutes(2);
-
 /// What is handed out is accepted by its issuer, everywhere; of one login with one password, that or what is
 /// about to be.
 pub fn check(sim: &Sim) {
@@ -225,12 +222,13 @@ pub fn ends(sim: &Sim, action: &Action) {
         (key || whole || is_on(task, secret)) && hurries
     });
     let grace = sim.scope.lock().unwrap().grace;
-    // When the next one was handed out; of one whose handing out was held up, when it was made: AWS tells the
-    // rotation after it no more.
+    // When the next one was handed out; of somebody else's, when it was made: AWS tells no more.
     let next = secret.versions.iter().filter(|it| it.current_at.is_some() && it.current_at > left);
     let next = next.min_by_key(|it| it.current_at);
-    let since = next.map_or(now, |it| it.created);
-    if !exposed && now + SLACK < since + grace {
+    let handed_out =
+        |it: &Version| if is_ours(&it.id) { it.current_at.unwrap_or(now) } else { it.created };
+    let since = next.map_or(now, handed_out);
+    if !exposed && now < since + grace {
         sim.violated(format!("{action}, {} after its successor was handed out", now - since));
     }
 }
