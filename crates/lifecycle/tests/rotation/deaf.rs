@@ -2,6 +2,7 @@
 //! end, nor keeps alive what can be ended.
 
 use chrono::TimeDelta;
+use severance_lifecycle::policy::Holds;
 use severance_lifecycle::secret::Issuer;
 use severance_lifecycle::secret_view::PREVIOUS;
 use severance_lifecycle::task::BlockReason;
@@ -88,4 +89,34 @@ fn the_exposed_key_of_a_secret_that_somebody_deleted_for_good_dies_by_its_deadli
         assert!(!drive.world.keys[0].active, "{terms:?}");
         assert!(drive.record.dead_at.is_some(), "and is proven dead: {terms:?}");
     }
+}
+
+#[test]
+fn an_exposed_secret_that_is_hidden_ends_and_is_replaced_once_it_is_restored() {
+    let world = World::new(Issuer::AccessKey { user: user() });
+    let mut drive = Drive::new(world, Terms::ReplaceThenRevoke, Tape::new(vec![]));
+    drive.replace_by = Some(drive.world.now + TimeDelta::days(1));
+    drive.meddled = true;
+    assert!(!drive.run_for(1));
+    drive.world.deleted_at = Some(drive.world.now);
+    let end = drive.run();
+    assert!(matches!(end, End::Done(_)), "nobody waits for a successor: {end:?}");
+    assert!(!drive.world.keys[0].active);
+    drive.world.deleted_at = None;
+    assert!(matches!(drive.run(), End::Done(_)));
+    drive.check_end();
+}
+
+#[test]
+fn a_secret_that_is_restored_after_its_end_was_proven_is_rotated() {
+    let world = World::new(Issuer::AccessKey { user: user() });
+    let mut drive = Drive::new(world, Terms::Routine, Tape::new(vec![]));
+    drive.holds = Holds { other: true, target: true, ..Holds::default() };
+    assert_eq!(drive.run(), End::Blocked(BlockReason::EndedByAnotherCase), "it is to be hidden");
+    drive.holds.ended = true;
+    drive.world.deleted_at = Some(drive.world.now);
+    assert_eq!(drive.run(), End::Blocked(BlockReason::EndedByAnotherCase));
+    drive.world.deleted_at = None;
+    assert!(matches!(drive.run(), End::Done(_)));
+    drive.check_end();
 }

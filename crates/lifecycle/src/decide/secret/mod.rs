@@ -135,7 +135,7 @@ impl<'a> Here<'a> {
                 .or_else(|| blocked(BlockReason::NotFound));
         }
         if let Some(since) = self.view.deleted_at {
-            return blocked(BlockReason::ScheduledForDeletion { since });
+            return Some(self.ends_hidden(since));
         }
         if let Some(service) = self.view.owning_service.clone() {
             return blocked(BlockReason::ManagedByService { service });
