@@ -12,7 +12,7 @@ use crate::decide::{Check, Decision, access_key, act, proof, wait};
 use crate::observe::{KeyView, Presence};
 use crate::record::ProbeSeries;
 use crate::rotation::OldVersion;
-use crate::secret::Issuer;
+use crate::secret::{Issuer, is_of};
 use crate::secret_action::SecretAction;
 use crate::secret_view::{CURRENT, Held, PENDING, PREVIOUS, UserKey, VersionState};
 use crate::task::{BlockReason, Verification};
@@ -228,9 +228,14 @@ impl<'a> Here<'a> {
     }
 
     /// What was handed out last before the new one is not always what was when the task began: others may
-    /// have made another version current meanwhile. It has had its grace, too.
+    /// have made another version current meanwhile. It has had its grace, too. Not what a later rotation
+    /// replaced, which has a grace of its own; nor in a compromise, which gave none.
     fn key_between_dies(&self) -> Check {
         let Issuer::AccessKey { user } = self.issuer else { return None };
+        let task = &self.situation.policy.task;
+        if self.is_exposed() || !is_of(&self.view.current()?.id, task) {
+            return None;
+        }
         let between = self.view.labelled(PREVIOUS).and_then(VersionState::key_id)?;
         let mut keys = self.view.user_keys().iter();
         let key = keys.find(|key| key.state.id == between && key.state.status.is_active())?;

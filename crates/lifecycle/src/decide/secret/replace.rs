@@ -196,7 +196,7 @@ impl<'a> Here<'a> {
     /// When the old credential's grace ends: at once where it is exposed. Where others handed the old one out
     /// once more in between, it begins again.
     pub(super) fn grace_ends(&self) -> DateTime<Utc> {
-        let from = self.current_since();
+        let from = self.rotation().grace_from.unwrap_or(self.now);
         if self.is_exposed() { from } else { from + self.terms().grace }
     }
 }

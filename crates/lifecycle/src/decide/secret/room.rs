@@ -66,7 +66,7 @@ impl Here<'_> {
     }
 
     /// Since when what is current is handed out, by the record.
-    pub(super) fn current_since(&self) -> DateTime<Utc> {
+    fn current_since(&self) -> DateTime<Utc> {
         let current = self.view.current().map(|current| &current.id);
         let known = self.rotation().current.as_ref().filter(|it| Some(&it.version) == current);
         known.map_or(self.now, |known| known.since)
