@@ -97,6 +97,9 @@ impl<'a> Here<'a> {
         if let Some(unsure) = self.attempt_is_open() {
             return unsure;
         }
+        if let Some(unproven) = self.is_possessed() {
+            return unproven;
+        }
         if let Some(full) = self.is_full(user) {
             return full;
         }
