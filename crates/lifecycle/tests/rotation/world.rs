@@ -76,6 +76,10 @@ pub(crate) struct World {
     pub(crate) administered: bool,
     /// The issuer says yes and does nothing.
     pub(crate) deaf: bool,
+    /// Versions that name a key whose secret half they do not hold.
+    pub(crate) forged: BTreeSet<String>,
+    /// Keys that are another user's.
+    pub(crate) strangers: BTreeSet<String>,
     /// Whether it can be found at all.
     pub(crate) gone: bool,
     /// The version that the issuer was told of last, as far as the task knows.
@@ -138,6 +142,8 @@ impl World {
             sessions_of: BTreeSet::new(),
             administered: true,
             deaf: false,
+            forged: BTreeSet::new(),
+            strangers: BTreeSet::new(),
             gone: false,
             told: None,
         };
@@ -335,7 +341,9 @@ impl World {
             }),
             _ => None,
         };
-        let listed = |key: &&Key| key.created + self.lag.0 <= self.now;
+        let listed = |key: &&Key| {
+            key.created + self.lag.0 <= self.now && !self.strangers.contains(&key.id)
+        };
         let keys = self.keys.iter().filter(listed).map(|key| UserKey {
             state: state(key),
             used: key.used,
@@ -406,6 +414,10 @@ impl World {
             }
             SecretAction::Try { version, sample } => {
                 let value = self.version(version).ok_or(Refused::Conflict)?.value.clone();
+                // A key that does not work is refused before its signature is looked at.
+                if self.forged.contains(version) && self.accepts(&value) {
+                    return Ok(Some(ProbeAnswer::Unavailable { why: "wrong half".into() }));
+                }
                 if let Value::Key(id) = &value {
                     self.keys
                         .iter_mut()
