@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::Instant;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -13,6 +14,11 @@ use super::session::Session;
 /// A backend ends within milliseconds unless it is busy in the kernel.
 const ROUNDS: usize = 100;
 const BETWEEN_ROUNDS: Duration = Duration::from_millis(50);
+
+/// Whoever had begun to log in is waited for within a call no longer than this: twice the server's default.
+const LONGEST_WAIT: Duration = Duration::from_mins(2);
+
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 /// Which connections of a login to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +65,25 @@ pub(super) async fn terminate(
         tokio::time::sleep(BETWEEN_ROUNDS).await;
     }
     Err(DatabaseError::StillOpen { username: username.to_owned(), left })
+}
+
+/// Ends every connection of the login whose password has just gone, but the one that does it: no later one can.
+/// Waits for clients that had begun to log in before, and answers whether none can be left.
+pub(super) async fn end_for_good(session: &Session, username: &str) -> Result<bool, DatabaseError> {
+    let Terminated { stragglers_for, .. } = terminate(session, username, Sessions::All).await?;
+    let Some(wait) = stragglers_for.to_std().ok().filter(|wait| *wait <= LONGEST_WAIT) else {
+        return Ok(false);
+    };
+    let until = Instant::now() + wait;
+    // Again and again, so that the server does not take this connection for an idle one.
+    loop {
+        let is_last = Instant::now() > until;
+        terminate(session, username, Sessions::All).await?;
+        if is_last {
+            return Ok(true);
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
 }
 
 /// Without `pg_read_all_stats` the server hides when another user's connections were opened.

@@ -60,7 +60,7 @@ async fn a_login_that_needs_no_password_is_never_called_retired() {
     let old = world.value("trusted", "Tr0st3dS3cr3t");
     let current = world.value("trusted_clone", "Tr0st3dCl0n3");
     let error = world.issuer.retire(&old, &current, Some(&world.admin())).await.unwrap_err();
-    assert!(matches!(error, DatabaseError::StillAccepted(_)), "{error}");
+    assert!(matches!(error, DatabaseError::NoPasswordAsked(_)), "{error}");
     assert_eq!(error.class(), FailureClass::Cannot);
 }
 
