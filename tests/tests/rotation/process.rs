@@ -210,7 +210,7 @@ async fn check_logs_in_as_the_administrator_and_names_what_it_may_not_do() {
     put.secret_string(value(&scene.server, "solo", FIRST)).send().await.unwrap();
     let (ok, detail) = administrator(&scene);
     assert!(!ok && detail.contains(":secret:admin-"), "{detail}");
-    let missing = "solo lacks CREATEROLE, pg_signal_backend, pg_read_all_stats";
+    let missing = "solo lacks CREATEROLE, pg_signal_backend";
     assert!(detail.ends_with(missing), "{detail}");
 
     scene.server.stop();

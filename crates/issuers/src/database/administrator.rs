@@ -28,10 +28,9 @@ impl DatabaseIssuer {
         port: u16,
     ) -> Result<AdministratorRights, DatabaseError> {
         const ASK: &str = "SELECT rolsuper OR rolcreaterole, \
-             rolsuper OR pg_catalog.pg_has_role('pg_signal_backend', 'USAGE'), \
-             rolsuper OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') \
+             rolsuper OR pg_catalog.pg_has_role('pg_signal_backend', 'USAGE') \
              FROM pg_catalog.pg_roles WHERE rolname = current_user";
-        const RIGHTS: [&str; 3] = ["CREATEROLE", "pg_signal_backend", "pg_read_all_stats"];
+        const RIGHTS: [&str; 2] = ["CREATEROLE", "pg_signal_backend"];
         let admin = parse(admin, Which::Admin)?;
         if !admin.is_at(host, port) {
             return Err(DatabaseError::OtherServer(Which::Admin));

@@ -104,7 +104,7 @@ impl Connector {
 
     /// The same for one that acts on itself.
     pub(super) async fn prepare_itself(&self, session: Session) -> Result<Session, DatabaseError> {
-        self.prepare(session).await?.as_itself().await
+        self.prepare(session).await?.act_as_itself().await
     }
 
     /// Without the password.

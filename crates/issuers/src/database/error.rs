@@ -67,7 +67,7 @@ pub enum DatabaseError {
     /// password is gone cannot take another.
     #[error("this needs an administrator's value, and none is configured for the server")]
     AdminNeeded,
-    /// The user to be copied does not exist.
+    /// The user to be changed or copied does not exist. Somebody took it away, and must say what is to be.
     #[error("the user {0} does not exist")]
     NoSuchUser(String),
     /// The user to be copied may do everything, and a second such user is not made unasked.
@@ -174,7 +174,6 @@ impl DatabaseError {
             Self::Connection { .. } | Self::Timeout { .. } | Self::StillOpen { .. } => {
                 FailureClass::RetrySoon
             }
-            Self::NoSuchUser(_) => FailureClass::Gone,
             _ => FailureClass::Cannot,
         }
     }

@@ -143,7 +143,7 @@ impl DatabaseIssuer {
             let itself = by.username() == of.username();
             let which = if itself { Which::Current } else { Which::Admin };
             match self.connector.log_in(&by, which).await {
-                Ok(session) if itself => return session.as_itself().await,
+                Ok(session) if itself => return session.act_as_itself().await,
                 Ok(session) => return Ok(session),
                 Err(error @ (DatabaseError::Refused { .. } | DatabaseError::Server { .. })) => {
                     refused = error;

@@ -61,7 +61,7 @@ impl Session {
 
     /// Acts as the user that logged in, even where `ALTER ROLE … SET role` makes it another: that one may
     /// not change its password. Not for an administrator, who may have its rights by it.
-    pub(super) async fn as_itself(self) -> Result<Self, DatabaseError> {
+    pub(super) async fn act_as_itself(self) -> Result<Self, DatabaseError> {
         self.execute("act as the login itself", "SET ROLE NONE").await?;
         Ok(self)
     }

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::time::Instant;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -74,16 +73,12 @@ pub(super) async fn end_for_good(session: &Session, username: &str) -> Result<bo
     let Some(wait) = stragglers_for.to_std().ok().filter(|wait| *wait <= LONGEST_WAIT) else {
         return Ok(false);
     };
-    let until = Instant::now() + wait;
     // Again and again, so that the server does not take this connection for an idle one.
-    loop {
-        let is_last = Instant::now() > until;
-        terminate(session, username, Sessions::All).await?;
-        if is_last {
-            return Ok(true);
-        }
+    for _ in 0..=wait.as_millis() / BETWEEN_LOOKS.as_millis() {
         tokio::time::sleep(BETWEEN_LOOKS).await;
+        terminate(session, username, Sessions::All).await?;
     }
+    Ok(true)
 }
 
 /// Without `pg_read_all_stats` the server hides when another user's connections were opened.

@@ -47,9 +47,15 @@ impl Here<'_> {
         };
         let set = self.issuer.set(before, self.version, Some(admin)).await?;
         if end_sessions {
-            // By the login itself, which needs no rights for it, unless others have filled it up.
-            let which = Sessions::OpenedBefore(set.at);
-            self.issuer.terminate_sessions(self.version, which, &[self.version, admin]).await?;
+            // By the login itself, which needs no rights for it and may see when each was opened. Where others
+            // have filled it up, or have changed its password since, all of them go.
+            let (of, itself) = (self.version, Sessions::OpenedBefore(set.at));
+            match self.issuer.terminate_sessions(of, itself, &[of]).await {
+                Err(DatabaseError::Refused { .. } | DatabaseError::Server { .. }) => {
+                    self.issuer.terminate_sessions(of, Sessions::All, &[admin]).await?;
+                }
+                ended => drop(ended?),
+            }
         }
         Ok(Told::default())
     }

@@ -13,14 +13,14 @@ async fn who_may_not_do_what_is_needed_is_told_what_is_missing() {
     assert_eq!((rights.username.as_str(), rights.missing.len()), ("admin", 0));
 
     let plain = world.issuer.rights(&world.first(), "localhost", port).await.unwrap();
-    assert_eq!(plain.missing, ["CREATEROLE", "pg_signal_backend", "pg_read_all_stats"]);
-    world.sql("GRANT pg_signal_backend, pg_read_all_stats TO app").await;
+    assert_eq!(plain.missing, ["CREATEROLE", "pg_signal_backend"]);
+    world.sql("GRANT pg_signal_backend TO app").await;
     let plain = world.issuer.rights(&world.first(), "localhost", port).await.unwrap();
     assert_eq!(plain.missing, ["CREATEROLE"]);
     // By the role that its sessions act as.
     world.sql("CREATE ROLE keeper CREATEROLE; GRANT keeper TO app; ALTER ROLE app SET role = 'keeper'").await;
     let keeper = world.issuer.rights(&world.first(), "localhost", port).await.unwrap();
-    assert_eq!(keeper.missing, ["pg_signal_backend", "pg_read_all_stats"]);
+    assert_eq!(keeper.missing, ["pg_signal_backend"]);
 
     let elsewhere = world.issuer.rights(&world.admin(), "127.0.0.1", port).await.unwrap_err();
     assert!(matches!(elsewhere, DatabaseError::OtherServer(_)), "{elsewhere}");

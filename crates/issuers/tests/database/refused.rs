@@ -82,5 +82,14 @@ async fn an_administrator_that_is_none_is_told_so_and_superusers_are_not_copied(
     let gone = world.value("gone", "x");
     let pending = next(&gone, RotationMode::AlternatingUsers);
     let error = world.issuer.set(&gone, &pending, Some(&admin)).await.unwrap_err();
-    assert_eq!(error.class(), FailureClass::Gone);
+    assert_eq!(
+        (error.failure("x").code.as_str(), error.class()),
+        ("NoSuchUser", FailureClass::Cannot)
+    );
+    let pending = next(&gone, RotationMode::SingleUser);
+    let error = world.issuer.set(&gone, &pending, Some(&admin)).await.unwrap_err();
+    assert_eq!(
+        (error.failure("x").code.as_str(), error.class()),
+        ("NoSuchUser", FailureClass::Cannot)
+    );
 }
