@@ -414,6 +414,11 @@ impl Worker {
                     Action::Secret { what: SecretAction::EndSessions { version }, .. },
                     Some(until),
                 ) => self.task.record.sessions_ended(version, applied.at, until),
+                // On the way, by the login itself: nobody could end them afterwards.
+                (Action::Secret { what: SecretAction::Retire { version, .. }, .. }, Some(_)) => {
+                    self.task.record.carried_out(&action, applied.at);
+                    self.task.record.rotation.ended.insert(version.clone());
+                }
                 _ => self.task.record.carried_out(&action, applied.at),
             }
             self.task.state = TaskState::Open;

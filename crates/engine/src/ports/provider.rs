@@ -69,7 +69,8 @@ pub struct Applied {
     /// For [`Action::Probe`] and a try of a secret's version: what it told.
     pub probe: Option<ProbeAnswer>,
     /// After sessions at an issuer were ended: who had begun to log in before may come in until then, by
-    /// the provider's clock, and what they open must be ended too.
+    /// the provider's clock, and what they open must be ended too. After a value was retired: its sessions
+    /// were ended on the way, for good.
     pub stragglers_until: Option<DateTime<Utc>>,
 }
 
