@@ -256,10 +256,15 @@ async fn a_role_that_was_made_after_the_last_listing_is_cut_before_a_compromise_
     let trust = json!({"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Principal": {"AWS": arn(0, "user", "u0")}, "Action": "sts:AssumeRole"}
     ]});
-    role(&mut sim.world.lock().unwrap(), 0, "back-door", &[], trust);
+    let at = (accounts()[0].clone(), "back-door".to_owned());
+    let id = {
+        let mut world = sim.world.lock().unwrap();
+        role(&mut world, 0, "back-door", &[], trust);
+        world.roles[&at].id.clone()
+    };
+    sim.scope.lock().unwrap().roles.insert(id);
     publish(&sim, key_notice("leak", &key));
     until("the key is done", || tasks(&sim).iter().any(is_done)).await;
-    let at = (accounts()[0].clone(), "back-door".to_owned());
     let cut = !sim.world.lock().unwrap().roles[&at].denies.read().is_empty();
     assert!(cut, "its sessions may be held by whoever held the key");
     nothing_broke(&sim);
