@@ -16,6 +16,7 @@ use severance_lifecycle::task::Lane;
 
 use crate::account::Account;
 use crate::answer::{self, Headers, Seen};
+use crate::operation::Operation;
 use crate::{arn, failure};
 
 /// What the adapter is given by the engine's side.
@@ -27,26 +28,6 @@ pub struct Ports {
     pub observer: Arc<dyn Observer>,
     /// Times calls.
     pub clock: Arc<dyn Clock>,
-}
-
-/// What is called: `iam:GetUser`, and in which of the account's regions, where the service is not one
-/// everywhere.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Operation<'o> {
-    name: &'o str,
-    region: Option<usize>,
-}
-
-impl<'o> From<&'o str> for Operation<'o> {
-    fn from(name: &'o str) -> Self {
-        Self { name, region: None }
-    }
-}
-
-impl<'o> From<(&'o str, usize)> for Operation<'o> {
-    fn from((name, region): (&'o str, usize)) -> Self {
-        Self { name, region: Some(region) }
-    }
 }
 
 /// The calls of one look, one action or one lookup in one account, and what their answers said of the
@@ -212,12 +193,11 @@ impl<'a> Calls<'a> {
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
-        let permit = match &self.permit {
-            Some(_) => None,
-            None => {
-                let api = self.api(operation);
-                Some(self.ports.admission.admit_to(self.id(), api, self.lane).await)
-            }
+        let permit = if self.permit.is_none() {
+            let api = self.api(operation);
+            Some(self.ports.admission.admit_to(self.id(), api, self.lane).await)
+        } else {
+            None
         };
         let started = self.ports.clock.now();
         let (answer, headers) = answer::with_headers(request).await;

@@ -1,6 +1,8 @@
 //! The versions of a secret whose versions may not be listed: those with a label, and a place for all others,
 //! of which nothing is known but that they may be there.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
 use aws_sdk_secretsmanager::primitives::DateTime as SdkTime;
 use aws_sdk_secretsmanager::types::SecretVersionsListEntry;
@@ -28,28 +30,28 @@ pub(super) async fn versions(
     tracing::warn!(account = %calls.id(), secret = of.0.arn, failure = %refused, "only versions with a label are seen");
     // Before the exposure, so that it counts as exposed.
     let before = look.exposed_since - TimeDelta::milliseconds(1);
-    let mut states = Vec::new();
+    let mut seen = Vec::new();
     for (id, stages) in described.version_ids_to_stages.clone().unwrap_or_default() {
         // Without the time nobody can say whether it was exposed: what it is known to hold is left out.
         let Some(created) = value::stored_at(calls, of.0, &id).await? else {
             let held = unreadable("it cannot be read, nor can versions be listed", refused);
-            let stages = stages.into_iter().collect();
-            states.push(VersionState { id, stages, created: before, held });
+            let labels = stages.into_iter().collect();
+            seen.push(VersionState { id, stages: labels, created: before, held });
             continue;
         };
         let entry = SecretVersionsListEntry::builder().version_id(id);
         let entry = entry.created_date(SdkTime::from_millis(created.timestamp_millis()));
         let readable = described.deleted_date.is_none();
-        states.push(observe::version(calls, of, entry.build(), stages, readable).await?);
+        seen.push(observe::version(calls, of, entry.build(), stages, readable).await?);
     }
     // Where the secret ends, whatever was stored up to now does.
-    states.extend([before, calls.at()].map(|created| unseen(created, refused)));
-    Ok(states)
+    seen.extend([before, calls.at()].map(|created| unseen(created, refused)));
+    Ok(seen)
 }
 
 fn unseen(created: DateTime<Utc>, refused: &Failure) -> VersionState {
     let held = unreadable("versions cannot be listed", refused);
-    VersionState { id: OTHERS.to_owned(), stages: Default::default(), created, held }
+    VersionState { id: OTHERS.to_owned(), stages: BTreeSet::new(), created, held }
 }
 
 fn unreadable(what: &str, refused: &Failure) -> Held {

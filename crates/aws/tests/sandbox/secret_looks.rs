@@ -354,14 +354,14 @@ async fn a_key_in_two_secrets_is_tried_with_the_one_that_may_be_read() {
 async fn a_key_of_which_it_may_not_be_asked_whether_it_was_used_counts_as_used() {
     let (rotation, user, _) = key_in_a_secret().await;
     let other = rotation.world.key(&user);
-    let used = async || {
+    let counts_as_used = async || {
         let view = rotation.view().await;
         let keys = view.user_keys();
         keys.iter().find(|it| it.state.id == other.access_key_id).unwrap().used
     };
-    assert!(!used().await);
+    assert!(!counts_as_used().await);
     forbid_all(&rotation, "iam:GetAccessKeyLastUsed");
-    assert!(used().await);
+    assert!(counts_as_used().await);
 }
 
 /// Our own role may not do something anywhere any more.
