@@ -147,6 +147,20 @@ pub trait Provider: Send + Sync + 'static {
         sink: &mut dyn InventorySink,
     ) -> Result<(), Failure>;
 
+    /// Lists every role of an account into `sink` as it is now, page by page; others may come with them. Cheaper
+    /// than the [`inventory`](Self::inventory) where that lists more.
+    ///
+    /// # Errors
+    /// A [`Failure`], or what the sink failed with, as one.
+    async fn roles(
+        &self,
+        account: &AccountId,
+        _lane: Lane,
+        sink: &mut dyn InventorySink,
+    ) -> Result<(), Failure> {
+        self.inventory(account, sink).await
+    }
+
     /// The configured accounts.
     fn accounts(&self) -> Vec<AccountId>;
 
