@@ -65,6 +65,8 @@ pub enum BlockReason {
     ReplicaBehind { region: String, status: String },
     /// The old value was replaced, and nobody can say whether its issuer still accepts it.
     OldNotProven,
+    /// The issuer was told to refuse the old value, says that it does, and accepts it all the same.
+    OldStillAccepted { version: String },
     /// A tag of the secret says what no strategy is called, or a part of its strategy is missing.
     UnknownStrategy { tag: String, value: String },
     /// The secret hands out an access key of nobody that is known: where it dies is not known either.
@@ -154,6 +156,10 @@ impl fmt::Display for BlockReason {
             }
             Self::OldNotProven => f.write_str(
                 "the value was replaced; whether its issuer still accepts the old one is not known",
+            ),
+            Self::OldStillAccepted { version } => write!(
+                f,
+                "its issuer was told to refuse the old value ({version}) and accepts it still"
             ),
             Self::UnknownStrategy { tag, value } if value.is_empty() => {
                 write!(f, "the tag {tag} that the secret's strategy needs is missing or empty")

@@ -187,7 +187,10 @@ impl Record {
             // One login has one password: what was told before may not be accepted any more.
             SecretAction::Set { version, .. } => {
                 rotation.set = BTreeMap::from([(version.clone(), at)]);
+                let before = self.probes.get(&rotation::series(version));
+                let refused = before.and_then(ProbeSeries::refused_before);
                 self.probes.retain(|name, _| !rotation::is_series(name));
+                self.probes.extend(refused.map(|row| (rotation::series(version), row)));
                 self.sessions_can_be_ended(action);
             }
             SecretAction::Rotate { version } => {
@@ -230,6 +233,13 @@ impl Record {
 }
 
 impl ProbeSeries {
+    /// What stays of a row of refusals where the issuer was told once more: since when. Or one that says yes
+    /// and does nothing would be told without end, and no person asked.
+    fn refused_before(&self) -> Option<Self> {
+        let refused_since = Some(self.refused_since?);
+        Some(Self { refused_since, samples: self.samples, ..Self::default() })
+    }
+
     /// One acceptance ends a row of refusals.
     fn accepted(&mut self, endpoint: &str, at: DateTime<Utc>) {
         let (samples, acceptances) = (self.samples, self.acceptances + 1);

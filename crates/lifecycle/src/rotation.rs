@@ -89,8 +89,15 @@ pub struct RotationRecord {
     pub beside: BTreeSet<String>,
     /// The keys of those versions: once its label is gone, a version is not looked at any more.
     pub beside_keys: BTreeSet<String>,
+    /// The version that was current at the last look, and since when it is handed out.
+    pub current: Option<HandedOut>,
+    /// Keys that this secret handed out, by the looks so far, or that are in a version of ours: still this
+    /// secret's own when their version has lost its label and is not looked at any more.
+    pub own_keys: BTreeSet<String>,
     /// Since when a key of the user has been switched off, by key id.
     pub off_since: BTreeMap<String, DateTime<Utc>>,
+    /// Since when every look in a row that found the secret missing found its old key missing too.
+    pub key_missing_since: Option<DateTime<Utc>>,
     /// Since when somebody else's version has been seen pending.
     pub pending_since: BTreeMap<String, DateTime<Utc>>,
     /// When the issuer was told of a version, or a function was asked to make it.
@@ -111,6 +118,9 @@ pub struct RotationRecord {
     pub new: Option<String>,
     /// When a look first found the new version current.
     pub promoted_at: Option<DateTime<Utc>>,
+    /// When a look first found it so, since the old one was current last: others may have handed that out once
+    /// more in between.
+    pub grace_from: Option<DateTime<Utc>>,
     /// When a look first found every replica in step with it.
     pub in_step_at: Option<DateTime<Utc>>,
     /// When the old credential was first proven dead.
@@ -124,6 +134,15 @@ pub struct OldVersion {
     pub version: String,
     /// What it holds.
     pub held: Held,
+}
+
+/// A version that is current.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandedOut {
+    /// The version.
+    pub version: String,
+    /// Since when, as far as can be told: what came before it has its grace from then.
+    pub since: DateTime<Utc>,
 }
 
 impl RotationTerms {

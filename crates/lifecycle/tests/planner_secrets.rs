@@ -515,14 +515,45 @@ fn a_secret_without_a_zone_belongs_where_its_user_does() {
 }
 
 #[test]
-fn what_is_to_be_deleted_already_is_only_killed() {
+fn what_is_to_be_deleted_already_is_killed_and_replaced_once_it_is_back() {
     let ann = user("ann", &[KEY]);
     let mut app = secret("app", How::IamAccessKey, &[key(KEY)]);
     let IdentityDetail::Secret(detail) = &mut app.detail else { panic!("no secret") };
     detail.deleted_at = Some(now());
     let planned = plan(&notice(Severity::Low), &[named(&app)], &ties(&[&ann], &[&app]));
-    assert_eq!(task_of(&planned, &app).desired, Desired::Revoked);
+    assert_eq!(task_of(&planned, &app).desired, Desired::Rotated);
     assert!(key_task(&planned).is_some(), "it can no longer be read, and its key dies by itself");
+    // Nobody said how it could be replaced.
+    let mut untold = secret("app", How::Untold, &[key(KEY)]);
+    let IdentityDetail::Secret(detail) = &mut untold.detail else { panic!("no secret") };
+    detail.deleted_at = Some(now());
+    let planned = plan(&notice(Severity::Low), &[named(&untold)], &ties(&[&ann], &[&untold]));
+    assert_eq!(task_of(&planned, &untold).desired, Desired::Revoked);
+}
+
+#[test]
+fn what_is_hidden_is_not_waited_for_by_another_secret_that_hands_out_the_same() {
+    let ann = user("ann", &[KEY]);
+    let mut hidden = secret("a", How::IamAccessKey, &[key(KEY)]);
+    let IdentityDetail::Secret(detail) = &mut hidden.detail else { panic!("no secret") };
+    detail.deleted_at = Some(now());
+    let shown = secret("b", How::IamAccessKey, &[key(KEY)]);
+    let both = ties(&[&ann], &[&hidden, &shown]);
+    let planned = plan(&notice(Severity::Low), &[named(&hidden), named(&shown)], &both);
+    for secret in [&hidden, &shown] {
+        assert_eq!(task_of(&planned, secret).state, TaskState::Open);
+    }
+}
+
+#[test]
+fn a_shared_credential_is_replaced_by_a_secret_whose_zone_enforces() {
+    let ann = user("ann", &[KEY]);
+    let quiet = tagged(secret("a", How::IamAccessKey, &[key(KEY)]), &[("severance:zone", "quiet")]);
+    let shown = secret("b", How::IamAccessKey, &[key(KEY)]);
+    let both = ties(&[&ann], &[&quiet, &shown]);
+    let planned = plan(&notice(Severity::Low), &[named(&quiet), named(&shown)], &both);
+    assert_eq!(task_of(&planned, &quiet).mode, Mode::Observe);
+    assert_eq!(task_of(&planned, &shown).state, TaskState::Open);
 }
 
 fn any_strategy() -> impl Strategy<Value = How> {

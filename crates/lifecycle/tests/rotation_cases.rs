@@ -3,12 +3,15 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use severance_lifecycle::case::Case;
+use severance_lifecycle::credential::Target;
 use severance_lifecycle::event::{Attributes, Cause, Event, Payload, ROTATION_TYPE, parse};
+use severance_lifecycle::outcome::{self, stages};
 use severance_lifecycle::plan::{
     Planned, Planner, Protected, SelectorMatch, TagKeys, Ties, unresolved_task,
 };
 use severance_lifecycle::policy::Desired;
 use severance_lifecycle::rotation::OldVersion;
+use severance_lifecycle::secret::{Issuer, SecretRef};
 use severance_lifecycle::secret_view::Held;
 use severance_lifecycle::task::{BlockReason, Lane, Task, TaskState, Verification};
 use severance_lifecycle::zone::Zones;
@@ -111,4 +114,43 @@ fn of_a_rotation_that_is_done_only_a_credential_that_works_again_is_drift() {
     assert_eq!(all(&task), over.len());
     task.desired = Desired::Revoked;
     assert_eq!(all(&task), 0, "a revocation is looked at to its end");
+}
+
+/// A rotation of a secret that is done, of whatever strategy.
+fn done(issuer: Issuer) -> Task {
+    let event = event(Cause::Requested);
+    let case = Case::open(&event, now(), now());
+    let mut task = plan(&case, &event).tasks.remove(0);
+    let secret = SecretRef {
+        account: "111122223333".into(),
+        region: "eu-west-1".into(),
+        arn: "arn:aws:secretsmanager:eu-west-1:111122223333:secret:app-AbCdEf".into(),
+        name: "app".into(),
+    };
+    task.target = Target::Secret { secret, issuer };
+    task.verified_at = Some(now() + TimeDelta::hours(2));
+    task
+}
+
+#[test]
+fn a_rotation_by_its_own_function_is_done_and_never_verified() {
+    let verification = Verification::ControlPlane;
+    for (issuer, is_proven) in [
+        (Issuer::Managed, false),
+        (Issuer::Database { alternating: false }, true),
+        (Issuer::Webhook { name: "hook".into() }, true),
+    ] {
+        let mut task = done(issuer.clone());
+        assert_eq!(task.proves_its_end(), is_proven, "{issuer:?}");
+        assert_eq!(stages(&task).verified, None, "it is not done");
+        task.state = TaskState::Done { verification };
+        assert_eq!(stages(&task).verified, task.verified_at.filter(|_| is_proven), "{issuer:?}");
+        let told = outcome::done(&task, verification, &[], now()).data;
+        for what in ["time_to_revoke_seconds", "deadline_met"] {
+            assert_eq!(!told[what].is_null(), is_proven, "{issuer:?}: {what}");
+        }
+        // An end of such a secret is another matter: it is blocked before it is done.
+        task.desired = Desired::Revoked;
+        assert!(task.proves_its_end(), "{issuer:?}");
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use severance_lifecycle::credential::Target;
 use severance_lifecycle::secret_view::CURRENT;
 use severance_lifecycle::task::BlockReason;
 
@@ -77,10 +78,20 @@ fn spoil(sim: &Sim, arn: &str) -> Option<String> {
     let here = world.secrets.get_mut(arn).filter(|it| it.deleted_at.is_none())?;
     // What an endpoint or a function makes of a value, only they know.
     let is_told_by_value = matches!(here.current().value, Value::Key(_) | Value::Login { .. });
-    // An earlier key loses its label to what follows, and with it whatever tells that it is this secret's:
-    // where it takes the room of a new one, a person is asked.
-    let has_earlier = here.versions.iter().any(|it| sharing::is_earlier(&it.id));
-    if !is_told_by_value || has_earlier {
+    // An earlier key loses its label to what follows, and with it whatever tells that it is this secret's, but
+    // to a task that saw it before: where it takes the room of a new one, a person is asked else.
+    let earlier = here.versions.iter().find(|it| sharing::is_earlier(&it.id));
+    let is_forgotten = |key_id: &String| {
+        let store = sim.store.lock().unwrap();
+        let tasks = store.tasks.values().map(|row| &row.task);
+        let mut rotations = tasks.filter(
+            |task| matches!(&task.target, Target::Secret { secret, .. } if secret.arn == arn),
+        );
+        !rotations.any(|task| task.record.rotation.own_keys.contains(key_id))
+    };
+    if !is_told_by_value
+        || matches!(earlier.map(|it| &it.value), Some(Value::Key(id)) if is_forgotten(id))
+    {
         return None;
     }
     let before = here.current().id.clone();

@@ -283,10 +283,9 @@ pub fn relabel(sim: &Sim) {
         // What a rotation function made current is taken at its word: that is another's rotation.
         _ if secret.strategy == Strategy::Managed => {}
         _ => {
-            // Back to what works, or did: not to what others spoilt, nor to what they hand out elsewhere.
+            // Back to what works, or did: not to what others spoilt.
             let back = secret.labelled(PREVIOUS).filter(|it| it.value != Value::Unfit);
-            let back = back.map(|it| it.id.clone()).filter(|id| !sharing::is_earlier(id));
-            if let Some(back) = back {
+            if let Some(back) = back.map(|it| it.id.clone()) {
                 secret.move_label(CURRENT, &back, now);
                 secret.meddled = true;
                 sim.note("the current label moved back by others");

@@ -21,9 +21,6 @@ use crate::vault::{Secret, Value, Version};
 use crate::world::{Time, World};
 use crate::{mishaps, sharing, values};
 
-/// From a version's making to its being handed out, where the rotation before it counted from the former.
-const SLACK: TimeDelta = TimeDelta::minutes(2);
-
 /// What is handed out is accepted by its issuer, everywhere; of one login with one password, that or what is
 /// about to be.
 pub fn check(sim: &Sim) {
@@ -35,6 +32,8 @@ pub fn check(sim: &Sim) {
         .secrets
         .values()
         .filter(|secret| !secret.meddled && !sharing::is_others(secret))
+        // What is hidden is handed out to nobody.
+        .filter(|secret| secret.deleted_at.is_none())
         .filter(|secret| !is_usable(&world, secret, now))
         .collect();
     if refused.is_empty() {
@@ -109,7 +108,11 @@ fn dies_first(sim: &Sim, task: &Task) -> bool {
     let order = zones.get(&task.binding.zone).order(task);
     // What could not be replaced by then is not kept alive for it.
     let overdue = sim.clock.provider() >= task.deadline;
-    task.trigger == Trigger::CompromiseNotice && (order == RevokeOrder::RevokeFirst || overdue)
+    let Target::Secret { secret, .. } = &task.target else { return false };
+    // Nor what is hidden, or was for a while.
+    let hidden = sim.hidden.lock().unwrap().contains_key(&secret.arn);
+    task.trigger == Trigger::CompromiseNotice
+        && (order == RevokeOrder::RevokeFirst || overdue || hidden)
 }
 
 fn maker<'a>(store: &'a Store, version: &str) -> Option<&'a Task> {
@@ -225,12 +228,13 @@ pub fn ends(sim: &Sim, action: &Action) {
         (key || whole || is_on(task, secret)) && hurries
     });
     let grace = sim.scope.lock().unwrap().grace;
-    // When the next one was handed out; of one whose handing out was held up, when it was made: AWS tells the
-    // rotation after it no more.
+    // When the next one was handed out; of somebody else's, when it was made: AWS tells no more.
     let next = secret.versions.iter().filter(|it| it.current_at.is_some() && it.current_at > left);
     let next = next.min_by_key(|it| it.current_at);
-    let since = next.map_or(now, |it| it.created);
-    if !exposed && now + SLACK < since + grace {
+    let handed_out =
+        |it: &Version| if is_ours(&it.id) { it.current_at.unwrap_or(now) } else { it.created };
+    let since = next.map_or(now, handed_out);
+    if !exposed && now < since + grace {
         sim.violated(format!("{action}, {} after its successor was handed out", now - since));
     }
 }
@@ -299,6 +303,15 @@ fn handed_out(sim: &Sim, store: &Store, world: &World, here: &Secret, task: &Tas
     let (now, name) = (sim.clock.provider(), &here.reference.name);
     let current = here.current();
     let old = task.record.rotation.old.as_ref();
+    if here.deleted_at.is_some() {
+        sim.note("an exposed secret ended while it is hidden");
+        return;
+    }
+    // Nor once it is restored, where its user is revoked meanwhile.
+    let was_hidden = sim.hidden.lock().unwrap().contains_key(&here.reference.arn);
+    if was_hidden && is_of_revoked_user(store, here) {
+        return;
+    }
     if old.is_none_or(|old| old.version == current.id) {
         sim.violated(format!("rotated, and nothing new is handed out: {name}"));
     }

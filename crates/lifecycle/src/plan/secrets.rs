@@ -70,11 +70,16 @@ impl Planner<'_> {
         draft.secrets.insert(identity.arn.clone(), (id, identity));
     }
 
-    /// What a secret is to become. Whatever is scheduled for deletion needs no successor.
+    /// What a secret is to become. A contract's end takes a deletion that is scheduled at its word: nobody needs
+    /// a successor. A compromise does not: who scheduled it may be whoever had it, or restore it a minute later.
+    /// Its task ends what is exposed at each look that finds the secret hidden, and replaces it once it is
+    /// back; but where nobody said how.
     fn wanted_of(&self, draft: &Draft<'_>, identity: &Identity, detail: &SecretDetail) -> Desired {
         let ends = match draft.case.trigger {
             Trigger::Rotation => false,
-            Trigger::CompromiseNotice => detail.deleted_at.is_some(),
+            Trigger::CompromiseNotice => {
+                detail.deleted_at.is_some() && detail.strategy == Strategy::Untold
+            }
             Trigger::ContractEnd => detail.deleted_at.is_some() || self.is_theirs(draft, identity),
         };
         if ends { Desired::Revoked } else { Desired::Rotated }
@@ -120,7 +125,10 @@ impl Planner<'_> {
                 && task.state == TaskState::Open
                 && detail.owning_service.is_none();
         let order = self.zones.get(&task.binding.zone).order(task);
-        let once_replaced = desired == Desired::Rotated && order == RevokeOrder::ReplaceThenRevoke;
+        let once_replaced = desired == Desired::Rotated
+            && order == RevokeOrder::ReplaceThenRevoke
+            // What is hidden cannot be read: which key it holds is known from the inventory alone.
+            && detail.deleted_at.is_none();
         if sees_to_it && (!compromise || once_replaced) {
             return;
         }

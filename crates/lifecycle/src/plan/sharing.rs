@@ -8,17 +8,23 @@ use super::planner::Planner;
 use crate::credential::Target;
 use crate::event::Trigger;
 use crate::finding::Finding;
+use crate::ids::TaskId;
 use crate::policy::Desired;
-use crate::task::{BlockReason, TaskState};
+use crate::task::{BlockReason, Mode, TaskState};
 
 impl Planner<'_> {
     /// Has secrets that share a credential wait for a person. In a compromise the credential must die all
-    /// the same: one of them, the first by its ARN, replaces it, and the others wait.
+    /// the same: one of them, the first by its ARN of those that enforce, replaces it, and the others wait.
     pub(super) fn shared_wait(draft: &mut Draft<'_>) {
         let compromise = draft.case.trigger == Trigger::CompromiseNotice;
-        let rotated: Vec<_> = draft
+        let is_hidden = |identity: &Identity| {
+            identity.secret().is_some_and(|(_, detail)| detail.deleted_at.is_some())
+        };
+        let mut rotated: Vec<_> = draft
             .secrets
             .iter()
+            // What is hidden replaces nothing, and hands nothing out.
+            .filter(|(_, (_, identity))| !is_hidden(identity))
             .filter(|(_, (id, _))| {
                 draft.tasks.get(id).is_some_and(|task| {
                     task.desired == Desired::Rotated
@@ -28,6 +34,9 @@ impl Planner<'_> {
             })
             .map(|(arn, (id, identity))| (arn.clone(), id.clone(), *identity))
             .collect();
+        // One that only observes would replace nothing.
+        let enforces = |id: &TaskId| draft.tasks.get(id).is_some_and(|it| it.mode == Mode::Enforce);
+        rotated.sort_by_key(|(arn, id, _)| (!enforces(id), arn.clone()));
         let mut writers = BTreeSet::new();
         for (arn, id, identity) in rotated {
             let mut secrets = sharers(draft, identity);

@@ -3,11 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
+mod deaf;
 mod drive;
 mod overdue;
 #[path = "../support/policy.rs"]
 mod policy;
 mod revoked;
+mod rolled_back;
 mod taken_over;
 mod world;
 

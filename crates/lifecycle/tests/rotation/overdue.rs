@@ -149,3 +149,75 @@ fn the_key_that_another_secret_came_to_hand_out_is_not_switched_off_by_a_routine
     assert!(matches!(drive.run(), End::Done(_)));
     drive.check_end();
 }
+
+#[test]
+fn an_exposed_key_waits_for_a_replica_until_its_deadline_and_no_longer() {
+    let mut drive = Drive::new(World::new(key()), Terms::ReplaceThenRevoke, Tape::new(vec![]));
+    let by = drive.world.now + DEADLINE;
+    drive.replace_by = Some(by);
+    let (current, now) = (drive.world.current().id.clone(), drive.world.now);
+    drive.world.replicas.insert("us-west-2".into(), (current, now));
+    drive.world.replicas_follow = false;
+    drive.run_until(|drive| drive.world.now >= by);
+    assert!(drive.world.keys[0].active, "before its deadline it is given time");
+    let end = drive.run();
+    assert!(matches!(end, End::Blocked(BlockReason::ReplicaBehind { .. })), "{end:?}");
+    assert!(!drive.world.keys[0].active);
+    assert!(drive.world.now < by + TimeDelta::minutes(1));
+}
+
+#[test]
+fn what_keeps_failing_without_being_refused_keeps_nothing_exposed_alive_beyond_its_deadline() {
+    for issuer in [key(), Issuer::Webhook { name: "hook".into() }] {
+        // Every call is lost on its way.
+        let tape = Tape::new(vec![150; 400]);
+        let mut drive = Drive::new(World::new(issuer.clone()), Terms::ReplaceThenRevoke, tape);
+        let old = drive.world.current().value.clone();
+        let by = drive.world.now + TimeDelta::seconds(60);
+        drive.replace_by = Some(by);
+        drive.run_until(|drive| drive.world.now >= by);
+        assert_eq!(drive.world.versions.len(), 1, "nothing could follow: {issuer:?}");
+        let next = drive.plan().remove(0);
+        let ends = matches!(&next, Action::DeactivateKey { key_id, .. } if key_id == "AKIAOLD")
+            || matches!(&next, Action::Secret { what: SecretAction::Retire { .. }, .. });
+        assert!(ends, "{issuer:?}: {next:?}");
+        assert!(drive.world.accepts(&old));
+    }
+}
+
+#[test]
+fn both_of_two_users_in_turns_die_by_the_deadline_where_neither_can_be_replaced() {
+    let issuer = Issuer::Database { alternating: true };
+    for terms in [Terms::ReplaceThenRevoke, Terms::RevokeFirst] {
+        let mut routine = Drive::new(World::new(issuer.clone()), Terms::Routine, Tape::new(vec![]));
+        let first = routine.world.current().value.clone();
+        routine.run_until(|drive| drive.record.rotation.promoted_at.is_some());
+        let second = routine.world.current().value.clone();
+        assert!(routine.world.accepts(&first) && routine.world.accepts(&second), "its grace");
+        let mut notice = Drive::new(routine.world, terms, Tape::new(vec![]));
+        notice.task = "t-compromise000001".into();
+        let by = notice.world.now + DEADLINE;
+        notice.replace_by = Some(by);
+        let version = version_id(&TaskId::from(notice.task.as_str()), 1);
+        let from = notice.world.current().id.clone();
+        let what = SecretAction::Prepare { version, from };
+        let prepare = Action::Secret { secret: notice.world.secret.clone(), what };
+        let reason = BlockReason::Refused {
+            operation: "secretsmanager:PutSecretValue".into(),
+            code: "AccessDeniedException".into(),
+            message: String::new(),
+        };
+        notice.record.refused.insert(prepare.site(), reason.clone());
+        if terms == Terms::ReplaceThenRevoke {
+            assert_eq!(notice.run(), End::Blocked(reason.clone()));
+            notice.world.pass(by);
+        }
+        assert_eq!(notice.run(), End::Blocked(reason), "{terms:?}");
+        for value in [&first, &second] {
+            assert!(!notice.world.accepts(value), "{terms:?}: {value:?}");
+        }
+        notice.record.refused.clear();
+        assert!(matches!(notice.run(), End::Done(_)), "{terms:?}");
+        notice.check_end();
+    }
+}

@@ -44,6 +44,7 @@ pub(crate) struct Key {
     pub(crate) ours: bool,
 }
 
+#[allow(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub(crate) struct World {
     pub(crate) now: DateTime<Utc>,
     pub(crate) issuer: Issuer,
@@ -61,6 +62,8 @@ pub(crate) struct World {
     pub(crate) deleted_at: Option<DateTime<Utc>>,
     /// When each replica last took over what is current.
     pub(crate) replicas: BTreeMap<String, (String, DateTime<Utc>)>,
+    /// Whether they take over anything at all.
+    pub(crate) replicas_follow: bool,
     /// The version that the secret's own function is making.
     pub(crate) function: Option<(String, DateTime<Utc>)>,
     /// How long it takes until a listing shows a new key, and a new version.
@@ -72,6 +75,10 @@ pub(crate) struct World {
     pub(crate) sessions_of: BTreeSet<u32>,
     /// Whether somebody but the login itself may change it.
     pub(crate) administered: bool,
+    /// The issuer says yes and does nothing.
+    pub(crate) deaf: bool,
+    /// Whether it can be found at all.
+    pub(crate) gone: bool,
     /// The version that the issuer was told of last, as far as the task knows.
     pub(crate) told: Option<String>,
 }
@@ -123,6 +130,7 @@ impl World {
             elsewhere: BTreeSet::new(),
             deleted_at: None,
             replicas: BTreeMap::new(),
+            replicas_follow: true,
             function: None,
             lag: (TimeDelta::zero(), TimeDelta::zero()),
             late: None,
@@ -130,6 +138,8 @@ impl World {
             keys_made: 0,
             sessions_of: BTreeSet::new(),
             administered: true,
+            deaf: false,
+            gone: false,
             told: None,
         };
         let value = world.first_value();
@@ -242,7 +252,7 @@ impl World {
         self.now = until.max(self.now);
         let current = self.current().id.clone();
         for (version, since) in self.replicas.values_mut() {
-            if *version != current {
+            if *version != current && self.replicas_follow {
                 (*version, *since) = (current.clone(), self.now);
             }
         }
@@ -281,6 +291,20 @@ impl World {
             in_sync: version == current && self.now >= *since + SPREAD,
             status: "InProgress".into(),
         });
+        if self.gone {
+            let keys = matches!(self.issuer, Issuer::AccessKey { .. });
+            let view = SecretView {
+                secret: Presence::Missing,
+                deleted_at: None,
+                owning_service: None,
+                has_function: false,
+                versions: Vec::new(),
+                replicas: Vec::new(),
+                denied: false,
+                keys: keys.then(|| self.user_keys(record)),
+            };
+            return Observed { at: self.now, view: View::Secret(view) };
+        }
         let view = SecretView {
             secret: Presence::Same,
             deleted_at: self.deleted_at,
@@ -350,6 +374,7 @@ impl World {
     #[allow(clippy::too_many_lines, reason = "one arm an action")]
     fn act_on_secret(&mut self, what: &SecretAction) -> Result<Option<ProbeAnswer>, Refused> {
         match what {
+            SecretAction::Set { .. } | SecretAction::Retire { .. } if self.deaf => {}
             SecretAction::MakeKey { version, .. } => {
                 let key = self.make_key(true)?;
                 self.store(version, Value::Key(key));

@@ -5,10 +5,10 @@ use chrono::{DateTime, Utc};
 use super::Here;
 use crate::credential::Target;
 use crate::decide::{Situation, look as others};
-use crate::observe::{Observed, Presence};
+use crate::observe::{KeyView, Observed, Presence};
 use crate::policy::{Desired, Policy};
 use crate::record::{Record, since};
-use crate::rotation::{OldVersion, RotationRecord};
+use crate::rotation::{HandedOut, OldVersion, RotationRecord};
 use crate::secret::{is_of, is_ours};
 use crate::secret_view::{CURRENT, Held, PENDING, PREVIOUS, SecretView, VersionState};
 
@@ -22,9 +22,13 @@ pub(in crate::decide) fn look(
 ) {
     let now = observed.at;
     let missing = view.secret != Presence::Same;
-    match view.keys.as_ref().and_then(|keys| keys.old.as_ref()).filter(|_| !missing) {
+    match view.keys.as_ref().and_then(|keys| keys.old.as_ref()) {
+        Some(old) if missing => look_key_of_missing(record, old, policy, now),
         Some(old) => others::look_key(record, old, policy, now),
         None => since(&mut record.missing_since, missing, now),
+    }
+    if !missing {
+        record.rotation.key_missing_since = None;
     }
     keep_rows(&mut record.rotation, view, now);
     if record.rotation.old.is_none() {
@@ -37,6 +41,8 @@ pub(in crate::decide) fn look(
     let new = here.handed_out().map(|version| version.id.clone());
     let in_step = new.is_some() && view.replicas.iter().all(|replica| replica.in_sync);
     let dead = here.old().is_some() && here.old_is_proven_dead();
+    let is_back =
+        here.old().is_some_and(|old| view.current().is_some_and(|it| it.id == old.version));
     let beside: Vec<_> = here.burnt_beside().map(|version| version.id.clone()).collect();
     let beside_keys: Vec<_> =
         here.burnt_beside().filter_map(|version| version.key_id()).map(str::to_owned).collect();
@@ -44,6 +50,10 @@ pub(in crate::decide) fn look(
     if let Some(new) = new {
         rotation.new = Some(new);
         rotation.promoted_at.get_or_insert(now);
+        rotation.grace_from.get_or_insert(now);
+    }
+    if is_back {
+        rotation.grace_from = None;
     }
     if in_step {
         rotation.in_step_at.get_or_insert(now);
@@ -51,6 +61,16 @@ pub(in crate::decide) fn look(
     rotation.beside.extend(beside);
     rotation.beside_keys.extend(beside_keys);
     since(&mut rotation.old_dead_at, dead, now);
+}
+
+/// The secret is missing, and its old key is looked at all the same: each has a row of its own.
+fn look_key_of_missing(record: &mut Record, old: &KeyView, policy: &Policy, now: DateTime<Utc>) {
+    let secret = record.missing_since;
+    record.missing_since = record.rotation.key_missing_since;
+    others::look_key(record, old, policy, now);
+    record.rotation.key_missing_since = record.missing_since;
+    record.missing_since = secret;
+    since(&mut record.missing_since, true, now);
 }
 
 /// What the task leaves behind: what is current at its first look. Were the record lost after that, the
@@ -72,7 +92,31 @@ fn name_what_leaves(rotation: &mut RotationRecord, view: &SecretView) {
     }
 }
 
+/// Since when what is current is handed out. AWS does not tell. Of what became so between two looks, the
+/// second; of what was so at the first, when it was stored. But a version of ours waits between its making
+/// and its handing out, for hours where it is held up: it counts from the first look that shows it.
+fn handed_out_since(
+    rotation: &RotationRecord,
+    current: &VersionState,
+    now: DateTime<Utc>,
+) -> DateTime<Utc> {
+    match &rotation.current {
+        Some(known) if known.version == current.id => known.since,
+        None if rotation.new.as_ref() == Some(&current.id) => rotation.promoted_at.unwrap_or(now),
+        None if !is_ours(&current.id) => current.created,
+        _ => now,
+    }
+}
+
 fn keep_rows(rotation: &mut RotationRecord, view: &SecretView, now: DateTime<Utc>) {
+    if let Some(current) = view.current() {
+        let since = handed_out_since(rotation, current, now);
+        rotation.current = Some(HandedOut { version: current.id.clone(), since });
+    }
+    // Not what somebody else has pending: that may be anybody's.
+    let own = |it: &&VersionState| it.has(CURRENT) || it.has(PREVIOUS) || is_ours(&it.id);
+    let own = view.versions.iter().filter(own).filter_map(VersionState::key_id);
+    rotation.own_keys.extend(own.map(str::to_owned));
     let off = |key: &&crate::secret_view::UserKey| !key.state.status.is_active();
     let before = std::mem::take(&mut rotation.off_since);
     rotation.off_since = view
@@ -106,7 +150,7 @@ impl Here<'_> {
                 || (version.has(CURRENT) && self.terms().ends)
         };
         let is_old =
-            |version: &VersionState| self.old().is_none_or(|old| old.version == version.id);
+            |version: &VersionState| self.old().is_some_and(|old| old.version == version.id);
         let all = self.view.versions.iter();
         all.filter(move |it| self.is_burnt(it) && holds(it) && !is_old(it))
     }

@@ -221,13 +221,16 @@ impl<'a> Here<'a> {
         })
     }
 
-    /// Whether every version that holds a key is beyond use: none is handed out or about to be.
+    /// Whether a key is this secret's own and every version that holds it is beyond use: none is handed out or
+    /// about to be.
     pub(super) fn is_left_behind(&self, key_id: &str) -> bool {
-        let holders: Vec<&VersionState> = self.view.holders(key_id).collect();
-        let waits = |it: &&VersionState| {
+        let mut holders = self.view.holders(key_id);
+        let is_own = self.rotation().own_keys.contains(key_id)
+            || self.view.holders(key_id).any(|it| self.is_burnt(it));
+        let waits = |it: &VersionState| {
             it.has(CURRENT) || (it.has(PENDING) && !self.is_burnt(it) && is_ours(&it.id))
         };
-        let hidden = |it: &VersionState| it.unreadable().is_some() && waits(&it);
-        !holders.is_empty() && !holders.iter().any(waits) && !self.view.versions.iter().any(hidden)
+        let hidden = |it: &VersionState| it.unreadable().is_some() && waits(it);
+        is_own && !holders.any(waits) && !self.view.versions.iter().any(hidden)
     }
 }

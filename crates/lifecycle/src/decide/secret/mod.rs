@@ -20,7 +20,7 @@ use super::{Check, Decision, Situation, act, first, proof};
 use crate::action::Action;
 use crate::observe::Presence;
 use crate::policy::Desired;
-use crate::rotation::{OldVersion, RevokeOrder, RotationRecord, RotationTerms};
+use crate::rotation::{OldVersion, RotationRecord, RotationTerms};
 use crate::secret::{Issuer, SecretRef};
 use crate::secret_action::SecretAction;
 use crate::secret_view::{Held, SecretView, VersionState};
@@ -135,7 +135,7 @@ impl<'a> Here<'a> {
                 .or_else(|| blocked(BlockReason::NotFound));
         }
         if let Some(since) = self.view.deleted_at {
-            return blocked(BlockReason::ScheduledForDeletion { since });
+            return Some(self.ends_hidden(since));
         }
         if let Some(service) = self.view.owning_service.clone() {
             return blocked(BlockReason::ManagedByService { service });
@@ -189,10 +189,10 @@ impl<'a> Here<'a> {
         })
     }
 
-    /// Where that is the order: the old credential's switch goes first, its proof meanwhile.
+    /// Where it waits for nothing, or no longer: the old credential's switch goes first, its proof meanwhile.
+    /// Whatever keeps failing without an end would keep it alive else.
     fn old_dies_first(&self) -> Check {
-        let first = self.is_exposed() && self.terms().order == RevokeOrder::RevokeFirst;
-        if !first {
+        if !self.dies_without_successor() {
             return None;
         }
         // Where that is refused (one login without an administrator), what replaces it ends it.

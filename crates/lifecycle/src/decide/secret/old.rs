@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 
 use super::Here;
+use super::replace::BLOCKED_PAUSE;
 use crate::action::Action;
 use crate::credential::UserRef;
 use crate::decide::{Check, Decision, access_key, act, proof, wait};
 use crate::observe::{KeyView, Presence};
+use crate::record::ProbeSeries;
 use crate::rotation::OldVersion;
-use crate::secret::Issuer;
+use crate::secret::{Issuer, is_of};
 use crate::secret_action::SecretAction;
 use crate::secret_view::{CURRENT, Held, PENDING, PREVIOUS, UserKey, VersionState};
 use crate::task::{BlockReason, Verification};
@@ -22,6 +24,9 @@ const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(1);
 /// tries again.
 const FRESH: TimeDelta = TimeDelta::minutes(10);
 
+/// An issuer that accepts the old value still is told so often before a person is asked.
+const MOST_TELLINGS: u32 = 5;
+
 impl<'a> Here<'a> {
     /// What is missing until the old credential is proven dead and its labels are off.
     pub(super) fn old_dies(&self) -> Check {
@@ -31,6 +36,7 @@ impl<'a> Here<'a> {
         }
         self.old_credential_dies()
             .or_else(|| self.other_burnt_keys_die())
+            .or_else(|| self.key_between_dies())
             .or_else(|| self.other_burnt_values_die())
             .or_else(|| self.burnt_labels_are_off())
             .or_else(|| self.unread_key_may_work())
@@ -100,10 +106,10 @@ impl<'a> Here<'a> {
             return Some(hidden);
         }
         let tries = self.tries(&old.version);
-        let works_again = tries.is_some_and(|tries| tries.acceptances > 0);
-        if (!self.is_replaced_in_place(old) && !self.rotation().retired.contains(&old.version))
-            || works_again
-        {
+        if let Some(tries) = tries.filter(|tries| tries.acceptances > 0) {
+            return Some(self.is_told_again(old, tries));
+        }
+        if !self.is_replaced_in_place(old) && !self.rotation().retired.contains(&old.version) {
             return Some(self.retire(old));
         }
         let ends = self.is_thorough() && matches!(self.issuer, Issuer::Database { .. });
@@ -157,6 +163,26 @@ impl<'a> Here<'a> {
         })
     }
 
+    /// It was told, and accepts the old value all the same, or again: somebody set it, or it does not do what
+    /// it says. Told again, a few times soon; then a person is asked, and it is told slowly.
+    fn is_told_again(&self, old: &OldVersion, tries: &ProbeSeries) -> Decision {
+        let tell = self.retire(old);
+        let told = match &tell {
+            Decision::Act(Action::Secret { what, .. }, _) => self.rotation().attempt(what),
+            _ => 0,
+        };
+        let is_deaf = told >= MOST_TELLINGS;
+        let pause = if is_deaf { BLOCKED_PAUSE } else { self.situation.policy.proof.interval };
+        match tries.last.filter(|_| told > 0).map(|last| last + pause) {
+            Some(next) if next > self.now && is_deaf => {
+                let version = old.version.clone();
+                Decision::Blocked(BlockReason::OldStillAccepted { version })
+            }
+            Some(next) if next > self.now => wait(next, "the issuer is told again"),
+            _ => tell,
+        }
+    }
+
     fn retire(&self, old: &OldVersion) -> Decision {
         let told =
             |new: &&VersionState| new.has(CURRENT) || self.rotation().set.contains_key(&new.id);
@@ -201,6 +227,27 @@ impl<'a> Here<'a> {
         })
     }
 
+    /// What was handed out last before the new one is not always what was when the task began: others may
+    /// have made another version current meanwhile. It has had its grace, too. Not what a later rotation
+    /// replaced, which has a grace of its own; nor in a compromise, which gave none.
+    fn key_between_dies(&self) -> Check {
+        let Issuer::AccessKey { user } = self.issuer else { return None };
+        let task = &self.situation.policy.task;
+        if self.is_exposed() || !is_of(&self.view.current()?.id, task) {
+            return None;
+        }
+        let between = self.view.labelled(PREVIOUS).and_then(VersionState::key_id)?;
+        let mut keys = self.view.user_keys().iter();
+        let key = keys.find(|key| key.state.id == between && key.state.status.is_active())?;
+        if self.is_old_key(between) || !self.is_left_behind(between) {
+            return None;
+        }
+        let (user, key_id) = (user.clone(), key.state.id.clone());
+        let shared = self.is_needed_elsewhere(between);
+        let ends = || act(Action::DeactivateKey { user, key_id }, "handed out before the new one");
+        Some(shared.unwrap_or_else(ends))
+    }
+
     fn other_burnt_keys(&self) -> impl Iterator<Item = &'a UserKey> {
         let burnt: BTreeSet<_> = self
             .view
@@ -223,10 +270,17 @@ impl<'a> Here<'a> {
                 let beside = self.rotation().beside.iter();
                 beside.map(|id| OldVersion { version: id.clone(), held: Held::Opaque }).collect()
             }
-            Issuer::Database { .. } if self.is_revoked() => self.other_logins(),
+            Issuer::Database { .. } if self.is_revoked() || self.is_unreplaced() => {
+                self.other_logins()
+            }
             _ => return None,
         };
         others.iter().find_map(|other| self.old_value_dies(other))
+    }
+
+    /// Whether what is exposed dies though nothing has taken its place at the issuer.
+    fn is_unreplaced(&self) -> bool {
+        self.dies_without_successor() && self.handed_out().is_none()
     }
 
     /// Of one login too: whether the server was told of its next password shows at a try alone.

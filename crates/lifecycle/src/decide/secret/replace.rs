@@ -15,7 +15,7 @@ use crate::task::BlockReason;
 const INCONCLUSIVE_LIMIT: u32 = 40;
 
 /// A blocked try is made again so often.
-const BLOCKED_PAUSE: TimeDelta = TimeDelta::minutes(5);
+pub(super) const BLOCKED_PAUSE: TimeDelta = TimeDelta::minutes(5);
 
 /// How often a replica that lags is looked at.
 const REPLICA_LOOK: TimeDelta = TimeDelta::seconds(5);
@@ -169,15 +169,14 @@ impl<'a> Here<'a> {
     fn replicas_follow(&self) -> Check {
         let behind = self.view.replicas.iter().find(|replica| !replica.in_sync)?;
         let since = self.rotation().promoted_at.unwrap_or(self.now);
-        if self.now < since + self.terms().replica_patience {
+        let is_given_time = self.now < since + self.terms().replica_patience;
+        // One that can never be looked at keeps no exposed credential alive.
+        if is_given_time && !self.dies_without_successor() {
             let reason = format!("the replica in {} follows: {}", behind.region, behind.status);
             return Some(wait(self.now + REPLICA_LOOK, reason));
         }
         let (region, status) = (behind.region.clone(), behind.status.clone());
-        let behind = Decision::Blocked(BlockReason::ReplicaBehind { region, status });
-        // One that can never be looked at keeps no exposed credential alive.
-        let dies = if self.is_exposed() { self.old_dies() } else { None };
-        Some(dies.unwrap_or(behind))
+        Some(Decision::Blocked(BlockReason::ReplicaBehind { region, status }))
     }
 
     fn issuer_knows_it_is_current(&self, new: &VersionState) -> Check {
@@ -194,9 +193,10 @@ impl<'a> Here<'a> {
         self.record().probes.get(&series(version))
     }
 
-    /// When the old credential's grace ends: at once where it is exposed.
+    /// When the old credential's grace ends: at once where it is exposed. Where others handed the old one out
+    /// once more in between, it begins again.
     pub(super) fn grace_ends(&self) -> DateTime<Utc> {
-        let from = self.rotation().promoted_at.unwrap_or(self.now);
+        let from = self.rotation().grace_from.unwrap_or(self.now);
         if self.is_exposed() { from } else { from + self.terms().grace }
     }
 }

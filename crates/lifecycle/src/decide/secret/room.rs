@@ -1,6 +1,8 @@
 //! Room for a new key: AWS gives a user two, the inactive counted (AWS: IAM User Guide, "IAM and AWS
 //! STS quotas").
 
+use chrono::{DateTime, Utc};
+
 use super::Here;
 use crate::action::Action;
 use crate::credential::UserRef;
@@ -51,9 +53,10 @@ impl Here<'_> {
         })
     }
 
-    /// What the version before held: after the grace that it had from the one that is current now.
+    /// What the version before held: after the grace that it had from the handing out of the one that is
+    /// current now.
     fn leftover_goes(&self, user: &UserRef, key_id: String) -> Decision {
-        let since = self.view.current().map_or(self.now, |current| current.created);
+        let since = self.current_since();
         let until = if self.is_exposed() { self.now } else { since + self.terms().grace };
         if self.now < until {
             return wait(until, "the key before it still has its grace");
@@ -62,12 +65,21 @@ impl Here<'_> {
         act(Action::DeactivateKey { user, key_id }, "left behind by an earlier rotation")
     }
 
+    /// Since when what is current is handed out, by the record.
+    fn current_since(&self) -> DateTime<Utc> {
+        let current = self.view.current().map(|current| &current.id);
+        let known = self.rotation().current.as_ref().filter(|it| Some(&it.version) == current);
+        known.map_or(self.now, |known| known.since)
+    }
+
     /// The old key, where it had to die first: it goes as soon as it is proven dead.
     fn old_key_may_go(&self, user: &UserRef, key: &UserKey) -> Check {
         let user = user.clone();
         let key_id = key.state.id.clone();
         if key.state.status.is_active() {
-            return None;
+            // Others made an earlier version current: it is handed out no more, and was to end anyway.
+            let is_free = self.is_left_behind(&key_id) && !key.elsewhere;
+            return is_free.then(|| self.leftover_goes(&user, key_id));
         }
         if self.old_key_is_dead() {
             return Some(act(Action::DeleteKey { user, key_id }, "a new key needs its place"));

@@ -2,8 +2,7 @@
 //! it was not seen.
 
 use super::Here;
-use crate::decide::{Check, Decision, first};
-use crate::rotation::RevokeOrder;
+use crate::decide::{Check, Decision};
 use crate::secret::Issuer;
 use crate::secret_view::VersionState;
 use crate::task::BlockReason;
@@ -15,20 +14,11 @@ impl Here<'_> {
         version.unreadable().is_some() && self.rotation().new.as_ref() != Some(&version.id)
     }
 
-    /// What is handed out cannot be told, and so not replaced. Where the old credential goes first, what is
-    /// known of it does.
+    /// What is handed out cannot be told, and so not replaced. What is exposed and known dies when it is time;
+    /// see [`unless_overdue`](Self::unless_overdue).
     pub(super) fn current_is_unknown(&self) -> Check {
         let current = self.view.current().filter(|current| self.is_unknown(current))?;
-        let blocked = unread(current, "");
-        let goes_first = self.is_exposed() && self.terms().order == RevokeOrder::RevokeFirst;
-        if !goes_first {
-            return Some(blocked);
-        }
-        let checks: [&dyn Fn() -> Check; 3] =
-            [&|| self.old_credential_dies(), &|| self.other_burnt_keys_die(), &|| {
-                Some(blocked.clone())
-            }];
-        first(self.record(), self.now, &checks)
+        Some(unread(current, ""))
     }
 
     /// Where whoever had the secret knows what a version holds that we may not read, a key of the user that
