@@ -24,6 +24,7 @@ pub mod ports;
 mod publishing;
 mod reach;
 mod resolve;
+mod roles;
 mod scheduler;
 mod shared;
 mod steady;

@@ -240,6 +240,38 @@ async fn one_user_without_an_administrator_is_replaced_even_where_revoking_first
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_without_an_administrator_that_ends_takes_its_sessions_along() {
+    let world = World::new(false).await;
+    let first = login(&world.rig.value(&world.secret, None).await);
+    let sessions = [world.open().await, world.open().await];
+    let case = world.rig.rotate(&world.secret, SINGLE, Why::End).await;
+    let task = world.rig.done(&case).await;
+    assert_eq!(task.state, TaskState::Done { verification: Verification::Probed });
+    for session in &sessions {
+        has_ended(session).await;
+    }
+    assert!(world.connect(&first.0, &first.1).await.is_err());
+    assert!(task.record.refused.is_empty(), "{:?}", task.record.refused);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_compromise_ends_sessions_that_fill_the_login_up() {
+    let world = World::new(true).await;
+    let admin = world.connect(ADMIN.0, ADMIN.1).await.unwrap();
+    admin.batch_execute("ALTER ROLE app CONNECTION LIMIT 2").await.unwrap();
+    let first = world.rig.value(&world.secret, None).await;
+    let sessions = [world.open().await, world.open().await];
+    world.aws_second().await;
+    let why = Why::Compromise(Severity::High);
+    let case = world.rig.rotate(&world.secret, SINGLE, why).await;
+    world.rig.done(&case).await;
+    for session in &sessions {
+        has_ended(session).await;
+    }
+    world.only_the_new_works(&first).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_compromise_takes_over_a_rotation_in_its_grace_and_that_one_ends_without_a_second_version()
  {
     let world = World::new(true).await;

@@ -11,6 +11,7 @@ use super::client;
 use crate::calls::Calls;
 use crate::config::FieldPair;
 use crate::failure::{cannot, is_refused, present};
+use crate::reads::time;
 use crate::secret_value::{HeldKey, Secret, held_key};
 
 /// So long a version that was stored may be listed by one host and not be read from another.
@@ -24,8 +25,25 @@ pub(super) async fn read(
 ) -> Result<Option<Secret>, Failure> {
     let (client, region) = client(calls, secret)?;
     let request = client.get_secret_value().secret_id(&secret.arn).version_id(version).send();
-    let answer = present(calls.call_in(region, "secretsmanager:GetSecretValue", request).await)?;
+    let answer = present(calls.call(("secretsmanager:GetSecretValue", region), request).await)?;
     Ok(answer.and_then(|answer| answer.secret_string).map(Secret::new))
+}
+
+/// When a version was stored, as its value tells; `None` where that may not be read.
+pub(super) async fn stored_at(
+    calls: &Calls<'_>,
+    secret: &SecretRef,
+    version: &str,
+) -> Result<Option<DateTime<Utc>>, Failure> {
+    let (client, region) = client(calls, secret)?;
+    let request = client.get_secret_value().secret_id(&secret.arn).version_id(version).send();
+    let answer = match calls.call(("secretsmanager:GetSecretValue", region), request).await {
+        Err(failure) if is_refused(&failure) => None,
+        answer => present(answer)?,
+    };
+    // It is asked for its time alone.
+    let answer = answer.map(|answer| (answer.created_date, answer.secret_string.map(Secret::new)));
+    Ok(answer.and_then(|(created, _)| created).as_ref().map(time))
 }
 
 /// The access key that a version holds.

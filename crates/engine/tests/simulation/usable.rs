@@ -307,6 +307,11 @@ fn handed_out(sim: &Sim, store: &Store, world: &World, here: &Secret, task: &Tas
         sim.note("an exposed secret ended while it is hidden");
         return;
     }
+    // Nor once it is restored, where its user is revoked meanwhile.
+    let was_hidden = sim.hidden.lock().unwrap().contains_key(&here.reference.arn);
+    if was_hidden && is_of_revoked_user(store, here) {
+        return;
+    }
     if old.is_none_or(|old| old.version == current.id) {
         sim.violated(format!("rotated, and nothing new is handed out: {name}"));
     }

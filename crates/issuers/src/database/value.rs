@@ -117,8 +117,22 @@ impl DatabaseValue {
         &self.database
     }
 
+    /// Whether both name one user of one server.
+    pub(crate) fn is_same_login(&self, other: &Self) -> bool {
+        self.username == other.username && self.is_on_server_of(other)
+    }
+
+    /// The same login, to connect to the other's database.
+    pub(super) fn with_database_of(self, other: &Self) -> Self {
+        Self { database: other.database.clone(), ..self }
+    }
+
     pub(super) fn is_on_server_of(&self, other: &Self) -> bool {
-        self.host.eq_ignore_ascii_case(&other.host) && self.port == other.port
+        self.is_at(&other.host, other.port)
+    }
+
+    pub(super) fn is_at(&self, host: &str, port: u16) -> bool {
+        self.host.eq_ignore_ascii_case(host) && self.port == port
     }
 
     pub(super) fn password(&self) -> &SecretValue {

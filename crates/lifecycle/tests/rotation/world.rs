@@ -44,6 +44,7 @@ pub(crate) struct Key {
     pub(crate) ours: bool,
 }
 
+#[allow(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub(crate) struct World {
     pub(crate) now: DateTime<Utc>,
     pub(crate) issuer: Issuer,
