@@ -14,6 +14,7 @@ mod call;
 mod config;
 mod decider;
 mod engine;
+pub mod fields;
 mod flight;
 mod guard;
 mod inventory;

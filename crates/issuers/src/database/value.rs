@@ -2,9 +2,8 @@
 
 use rustls::pki_types::ServerName;
 use serde_json::value::RawValue;
+use severance_engine::fields::{Fields, Shape};
 use severance_engine::ports::SecretValue;
-
-use crate::fields::{Fields, Shape};
 
 /// What AWS's own rotation functions assume where the secret does not say.
 const DEFAULT_PORT: u16 = 5432;
@@ -180,7 +179,13 @@ fn name(fields: &Fields<'_>, field: &'static str) -> Result<Option<String>, Valu
     Ok(Some(name.reveal().to_owned()))
 }
 
-impl<'a> Fields<'a> {
+/// Fields that are read by their names, each given once.
+trait Read<'a> {
+    fn get(&self, field: &'static str) -> Result<Option<&'a RawValue>, ValueError>;
+    fn text(&self, field: &'static str) -> Result<Option<SecretValue>, ValueError>;
+}
+
+impl<'a> Read<'a> for Fields<'a> {
     fn get(&self, field: &'static str) -> Result<Option<&'a RawValue>, ValueError> {
         let mut found = self.named(field);
         let first = found.next();

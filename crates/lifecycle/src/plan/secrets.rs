@@ -52,7 +52,8 @@ impl Planner<'_> {
             Ok(issuer) => {
                 let protected = matches!(&issuer,
                     Issuer::AccessKey { user } if self.protected.has_user(user));
-                let owner = key_owner(draft.ties, detail).filter(|_| matches!(issuer, Issuer::AccessKey { .. }));
+                let owner = key_owner(draft.ties, detail)
+                    .filter(|_| matches!(issuer, Issuer::AccessKey { .. }));
                 let apart = owner.and_then(|owner| self.is_of_another_zone(draft, owner, &binding));
                 let refused = protected.then_some(BlockReason::Protected).or(flattened).or(apart);
                 let vouched = owner.is_some_and(|owner| self.is_bound(owner, &binding.zone));

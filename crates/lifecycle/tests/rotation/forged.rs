@@ -42,7 +42,8 @@ fn whoever_writes_anothers_key_id_into_a_secret_is_handed_no_key_of_theirs() {
 }
 
 #[test]
-fn a_key_that_does_not_work_proves_nothing_and_is_followed_only_where_it_is_exposed_and_vouched_for() {
+fn a_key_that_does_not_work_proves_nothing_and_is_followed_only_where_it_is_exposed_and_vouched_for()
+ {
     for (terms, vouched, follows) in [
         (Terms::Routine, true, false),
         (Terms::Routine, false, false),

@@ -342,9 +342,8 @@ impl World {
             }),
             _ => None,
         };
-        let listed = |key: &&Key| {
-            key.created + self.lag.0 <= self.now && !self.strangers.contains(&key.id)
-        };
+        let listed =
+            |key: &&Key| key.created + self.lag.0 <= self.now && !self.strangers.contains(&key.id);
         let keys = self.keys.iter().filter(listed).map(|key| UserKey {
             state: state(key),
             used: key.used,
