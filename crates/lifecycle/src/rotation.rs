@@ -84,7 +84,7 @@ impl Default for RotationTerms {
 pub struct RotationRecord {
     /// What was current when the task first looked.
     pub old: Option<OldVersion>,
-    /// AWS accepted the key of that version, as one of the user whose key is to be replaced.
+    /// Its issuer accepted what that version names: a key as one of the user's whose key is to be replaced.
     pub possessed: bool,
     /// When this was planned, the user's own tags named the zone of the secret.
     pub vouched: bool,

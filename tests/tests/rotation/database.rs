@@ -368,3 +368,23 @@ impl World {
         .await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_administrator_gives_a_secret_no_login_that_it_only_names() {
+    let world = World::new(true).await;
+    let rig = &world.rig;
+    let named = rig.secret("ev", &value(&world.server, "app", "made-up-half"));
+    for issuer in [SINGLE, ALTERNATING] {
+        let case = rig.rotate(&named, issuer, Why::Routine).await;
+        let is_blocked = |task: &severance_lifecycle::task::Task| {
+            matches!(&task.state, TaskState::Blocked { reason: BlockReason::NotHeld { credential, .. } }
+                if credential == "login app")
+        };
+        rig.task_until("it is blocked", &case, is_blocked).await;
+        assert_eq!(rig.versions(&named).await.0, 1, "nothing is stored");
+    }
+    world.open().await.simple_query("SELECT 1").await.unwrap();
+    let admin = world.connect(ADMIN.0, ADMIN.1).await.unwrap();
+    let clones = "SELECT 1 FROM pg_roles WHERE rolname LIKE 'app%clone'";
+    assert!(admin.query(clones, &[]).await.unwrap().is_empty());
+}

@@ -27,7 +27,7 @@ async fn a_secret_that_only_names_a_key_is_handed_none_of_that_user() {
     let task = rig.task_until("it is blocked", &case, is_blocked).await;
     let TaskState::Blocked { reason } = task.state else { unreachable!() };
     assert!(
-        matches!(&reason, BlockReason::KeyNotHeld { key_id, .. } if *key_id == key.access_key_id),
+        matches!(&reason, BlockReason::NotHeld { credential, .. } if credential.contains(&key.access_key_id)),
         "{reason}"
     );
     assert_eq!(rig.versions(&named).await.0, 1, "nothing is stored");

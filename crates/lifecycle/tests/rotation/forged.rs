@@ -5,7 +5,7 @@ use severance_lifecycle::secret::Issuer;
 use severance_lifecycle::task::BlockReason;
 
 use crate::drive::{Drive, End, Tape, Terms};
-use crate::world::{World, user};
+use crate::world::{Value, World, user};
 
 fn drive(forged: bool, active: bool, terms: Terms) -> Drive {
     let mut world = World::new(Issuer::AccessKey { user: user() });
@@ -19,7 +19,7 @@ fn drive(forged: bool, active: bool, terms: Terms) -> Drive {
 }
 
 fn not_held(end: &End) -> bool {
-    matches!(end, End::Blocked(BlockReason::KeyNotHeld { key_id, .. }) if key_id == "AKIAOLD")
+    matches!(end, End::Blocked(BlockReason::NotHeld { credential, .. }) if credential == "access key AKIAOLD")
 }
 
 #[test]
@@ -97,4 +97,43 @@ fn the_try_comes_before_the_blow() {
     let mut drive = drive(false, true, Terms::RevokeFirst);
     drive.run_until(|drive| !drive.world.keys[0].active);
     assert!(drive.record.rotation.possessed);
+}
+
+#[test]
+fn whoever_writes_anothers_login_into_a_secret_is_handed_no_password_of_it() {
+    for terms in [Terms::Routine, Terms::ReplaceThenRevoke, Terms::RevokeFirst] {
+        for alternating in [true, false] {
+            let mut world = World::new(Issuer::Database { alternating });
+            world.logins.insert("app".into(), Some(99));
+            let mut drive = Drive::new(world, terms, Tape::new(vec![]));
+            drive.meddled = true;
+            let end = drive.run();
+            assert!(
+                matches!(&end, End::Blocked(BlockReason::NotHeld { credential, .. }) if credential == "login app"),
+                "{terms:?} {alternating}: {end:?}"
+            );
+            let untouched = [("app".to_owned(), Some(99))].into();
+            assert_eq!(drive.world.logins, untouched, "{terms:?} {alternating}");
+            assert_eq!(drive.world.versions.len(), 1, "{terms:?} {alternating}");
+        }
+    }
+}
+
+#[test]
+fn a_value_that_names_another_login_by_now_is_not_the_next_ones_model() {
+    let mut world = World::new(Issuer::Database { alternating: false });
+    world.logins.insert("victim".into(), Some(99));
+    let mut drive = Drive::new(world, Terms::Routine, Tape::new(vec![]));
+    drive.run_until(|drive| drive.record.rotation.possessed);
+    drive.world.put_by_hand("swapped", Value::Login { user: "victim".into(), password: 0 });
+    drive.meddled = true;
+    let end = drive.run();
+    assert_eq!(drive.world.logins["victim"], Some(99), "{end:?}");
+    let made = drive.world.versions.iter().filter(|it| it.id.starts_with("severance-"));
+    for version in made {
+        assert!(
+            matches!(&version.value, Value::Login { user, .. } if user == "app"),
+            "{version:?}"
+        );
+    }
 }

@@ -253,6 +253,13 @@ impl World {
         }
     }
 
+    /// Somebody stores a value and makes it current.
+    pub(crate) fn put_by_hand(&mut self, id: &str, value: Value) {
+        let created = self.now;
+        self.versions.push(Version { id: id.into(), stages: BTreeSet::new(), created, value });
+        self.move_label(CURRENT, id);
+    }
+
     /// Lets time pass, and what happens by itself happen.
     pub(crate) fn pass(&mut self, until: DateTime<Utc>) {
         self.now = until.max(self.now);

@@ -8,7 +8,7 @@ use crate::decide::{Situation, look as others};
 use crate::observe::{KeyView, Observed, Presence};
 use crate::policy::{Desired, Policy};
 use crate::record::{Record, since};
-use crate::rotation::{HandedOut, OldVersion, RotationRecord, series};
+use crate::rotation::{HandedOut, OldVersion, RotationRecord};
 use crate::secret::{is_of, is_ours};
 use crate::secret_view::{CURRENT, Held, PENDING, PREVIOUS, SecretView, VersionState};
 
@@ -35,9 +35,7 @@ pub(in crate::decide) fn look(
         record.rotation.old = what_leaves(view, policy);
     }
     name_what_leaves(&mut record.rotation, view);
-    let old = record.rotation.old.as_ref();
-    let tries = old.and_then(|old| record.probes.get(&series(&old.version)));
-    possession::keep(&mut record.rotation, tries, view);
+    possession::keep(record, view);
     let Target::Secret { secret, issuer } = target else { return };
     let situation = Situation { target, observed, record, policy };
     let here = Here { desired: Desired::Rotated, situation: &situation, secret, issuer, view, now };
