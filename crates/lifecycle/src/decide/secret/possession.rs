@@ -16,6 +16,9 @@ use crate::task::BlockReason;
 /// Tries in a row that tell nothing before a person is asked.
 const INCONCLUSIVE_LIMIT: u32 = 40;
 
+/// So many of those before what is exposed waits no longer for them.
+const MOST_BEFORE: u32 = 3;
+
 /// A blocked try is made again so often.
 const BLOCKED_PAUSE: TimeDelta = TimeDelta::minutes(5);
 
@@ -43,14 +46,19 @@ impl<'a> Here<'a> {
         Some(self.is_tried(credential, &versions))
     }
 
-    /// One try of each before what is exposed dies: after that there is nothing to try.
+    /// A try of each before what is exposed dies, and a few where it tells nothing: after that there is nothing
+    /// to try.
     pub(super) fn is_tried_before_it_dies(&self) -> Check {
         let dies_first = self.is_exposed() && self.terms().order == RevokeOrder::RevokeFirst;
         if self.rotation().possessed || !dies_first || !self.is_readable() {
             return None;
         }
         let (_, versions) = self.what_to_try()?;
-        let untried = versions.into_iter().find(|version| self.tries(version).is_none());
+        let tells_nothing = |tries: &ProbeSeries| {
+            tries.refused_since.is_none() && !tries.unavailable && tries.inconclusive < MOST_BEFORE
+        };
+        let untried =
+            versions.into_iter().find(|version| self.tries(version).is_none_or(tells_nothing));
         untried.map(|version| self.try_it(version))
     }
 
