@@ -50,7 +50,9 @@ impl Telemetry {
         let revokes = matches!(task.desired, Desired::Revoked | Desired::Rotated);
         if revokes && task.counts && task.mode == Mode::Enforce {
             self.rotated(task);
-            for (stage, seconds) in stages.since_notice() {
+            // What a rotation function replaced is not verified dead: no stage of it counts.
+            let verified = stages.verified.map(|_| stages.since_notice());
+            for (stage, seconds) in verified.into_iter().flatten() {
                 let labels = RevokeLabels {
                     trigger: task.trigger.as_str(),
                     kind: task.target.kind().as_str(),
