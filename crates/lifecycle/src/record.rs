@@ -13,7 +13,7 @@ use crate::failure::{Failure, FailureClass};
 use crate::finding::Finding;
 use crate::rotation::{self, RotationRecord};
 use crate::secret_action::SecretAction;
-use crate::task::BlockReason;
+use crate::task::{BlockReason, Verification};
 
 /// The call that makes a key, and the one before it (AWS: IAM API; Secrets Manager API).
 const MAKE_KEY: &str = "iam:CreateAccessKey";
@@ -39,6 +39,9 @@ pub struct Record {
     pub denied_since: Option<DateTime<Utc>>,
     /// Probes by key id.
     pub probes: BTreeMap<String, ProbeSeries>,
+    /// Keys that were proven dead, and how. That stands whoever deletes the key (its id never comes back) and
+    /// whatever can be tried later; only a key that is on again, or accepted, contradicts it.
+    pub proven: BTreeMap<String, Verification>,
     /// Places where a deny did not fit.
     pub full: BTreeSet<Place>,
     /// What the case may have changed, recorded at intent.
@@ -132,6 +135,7 @@ impl Record {
             }
             ProbeAnswer::Accepted { endpoint } => {
                 series.accepted(endpoint, at);
+                self.proven.remove(key_id);
                 self.dead_at = None;
                 self.sealed_since = None;
             }

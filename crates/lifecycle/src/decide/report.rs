@@ -56,13 +56,13 @@ pub fn ways(situation: &Situation<'_>) -> Vec<Way> {
     let mut ways = Vec::new();
     match &situation.observed.view {
         View::AccessKey(view) => {
-            ways.extend(view.key.iter().map(|key| key_way(key, record)));
+            ways.extend(key_ways(view.key.as_slice(), record));
             let denied = view.user != Presence::Same || cut(&view.denies, situation);
             ways.push(way("sessions", None, closed_if(denied)));
             ways.extend(role_ways(situation, &view.roles));
         }
         View::User(view) => {
-            ways.extend(view.keys.iter().map(|key| key_way(key, record)));
+            ways.extend(key_ways(&view.keys, record));
             let denied = view.denies.iter().any(DenyState::denies_everything);
             let gone = view.user != Presence::Same;
             ways.push(way("sessions", None, closed_if(gone || denied)));
@@ -108,7 +108,7 @@ fn secret_ways(situation: &Situation<'_>, view: &SecretView) -> Vec<Way> {
     let mut ways = Vec::new();
     match view.keys.as_ref().and_then(|keys| keys.old.as_ref()) {
         Some(view) => {
-            ways.extend(view.key.iter().map(|key| key_way(key, situation.record)));
+            ways.extend(key_ways(view.key.as_slice(), situation.record));
             if situation.policy.rotation.is_thorough() {
                 let denied = view.user != Presence::Same || cut(&view.denies, situation);
                 ways.push(way("sessions", None, closed_if(denied)));
@@ -148,13 +148,17 @@ fn cut(denies: &[DenyState], situation: &Situation<'_>) -> bool {
     })
 }
 
-fn key_way(key: &KeyState, record: &Record) -> Way {
-    let standing = if key.status.is_active() || record.dead_at.is_none() {
-        Standing::Open
-    } else {
-        Standing::Closed { verification: proof::verification([key], record) }
-    };
-    way("access-key", Some(key.id.clone()), standing)
+/// Keys that are there, and those that were proven dead and deleted since.
+fn key_ways<'a>(keys: &'a [KeyState], record: &'a Record) -> impl Iterator<Item = Way> + 'a {
+    let is_open = |key: &KeyState| key.status.is_active() || record.dead_at.is_none();
+    let here = keys.iter().map(move |key| (&key.id, is_open(key)));
+    let is_there = |key_id: &String| keys.iter().any(|key| key.id == *key_id);
+    let deleted = record.proven.keys().filter(move |key_id| !is_there(key_id));
+    here.chain(deleted.map(|key_id| (key_id, false))).map(|(key_id, is_open)| {
+        let verification = proof::verification([key_id.as_str()], record);
+        let standing = if is_open { Standing::Open } else { Standing::Closed { verification } };
+        way("access-key", Some(key_id.clone()), standing)
+    })
 }
 
 fn role_ways<'a>(

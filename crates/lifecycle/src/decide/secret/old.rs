@@ -309,9 +309,8 @@ impl<'a> Here<'a> {
 
     pub(super) fn done(&self) -> Decision {
         Decision::Done(match self.old().map(|old| &old.held) {
-            Some(Held::AccessKey { .. }) => {
-                let key = self.old_key().and_then(|view| view.key.as_ref());
-                proof::verification(key, self.record())
+            Some(Held::AccessKey { key_id }) => {
+                proof::verification([key_id.as_str()], self.record())
             }
             Some(Held::Login { .. } | Held::Opaque) if self.issuer.is_told() => {
                 Verification::Probed
