@@ -129,6 +129,7 @@ impl Record {
                 series.last_refusal = Some(at);
                 series.endpoints.insert(endpoint.clone());
                 series.inconclusive = 0;
+                series.unavailable = false;
                 series.acceptances = 0;
                 series.accepted_at.clear();
                 series.refused_since.get_or_insert(at);
@@ -205,7 +206,14 @@ impl Record {
             }
             SecretAction::Retire { version, .. } => {
                 rotation.retired.insert(version.clone());
-                self.probes.remove(&rotation::series(version));
+                // What was accepted before says nothing of now. One that was told before is given its time.
+                if let Some(tries) = self.probes.get_mut(&rotation::series(version)) {
+                    *tries = ProbeSeries {
+                        samples: tries.samples,
+                        last: Some(at),
+                        ..ProbeSeries::default()
+                    };
+                }
             }
             SecretAction::EndSessions { version } => {
                 rotation.stragglers_until.remove(version);

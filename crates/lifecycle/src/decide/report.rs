@@ -235,6 +235,7 @@ fn revocation_findings(situation: &Situation<'_>) -> Vec<Finding> {
         View::Secret(view) => {
             found.extend(readers_findings(situation, view));
             found.extend(unreplaced_finding(situation, view));
+            found.extend(left_keys_finding(situation, view));
             if let Some(old) = view.keys.as_ref().and_then(|keys| keys.old.as_ref()) {
                 // During a routine rotation its owner may do as he likes.
                 if let Some(user) = target.key_user().filter(|_| policy.rotation.is_thorough()) {
@@ -286,6 +287,29 @@ fn unreplaced_finding(situation: &Situation<'_>, view: &SecretView) -> Option<Fi
         let credential = rotation.old_key().unwrap_or(&old.version).to_owned();
         Finding::HandsOutRevoked { secret: secret.name.clone(), credential }
     })
+}
+
+/// The secret was deleted for good: its keys are in no version any more. The old one, where it is exposed, dies
+/// all the same.
+fn left_keys_finding(situation: &Situation<'_>, view: &SecretView) -> Option<Finding> {
+    let Situation { target: Target::Secret { secret, .. }, record, policy, observed } = *situation
+    else {
+        return None;
+    };
+    let is_gone = view.secret == Presence::Missing && proof::gone(record, policy, observed.at);
+    let terms = &policy.rotation;
+    let ends = |key_id: &String| {
+        let exposed = terms.ends || terms.exposed_at.is_some();
+        exposed && record.rotation.old_key() == Some(key_id)
+    };
+    let left = view.user_keys().iter().filter(|key| {
+        let id = &key.state.id;
+        let was_its_own = record.rotation.own_keys.contains(id);
+        key.state.status.is_active() && was_its_own && !key.elsewhere && !ends(id)
+    });
+    let keys: Vec<_> = left.map(|key| key.state.id.clone()).collect();
+    (is_gone && !keys.is_empty())
+        .then(|| Finding::KeysOfMissingSecret { secret: secret.name.clone(), keys })
 }
 
 fn intruder_findings<'a>(user: &'a str, view: &'a KeyView) -> impl Iterator<Item = Finding> + 'a {

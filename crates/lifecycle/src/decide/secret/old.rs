@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 
 use super::Here;
-use super::replace::BLOCKED_PAUSE;
+use super::replace::{BLOCKED_PAUSE, INCONCLUSIVE_LIMIT};
 use crate::action::Action;
 use crate::credential::UserRef;
 use crate::decide::{Check, Decision, access_key, act, proof, wait};
 use crate::observe::{KeyView, Presence};
 use crate::record::ProbeSeries;
 use crate::rotation::OldVersion;
-use crate::secret::Issuer;
+use crate::secret::{Issuer, is_ours};
 use crate::secret_action::SecretAction;
 use crate::secret_view::{CURRENT, Held, PENDING, PREVIOUS, UserKey, VersionState};
 use crate::task::{BlockReason, Verification};
@@ -31,7 +31,9 @@ impl<'a> Here<'a> {
     /// What is missing until the old credential is proven dead and its labels are off.
     pub(super) fn old_dies(&self) -> Check {
         let until = self.grace_ends();
-        if self.now < until {
+        // What is dead already needs none; nor does it wait for what others handed out in between.
+        let is_over = self.now >= until || (self.is_ended() && self.key_between().is_none());
+        if !is_over {
             return Some(wait(until, "the old credential has its grace"));
         }
         self.old_credential_dies()
@@ -39,8 +41,15 @@ impl<'a> Here<'a> {
             .or_else(|| self.key_between_dies())
             .or_else(|| self.other_burnt_values_die())
             .or_else(|| self.burnt_labels_are_off())
+            .or_else(|| self.superseded_label_is_off())
             .or_else(|| self.unread_key_may_work())
             .or_else(|| self.is_not_proven())
+    }
+
+    /// Whether the old key is proven dead, by whomever it was ended.
+    fn is_ended(&self) -> bool {
+        let key = self.old().is_some_and(|old| matches!(old.held, Held::AccessKey { .. }));
+        key && self.record().dead_at.is_some()
     }
 
     /// The old credential alone, whatever its grace.
@@ -127,15 +136,25 @@ impl<'a> Here<'a> {
                 "who had begun to log in with the old value may still come in",
             ));
         }
-        let proof = self.situation.policy.proof;
+        Some(self.next_try_of_old(old, tries))
+    }
+
+    fn next_try_of_old(&self, old: &OldVersion, tries: Option<&ProbeSeries>) -> Decision {
         let version = old.version.clone();
-        Some(match tries.and_then(|tries| tries.last).map(|last| last + proof.interval) {
+        let is_stuck =
+            tries.is_some_and(|it| it.unavailable || it.inconclusive >= INCONCLUSIVE_LIMIT);
+        let pause = if is_stuck { BLOCKED_PAUSE } else { self.situation.policy.proof.interval };
+        match tries.and_then(|tries| tries.last).map(|last| last + pause) {
+            Some(next) if next > self.now && is_stuck => {
+                let why = tries.map(|tries| tries.why.clone()).unwrap_or_default();
+                Decision::Blocked(BlockReason::ProbeInconclusive { key_id: version, why })
+            }
             Some(next) if next > self.now => wait(next, "the next try of the old value"),
             _ => {
                 let sample = tries.map_or(0, |tries| tries.samples);
                 self.act(SecretAction::Try { version, sample }, "is the old value refused?")
             }
-        })
+        }
     }
 
     /// What is hidden cannot be told of any more, nor tried: not by a case that comes after it was.
@@ -172,7 +191,9 @@ impl<'a> Here<'a> {
             _ => 0,
         };
         let is_deaf = told >= MOST_TELLINGS;
-        let pause = if is_deaf { BLOCKED_PAUSE } else { self.situation.policy.proof.interval };
+        // One that takes its time is not told ever more often.
+        let growing = self.situation.policy.proof.interval * (1 << told.min(MOST_TELLINGS));
+        let pause = if is_deaf { BLOCKED_PAUSE } else { growing };
         match tries.last.filter(|_| told > 0).map(|last| last + pause) {
             Some(next) if next > self.now && is_deaf => {
                 let version = old.version.clone();
@@ -231,16 +252,33 @@ impl<'a> Here<'a> {
     /// have made another version current meanwhile. It has had its grace, too.
     fn key_between_dies(&self) -> Check {
         let Issuer::AccessKey { user } = self.issuer else { return None };
-        let between = self.view.labelled(PREVIOUS).and_then(VersionState::key_id)?;
-        let mut keys = self.view.user_keys().iter();
-        let key = keys.find(|key| key.state.id == between && key.state.status.is_active())?;
-        if self.is_old_key(between) || !self.is_left_behind(between) {
-            return None;
-        }
-        let (user, key_id) = (user.clone(), key.state.id.clone());
-        let shared = self.is_needed_elsewhere(between);
+        let (user, key_id) = (user.clone(), self.key_between()?.state.id.clone());
+        let shared = self.is_needed_elsewhere(&key_id);
         let ends = || act(Action::DeactivateKey { user, key_id }, "handed out before the new one");
         Some(shared.unwrap_or_else(ends))
+    }
+
+    /// A key that works, is not the old one, and was handed out before what is current, or is this task's own
+    /// and somebody else's took its place.
+    fn key_between(&self) -> Option<&'a UserKey> {
+        let is_before = |it: &&VersionState| it.has(PREVIOUS) || self.is_superseded(it);
+        let before = self.view.versions.iter().filter(is_before);
+        let between: BTreeSet<_> = before.filter_map(VersionState::key_id).collect();
+        self.view.user_keys().iter().find(|key| {
+            let key_id = key.state.id.as_str();
+            let works = key.state.status.is_active() && between.contains(key_id);
+            works && !self.is_old_key(key_id) && self.is_left_behind(key_id)
+        })
+    }
+
+    /// Our own version that somebody else's superseded is about to follow no more.
+    fn superseded_label_is_off(&self) -> Check {
+        let pending = self.view.labelled(PENDING).filter(|it| is_ours(&it.id))?;
+        let is_left = self.is_superseded(pending) && !pending.has(CURRENT);
+        (self.is_readable() && is_left).then(|| {
+            let (label, version) = (PENDING.to_owned(), pending.id.clone());
+            self.act(SecretAction::DropLabel { label, version }, "another version took its place")
+        })
     }
 
     fn other_burnt_keys(&self) -> impl Iterator<Item = &'a UserKey> {

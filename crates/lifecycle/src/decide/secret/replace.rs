@@ -12,7 +12,7 @@ use crate::secret_view::{CURRENT, Held, PENDING, PREVIOUS, VersionState};
 use crate::task::BlockReason;
 
 /// Tries in a row that tell nothing before a person is asked.
-const INCONCLUSIVE_LIMIT: u32 = 40;
+pub(super) const INCONCLUSIVE_LIMIT: u32 = 40;
 
 /// A blocked try is made again so often.
 pub(super) const BLOCKED_PAUSE: TimeDelta = TimeDelta::minutes(5);
@@ -56,6 +56,17 @@ impl<'a> Here<'a> {
         let is_known = !self.is_unknown(current);
         (is_newer && is_trusted && is_known && !self.is_burnt(current) && !self.is_spoilt(current))
             .then_some(current)
+    }
+
+    /// Whether a version of ours was handed out, or would have been, and somebody stored and handed out a newer
+    /// one instead. It keeps its `AWSPENDING`, and is about to follow no more.
+    pub(super) fn is_superseded(&self, version: &VersionState) -> bool {
+        let current = self.view.current().filter(|it| it.id != version.id);
+        let is_of_task = is_of(&version.id, &self.situation.policy.task);
+        let gave_way = version.has(PREVIOUS) || (is_of_task && self.handed_out().is_some());
+        is_ours(&version.id)
+            && gave_way
+            && current.is_some_and(|current| current.created > version.created)
     }
 
     /// Whether a version may be made current: one of this task's, or one that another task of ours left
