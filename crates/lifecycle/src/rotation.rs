@@ -118,6 +118,9 @@ pub struct RotationRecord {
     pub new: Option<String>,
     /// When a look first found the new version current.
     pub promoted_at: Option<DateTime<Utc>>,
+    /// When a look first found it so, since the old one was current last: others may have handed that out once
+    /// more in between.
+    pub grace_from: Option<DateTime<Utc>>,
     /// When a look first found every replica in step with it.
     pub in_step_at: Option<DateTime<Utc>>,
     /// When the old credential was first proven dead.

@@ -10,16 +10,20 @@ use severance_engine::ports::{Clock, Topic};
 use severance_engine::{Engine, EngineConfig};
 use severance_lifecycle::case::CaseState;
 use severance_lifecycle::finding::Finding;
-use severance_lifecycle::task::{Task, TaskState};
+use severance_lifecycle::task::{BlockReason, Task, TaskState};
 use severance_lifecycle::zone::Zones;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::pause;
+use crate::clock::{epoch, pause};
 use crate::provider::accounts;
+use crate::rotations;
 use crate::run::{config, consume, process_of};
-use crate::scenario::{Publication, case_of, contract, notice, person_of_three, tags, user, zones};
+use crate::scenario::{
+    Publication, case_of, contract, key, notice, person_of_three, tags, user, zones,
+};
 use crate::sim::{Process, Sim};
+use crate::vault::Value;
 
 const MINUTE: i64 = 60_000;
 const ACME: [(&str, &str); 1] = [("severance:zone", "acme")];
@@ -241,5 +245,54 @@ async fn a_case_that_grows_in_steps_is_held_and_stays_released_up_to_what_was_re
     sim.store.lock().unwrap().release(&case_of("grows"), sim.clock.now());
     worker.engine.wake();
     until("all is done", || done(3)).await;
+    nothing_broke(&sim);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exposed_key_without_room_for_another_is_dead_right_after_its_deadline() {
+    let sim = Arc::new(Sim::calm(100));
+    let (held, theirs) = {
+        let mut world = sim.world.lock().unwrap();
+        rotations::secret(&sim, &mut world, "s1");
+        let Value::Key(held) = world.secret_named("s1").unwrap().current().value.clone() else {
+            panic!("s1 holds a key")
+        };
+        // Somebody's own key takes the second of the two places.
+        let theirs = key(&mut world, false, epoch() - TimeDelta::days(90));
+        let id = theirs.id.clone();
+        let user = world.users.get_mut(&(accounts()[0].clone(), "k1".to_owned())).unwrap();
+        user.keys.retain(|key| key.id == held);
+        user.keys.push(theirs);
+        let user = user.id.clone();
+        let mut scope = sim.scope.lock().unwrap();
+        scope.keys.insert(held.clone(), user);
+        scope.compromised.insert(held.clone());
+        scope.theirs.insert(id.clone());
+        scope.secrets.insert(world.secret_named("s1").unwrap().reference.arn.clone());
+        (held, id)
+    };
+    let works = |id: &str| {
+        let world = sim.world.lock().unwrap();
+        world.key(id).is_some_and(|(_, key)| key.status.read().is_active())
+    };
+    let _worker = Worker::start(&sim, 0, config(&sim));
+    until("both accounts are listed", || sim.store.lock().unwrap().listed.len() == 2).await;
+    publish(&sim, notice("leak", MINUTE, "high", &json!([{"secret": "s1"}])));
+    let no_room = |task: &Task| {
+        let TaskState::Blocked { reason } = &task.state else { return false };
+        matches!(reason, BlockReason::NoRoomForKey { keys } if keys.contains(&theirs))
+    };
+    until("a person is asked", || tasks(&sim).iter().any(no_room)).await;
+    let deadline = tasks(&sim).iter().find(|task| no_room(task)).unwrap().deadline;
+    let left = (deadline - sim.clock.now()).num_milliseconds();
+    assert!(left > 5 * MINUTE, "{left} ms");
+    pause(left - 1_000).await;
+    assert!(works(&held), "before its deadline it waits for what follows it");
+    pause(31_000).await;
+    assert!(!works(&held), "it waits no longer");
+    assert!(works(&theirs));
+    // And its place goes to what follows it.
+    until("it is replaced", || tasks(&sim).iter().all(is_done)).await;
+    assert!(works(&theirs));
     nothing_broke(&sim);
 }

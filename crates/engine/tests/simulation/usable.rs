@@ -32,6 +32,8 @@ pub fn check(sim: &Sim) {
         .secrets
         .values()
         .filter(|secret| !secret.meddled && !sharing::is_others(secret))
+        // What is hidden is handed out to nobody.
+        .filter(|secret| secret.deleted_at.is_none())
         .filter(|secret| !is_usable(&world, secret, now))
         .collect();
     if refused.is_empty() {
@@ -106,7 +108,11 @@ fn dies_first(sim: &Sim, task: &Task) -> bool {
     let order = zones.get(&task.binding.zone).order(task);
     // What could not be replaced by then is not kept alive for it.
     let overdue = sim.clock.provider() >= task.deadline;
-    task.trigger == Trigger::CompromiseNotice && (order == RevokeOrder::RevokeFirst || overdue)
+    let Target::Secret { secret, .. } = &task.target else { return false };
+    // Nor what is hidden, or was for a while.
+    let hidden = sim.hidden.lock().unwrap().contains_key(&secret.arn);
+    task.trigger == Trigger::CompromiseNotice
+        && (order == RevokeOrder::RevokeFirst || overdue || hidden)
 }
 
 fn maker<'a>(store: &'a Store, version: &str) -> Option<&'a Task> {
@@ -297,6 +303,15 @@ fn handed_out(sim: &Sim, store: &Store, world: &World, here: &Secret, task: &Tas
     let (now, name) = (sim.clock.provider(), &here.reference.name);
     let current = here.current();
     let old = task.record.rotation.old.as_ref();
+    if here.deleted_at.is_some() {
+        sim.note("an exposed secret ended while it is hidden");
+        return;
+    }
+    // Nor once it is restored, where its user is revoked meanwhile.
+    let was_hidden = sim.hidden.lock().unwrap().contains_key(&here.reference.arn);
+    if was_hidden && is_of_revoked_user(store, here) {
+        return;
+    }
     if old.is_none_or(|old| old.version == current.id) {
         sim.violated(format!("rotated, and nothing new is handed out: {name}"));
     }

@@ -112,3 +112,21 @@ fn a_roll_back_in_the_grace_has_the_grace_begin_again() {
     assert!(matches!(drive.run(), End::Done(_)));
     assert_eq!(drive.world.current().id, ours);
 }
+
+#[test]
+fn what_a_later_rotation_replaced_is_not_the_earlier_ones_to_end() {
+    let mut first = routine(World::new(Issuer::AccessKey { user: user() }));
+    assert!(matches!(first.run(), End::Done(_)));
+    let Value::Key(good) = first.world.current().value.clone() else { panic!("no key") };
+    first.world.keys.retain(|key| key.id == good);
+    let mut world = std::mem::replace(&mut first.world, World::new(Issuer::Managed));
+    world.keys_made = 0;
+    let mut second = routine(world);
+    second.task = "t-fedcba9876543210".into();
+    second.run_until(|drive| drive.record.rotation.promoted_at.is_some());
+    first.world = second.world;
+    // The second asked for a longer grace than this one's.
+    first.world.pass(first.world.now + first.policy().rotation.grace * 2);
+    assert!(matches!(first.run(), End::Done(_)));
+    assert!(is_active(&first, &good), "the second's to end");
+}

@@ -44,6 +44,7 @@ pub(crate) struct Key {
     pub(crate) ours: bool,
 }
 
+#[allow(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub(crate) struct World {
     pub(crate) now: DateTime<Utc>,
     pub(crate) issuer: Issuer,
@@ -76,6 +77,8 @@ pub(crate) struct World {
     pub(crate) administered: bool,
     /// The issuer says yes and does nothing.
     pub(crate) deaf: bool,
+    /// The issuer answers no try.
+    pub(crate) mute: bool,
     /// Whether it can be found at all.
     pub(crate) gone: bool,
     /// The version that the issuer was told of last, as far as the task knows.
@@ -138,6 +141,7 @@ impl World {
             sessions_of: BTreeSet::new(),
             administered: true,
             deaf: false,
+            mute: false,
             gone: false,
             told: None,
         };
@@ -403,6 +407,10 @@ impl World {
                 if self.version(version).is_none() && self.function.is_none() {
                     self.function = Some((version.clone(), self.now + TimeDelta::seconds(40)));
                 }
+            }
+            SecretAction::Try { .. } if self.mute => {
+                let (endpoint, why) = ("issuer".to_owned(), "timeout".to_owned());
+                return Ok(Some(ProbeAnswer::Inconclusive { endpoint, why }));
             }
             SecretAction::Try { version, sample } => {
                 let value = self.version(version).ok_or(Refused::Conflict)?.value.clone();

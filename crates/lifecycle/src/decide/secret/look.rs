@@ -43,6 +43,8 @@ pub(in crate::decide) fn look(
     let new = here.handed_out().map(|version| version.id.clone());
     let in_step = new.is_some() && view.replicas.iter().all(|replica| replica.in_sync);
     let dead = here.old().is_some() && here.old_is_proven_dead();
+    let is_back =
+        here.old().is_some_and(|old| view.current().is_some_and(|it| it.id == old.version));
     let beside: Vec<_> = here.burnt_beside().map(|version| version.id.clone()).collect();
     let beside_keys: Vec<_> =
         here.burnt_beside().filter_map(|version| version.key_id()).map(str::to_owned).collect();
@@ -50,6 +52,10 @@ pub(in crate::decide) fn look(
     if let Some(new) = new {
         rotation.new = Some(new);
         rotation.promoted_at.get_or_insert(now);
+        rotation.grace_from.get_or_insert(now);
+    }
+    if is_back {
+        rotation.grace_from = None;
     }
     if in_step {
         rotation.in_step_at.get_or_insert(now);

@@ -58,17 +58,6 @@ impl<'a> Here<'a> {
             .then_some(current)
     }
 
-    /// Whether a version of ours was handed out, or would have been, and somebody stored and handed out a newer
-    /// one instead. It keeps its `AWSPENDING`, and is about to follow no more.
-    pub(super) fn is_superseded(&self, version: &VersionState) -> bool {
-        let current = self.view.current().filter(|it| it.id != version.id);
-        let is_of_task = is_of(&version.id, &self.situation.policy.task);
-        let gave_way = version.has(PREVIOUS) || (is_of_task && self.handed_out().is_some());
-        is_ours(&version.id)
-            && gave_way
-            && current.is_some_and(|current| current.created > version.created)
-    }
-
     /// Whether a version may be made current: one of this task's, or one that another task of ours left
     /// pending, which this one takes over; or the one that was handed out last, where somebody put something
     /// else in its place. That took this task's own over, which may be refused since then.
@@ -207,7 +196,7 @@ impl<'a> Here<'a> {
     /// When the old credential's grace ends: at once where it is exposed. Where others handed the old one out
     /// once more in between, it begins again.
     pub(super) fn grace_ends(&self) -> DateTime<Utc> {
-        let from = self.current_since();
+        let from = self.rotation().grace_from.unwrap_or(self.now);
         if self.is_exposed() { from } else { from + self.terms().grace }
     }
 }
