@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use severance_lifecycle::decide::{Standing, Way};
 use severance_lifecycle::secret::Issuer;
-use severance_lifecycle::secret_view::{CURRENT, PENDING};
+use severance_lifecycle::secret_view::{CURRENT, PENDING, PREVIOUS};
 use severance_lifecycle::task::Verification;
 
 use crate::drive::{Drive, End, Tape, Terms};
@@ -15,7 +15,7 @@ const THEIRS: &str = "PERSON01-90ab-cdef-fedc-ba9876543210";
 fn in_grace() -> (Drive, String) {
     let world = World::new(Issuer::AccessKey { user: user() });
     let mut drive = Drive::new(world, Terms::Routine, Tape::new(vec![]));
-    drive.run_until(|drive| drive.record.rotation.promoted_at.is_some());
+    drive.run_until(|drive| drive.world.labelled(PREVIOUS).is_some());
     drive.meddled = true;
     let Value::Key(new) = drive.world.current().value.clone() else { panic!("it holds a key") };
     (drive, new)
@@ -82,6 +82,23 @@ fn a_new_key_that_somebody_switched_off_is_replaced_before_the_old_one_ends() {
     drive.run_until(|drive| drive.world.current().id != spoilt);
     assert!(is_active(&drive, "AKIAOLD"), "all that works meanwhile");
     assert!(drive.world.now - now < TimeDelta::minutes(5), "nobody waits for a grace");
+    assert!(matches!(drive.run(), End::Done(_)));
+    drive.check_end();
+}
+
+#[test]
+fn a_new_key_that_somebody_switched_off_is_replaced_though_the_grace_is_over() {
+    let (mut drive, new) = in_grace();
+    // The look that finds it handed out, and the grace after it.
+    drive.run_until(|drive| drive.record.rotation.promoted_at.is_some());
+    let now = drive.world.now;
+    assert!(now - drive.record.rotation.promoted_at.unwrap() >= drive.policy().rotation.grace);
+    let key = drive.world.keys.iter_mut().find(|key| key.id == new).unwrap();
+    (key.active, key.switched) = (false, now);
+    drive.world.keys_made = 0;
+    let spoilt = drive.world.current().id.clone();
+    drive.run_until(|drive| drive.world.current().id != spoilt);
+    assert!(is_active(&drive, "AKIAOLD"), "all that works meanwhile");
     assert!(matches!(drive.run(), End::Done(_)));
     drive.check_end();
 }

@@ -21,7 +21,7 @@ impl<'a> Here<'a> {
     /// What is missing until the old credential is proven dead and its labels are off.
     pub(super) fn old_dies(&self) -> Check {
         let until = self.grace_ends();
-        // What is dead already needs none; nor does it wait for what others handed out in between.
+        // What is off already needs none. What others handed out in between has it all the same.
         let is_over = self.now >= until || (self.is_ended() && self.key_between().is_none());
         if !is_over {
             return Some(wait(until, "the old credential has its grace"));
@@ -37,10 +37,12 @@ impl<'a> Here<'a> {
             .or_else(|| self.is_not_proven())
     }
 
-    /// Whether the old key is proven dead, by whomever it was ended.
+    /// Whether somebody ended the old key already: there is nothing left to have a grace.
     fn is_ended(&self) -> bool {
-        let key = self.old().is_some_and(|old| matches!(old.held, Held::AccessKey { .. }));
-        key && self.record().dead_at.is_some()
+        self.old_key().is_some_and(|view| {
+            view.user != Presence::Same
+                || view.key.as_ref().is_none_or(|key| !key.status.is_active())
+        })
     }
 
     /// The old credential alone, whatever its grace.

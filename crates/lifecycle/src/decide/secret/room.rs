@@ -21,13 +21,14 @@ impl Here<'_> {
         if keys.len() < MOST_KEYS {
             return None;
         }
-        let may_go = keys.iter().filter_map(|key| self.may_go(user, key));
-        // One that can go now before one that is waited for.
-        let said = may_go.min_by_key(|said| match said {
-            Decision::Act(..) => (0, self.now),
-            Decision::Wait(until, _) => (1, *until),
-            Decision::Done(_) | Decision::Blocked(_) => (2, self.now),
-        });
+        // What can go now before what is waited for, and what is off already before what works.
+        let rank = |key: &UserKey, said: &Decision| match said {
+            Decision::Act(..) => (false, key.state.status.is_active(), self.now),
+            Decision::Wait(until, _) => (false, key.state.status.is_active(), *until),
+            Decision::Done(_) | Decision::Blocked(_) => (true, false, self.now),
+        };
+        let may_go = keys.iter().filter_map(|key| Some((key, self.may_go(user, key)?)));
+        let said = may_go.min_by_key(|(key, said)| rank(key, said)).map(|(_, said)| said);
         Some(said.unwrap_or_else(|| {
             let keys = keys.iter().map(|key| key.state.id.clone()).collect();
             Decision::Blocked(BlockReason::NoRoomForKey { keys })
