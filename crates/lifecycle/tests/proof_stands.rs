@@ -50,9 +50,9 @@ fn later(end: &mut End, target: &Target) -> (Decision, Option<Way>) {
     (decide(Desired::Revoked, &here, observed.at), key)
 }
 
-fn closed(how: Verification) -> Option<Way> {
+fn closed(how: Verification) -> Way {
     let standing = Standing::Closed { verification: how };
-    Some(Way { way: "access-key".into(), id: Some(KEY.into()), standing })
+    Way { way: "access-key".into(), id: Some(KEY.into()), standing }
 }
 
 fn of_key(end: &mut End) -> &mut Option<KeyState> {
@@ -70,7 +70,7 @@ fn a_key_that_is_deleted_after_its_proof_is_as_dead_as_it_was() {
         *of_key(&mut end) = None;
         let (said, way) = later(&mut end, &target());
         assert_eq!(said, Decision::Done(how), "no drift");
-        assert_eq!(way, closed(how));
+        assert_eq!(way, Some(closed(how)));
         assert_eq!(end.record.dead_at, dead_at, "its sessions are cut up to there");
     }
 }
@@ -93,7 +93,7 @@ fn a_users_key_that_is_deleted_after_its_proof_stays_among_the_ways() {
     assert_eq!(end.decision, Decision::Done(PROBED));
     let View::User(view) = &mut end.view else { panic!("it was a user") };
     view.keys.clear();
-    assert_eq!(later(&mut end, &target), (Decision::Done(PROBED), closed(PROBED)));
+    assert_eq!(later(&mut end, &target), (Decision::Done(PROBED), Some(closed(PROBED))));
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_key_whose_secret_half_is_found_after_its_proof_is_not_open_again() {
 fn a_key_whose_secret_half_is_gone_after_its_proof_was_tried_all_the_same() {
     let mut end = revoked(true);
     of_key(&mut end).as_mut().unwrap().probeable = false;
-    assert_eq!(later(&mut end, &target()), (Decision::Done(PROBED), closed(PROBED)));
+    assert_eq!(later(&mut end, &target()), (Decision::Done(PROBED), Some(closed(PROBED))));
 }
 
 #[test]

@@ -289,8 +289,7 @@ fn unreplaced_finding(situation: &Situation<'_>, view: &SecretView) -> Option<Fi
     })
 }
 
-/// The secret was deleted for good: its keys are in no version any more. The old one, where it is exposed, dies
-/// all the same.
+/// The secret was deleted for good: its keys are in no version any more. Those that are exposed die all the same.
 fn left_keys_finding(situation: &Situation<'_>, view: &SecretView) -> Option<Finding> {
     let Situation { target: Target::Secret { secret, .. }, record, policy, observed } = *situation
     else {
@@ -300,7 +299,8 @@ fn left_keys_finding(situation: &Situation<'_>, view: &SecretView) -> Option<Fin
     let terms = &policy.rotation;
     let ends = |key_id: &String| {
         let exposed = terms.ends || terms.exposed_at.is_some();
-        exposed && record.rotation.old_key() == Some(key_id)
+        let rotation = &record.rotation;
+        exposed && (rotation.old_key() == Some(key_id) || rotation.beside_keys.contains(key_id))
     };
     let left = view.user_keys().iter().filter(|key| {
         let id = &key.state.id;

@@ -29,10 +29,10 @@ impl<'a> Here<'a> {
         self.old_credential_dies()
             .or_else(|| self.other_burnt_keys_die())
             .or_else(|| self.key_between_dies())
+            .or_else(|| self.superseded_label_is_off())
             .or_else(|| self.superseded_key_dies())
             .or_else(|| self.other_burnt_values_die())
             .or_else(|| self.burnt_labels_are_off())
-            .or_else(|| self.superseded_label_is_off())
             .or_else(|| self.unread_key_may_work())
             .or_else(|| self.is_not_proven())
     }
