@@ -37,6 +37,9 @@ pub enum Finding {
     /// A secret goes on handing out what the case revokes: nobody said how to replace it, or its whole user
     /// is revoked.
     HandsOutRevoked { secret: String, credential: String },
+    /// A secret is gone, and keys that it handed out work still: nobody is handed them any more, and nothing
+    /// ends them.
+    KeysOfMissingSecret { secret: String, keys: Vec<String> },
     /// Those who leave could not be denied a secret.
     ReadersNotDenied { secret: String, why: String },
     /// Tagged with two zones or two contracts.
@@ -125,6 +128,12 @@ impl fmt::Display for Finding {
             Self::HandsOutRevoked { secret, credential } => {
                 write!(f, "{secret} goes on handing out {credential}, which is revoked")
             }
+            Self::KeysOfMissingSecret { secret, keys } => write!(
+                f,
+                "secret {secret} is gone, and what it handed out works still: {}; end by hand what nobody \
+                 uses",
+                keys.join(", ")
+            ),
             Self::FlattenedBoundary { identity, tag } => {
                 write!(f, "flattened boundary: {identity} is tagged {tag}")
             }

@@ -13,7 +13,7 @@ use crate::failure::{Failure, FailureClass};
 use crate::finding::Finding;
 use crate::rotation::{self, RotationRecord};
 use crate::secret_action::SecretAction;
-use crate::task::BlockReason;
+use crate::task::{BlockReason, Verification};
 
 /// The call that makes a key, and the one before it (AWS: IAM API; Secrets Manager API).
 const MAKE_KEY: &str = "iam:CreateAccessKey";
@@ -39,6 +39,9 @@ pub struct Record {
     pub denied_since: Option<DateTime<Utc>>,
     /// Probes by key id.
     pub probes: BTreeMap<String, ProbeSeries>,
+    /// Keys that were proven dead, and how. That stands whoever deletes the key (its id never comes back) and
+    /// whatever can be tried later; only a key that is on again, or accepted, contradicts it.
+    pub proven: BTreeMap<String, Verification>,
     /// Places where a deny did not fit.
     pub full: BTreeSet<Place>,
     /// What the case may have changed, recorded at intent.
@@ -126,12 +129,14 @@ impl Record {
                 series.last_refusal = Some(at);
                 series.endpoints.insert(endpoint.clone());
                 series.inconclusive = 0;
+                series.unavailable = false;
                 series.acceptances = 0;
                 series.accepted_at.clear();
                 series.refused_since.get_or_insert(at);
             }
             ProbeAnswer::Accepted { endpoint } => {
                 series.accepted(endpoint, at);
+                self.proven.remove(key_id);
                 self.dead_at = None;
                 self.sealed_since = None;
             }
@@ -201,7 +206,14 @@ impl Record {
             }
             SecretAction::Retire { version, .. } => {
                 rotation.retired.insert(version.clone());
-                self.probes.remove(&rotation::series(version));
+                // What was accepted before says nothing of now. One that was told before is given its time.
+                if let Some(tries) = self.probes.get_mut(&rotation::series(version)) {
+                    *tries = ProbeSeries {
+                        samples: tries.samples,
+                        last: Some(at),
+                        ..ProbeSeries::default()
+                    };
+                }
             }
             SecretAction::EndSessions { version } => {
                 rotation.stragglers_until.remove(version);

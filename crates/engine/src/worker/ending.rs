@@ -41,6 +41,8 @@ impl Worker {
     /// Waits; `wait` was counted on the provider's clock and is waited on ours.
     pub(super) fn waiting(&mut self, wait: TimeDelta, reason: &Reason) -> Release {
         let now = self.shared.now();
+        // As it was decided: what is looked at sooner waits no shorter.
+        let is_long = wait > BLOCKS_WITHIN;
         let mut wait = wait.max(SHORTEST_WAIT);
         if self.task.desired.ends_a_credential() {
             // What is closed may be opened by somebody while the last sessions are waited for.
@@ -49,7 +51,7 @@ impl Worker {
         }
         let blocked = matches!(self.task.state, TaskState::Blocked { .. });
         // What is blocked goes on being so until a call is accepted, or until nothing blocks it.
-        let unblocked = wait > BLOCKS_WITHIN && self.task.record.refused.is_empty();
+        let unblocked = is_long && self.task.record.refused.is_empty();
         let mut attempts = if self.task.record.told_block.is_some() { self.attempts } else { 0 };
         if !self.later.is_empty() {
             attempts = self.attempts.saturating_add(1);

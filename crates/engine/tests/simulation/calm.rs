@@ -9,6 +9,7 @@ use serde_json::json;
 use severance_engine::ports::{Clock, Topic};
 use severance_engine::{Engine, EngineConfig};
 use severance_lifecycle::case::CaseState;
+use severance_lifecycle::event::ROTATION_TYPE;
 use severance_lifecycle::finding::Finding;
 use severance_lifecycle::task::{BlockReason, Task, TaskState};
 use severance_lifecycle::zone::Zones;
@@ -20,7 +21,7 @@ use crate::provider::accounts;
 use crate::rotations;
 use crate::run::{config, consume, process_of};
 use crate::scenario::{
-    Publication, arn, case_of, contract, key, notice, person_of_three, role, tags, user, zones,
+    Publication, arn, case_of, contract, event, key, notice, person_of_three, role, tags, user, zones,
 };
 use crate::sim::{Process, Sim};
 use crate::vault::Value;
@@ -318,5 +319,34 @@ async fn an_exposed_key_without_room_for_another_is_dead_right_after_its_deadlin
     // And its place goes to what follows it.
     until("it is replaced", || tasks(&sim).iter().all(is_done)).await;
     assert!(works(&theirs));
+    nothing_broke(&sim);
+}
+
+/// Its zone has it looked at within the minute in which what is blocked may be waited for.
+#[tokio::test(start_paused = true)]
+async fn what_blocks_a_task_no_longer_is_not_shown_until_its_grace_ends() {
+    let sim = Arc::new(Sim::calm(100));
+    {
+        let mut world = sim.world.lock().unwrap();
+        rotations::secret(&sim, &mut world, "s4");
+        let arn = world.secret_named("s4").unwrap().reference.arn.clone();
+        sim.scope.lock().unwrap().secrets.insert(arn);
+    }
+    let worker = Worker::start(&sim, 0, config(&sim));
+    let mut soon = zones(false);
+    soon.named.values_mut().for_each(|zone| zone.recheck_after = TimeDelta::seconds(30));
+    worker.engine.set_zones(soon);
+    let data = json!({"credentials": [{"secret": "s4"}], "cause": "requested"});
+    publish(&sim, Publication { at_ms: MINUTE, record: event("rotate", ROTATION_TYPE, &data) });
+    let in_grace = |task: &Task| task.record.rotation.in_step_at.is_some();
+    until("it is in its grace", || tasks(&sim).iter().any(in_grace)).await;
+    pause(10_000).await;
+    // As a case that has the secret end leaves it, and is withdrawn.
+    let reason = BlockReason::EndedByAnotherCase;
+    let blocked = TaskState::Blocked { reason };
+    sim.store.lock().unwrap().tasks.values_mut().for_each(|row| row.task.state = blocked.clone());
+    assert_eq!(tasks(&sim)[0].state, blocked);
+    pause(MINUTE).await;
+    assert_eq!(tasks(&sim)[0].state, TaskState::Open);
     nothing_broke(&sim);
 }

@@ -6,7 +6,6 @@ use super::{Check, Decision, Situation, act, deny, first, pick, proof, wait};
 use crate::action::Action;
 use crate::credential::UserRef;
 use crate::observe::{Intruder, KeyView, Presence};
-use crate::task::Verification;
 
 /// Revokes a key: off, its sessions denied, proven dead, sessions denied again beyond its death,
 /// and looked at once more.
@@ -81,8 +80,11 @@ impl Here<'_> {
 
     fn key_is_proven_dead(&self) -> Check {
         let Situation { record, policy, .. } = self.situation;
-        if self.missing() {
+        if self.view.user != Presence::Same && record.dead_at.is_none() {
             return proof::look_twice(record, policy, self.now);
+        }
+        if self.missing() {
+            return proof::prove_missing(self.key_id, self.user, record, policy, self.now);
         }
         let key = self.view.key.as_ref()?;
         let unproven = proof::prove(key, self.user, record, policy, self.now);
@@ -116,12 +118,11 @@ impl Here<'_> {
     }
 
     fn done(&self) -> Decision {
-        let key = self.view.key.as_ref().filter(|_| !self.missing());
-        match (key, self.situation.record.sealed_since) {
-            (_, None) => wait(self.now + self.situation.policy.proof.window, "not proven yet"),
-            (Some(key), _) => Decision::Done(proof::verification([key], self.situation.record)),
-            (None, _) => Decision::Done(Verification::ControlPlane),
+        let Situation { record, policy, .. } = self.situation;
+        if record.sealed_since.is_none() {
+            return wait(self.now + policy.proof.window, "not proven yet");
         }
+        Decision::Done(proof::verification([self.key_id], record))
     }
 
     /// A deleted user's sessions are refused with it; a user made again under its name is another's.

@@ -15,7 +15,9 @@ use crate::record::{Record, since};
 pub fn look(record: &mut Record, target: &Target, observed: &Observed, policy: &Policy) {
     let now = observed.at;
     match (target, &observed.view) {
-        (Target::AccessKey { .. }, View::AccessKey(view)) => look_key(record, view, policy, now),
+        (Target::AccessKey { key_id, .. }, View::AccessKey(view)) => {
+            look_key(record, Some(key_id), view, policy, now);
+        }
         (Target::User { .. }, View::User(view)) => look_user(record, view, policy, now),
         (Target::Role { .. }, View::Role(view)) => look_role(record, view, policy, now),
         (Target::Secret { .. }, View::Secret(view)) => {
@@ -25,7 +27,13 @@ pub fn look(record: &mut Record, target: &Target, observed: &Observed, policy: &
     }
 }
 
-pub(super) fn look_key(record: &mut Record, view: &KeyView, policy: &Policy, now: DateTime<Utc>) {
+pub(super) fn look_key(
+    record: &mut Record,
+    key_id: Option<&str>,
+    view: &KeyView,
+    policy: &Policy,
+    now: DateTime<Utc>,
+) {
     let missing = view.user != Presence::Same || view.key.is_none();
     let key = view.key.as_ref().filter(|_| !missing);
     let active = key.is_some_and(|key| key.status.is_active());
@@ -35,11 +43,11 @@ pub(super) fn look_key(record: &mut Record, view: &KeyView, policy: &Policy, now
         && view.intruders.iter().any(|it| matches!(it, Intruder::AccessKey { .. }));
     since(&mut record.missing_since, missing, now);
     since(&mut record.disabled_since, !active && !taken_active, now);
-    forget_rows(record, key);
+    keep_proofs(record, key, policy, now);
     let dead = if missing {
-        proof::gone(record, policy, now)
+        missing_key(record, key_id, view, policy, now)
     } else {
-        let dead = view.key.iter().all(|key| proof::key_is_dead(key, record, policy, now));
+        let dead = view.key.iter().all(|key| record.proven.contains_key(&key.id));
         // The one that is taken along cannot be tried: its deactivation is given time to spread.
         let off = record.disabled_since.is_some_and(|at| now - at >= policy.proof.window);
         !active && !taken_active && dead && (off || !policy.take_intruders)
@@ -62,12 +70,12 @@ fn look_user(record: &mut Record, view: &UserView, policy: &Policy, now: DateTim
     since(&mut record.missing_since, missing, now);
     since(&mut record.disabled_since, !active, now);
     since(&mut record.denied_since, denied, now);
-    forget_rows(record, view.keys.iter().filter(|_| !missing));
+    keep_proofs(record, view.keys.iter().filter(|_| !missing), policy, now);
     let dead = if missing {
         proof::gone(record, policy, now)
     } else {
         let spread = record.denied_since.is_some_and(|at| now - at >= policy.spread);
-        let keys = view.keys.iter().all(|key| proof::key_is_dead(key, record, policy, now));
+        let keys = view.keys.iter().all(|key| record.proven.contains_key(&key.id));
         !active && spread && keys
     };
     since(&mut record.dead_at, dead, now);
@@ -104,15 +112,45 @@ fn look_role(record: &mut Record, view: &RoleView, policy: &Policy, now: DateTim
     since(&mut record.sealed_since, sealed, now);
 }
 
-/// What was proven of a key that is switched on again is proven no more.
-fn forget_rows<'a>(record: &mut Record, keys: impl IntoIterator<Item = &'a KeyState>) {
-    for key in keys.into_iter().filter(|key| key.status.is_active()) {
-        if let Some(series) = record.probes.get_mut(&key.id) {
-            series.refusals = 0;
-            series.since = None;
-            series.endpoints.clear();
+/// What is proven of a key stays so until it is switched on again.
+fn keep_proofs<'a>(
+    record: &mut Record,
+    keys: impl IntoIterator<Item = &'a KeyState>,
+    policy: &Policy,
+    now: DateTime<Utc>,
+) {
+    for key in keys {
+        if proof::key_is_dead(key, record, policy, now) {
+            let how = proof::how(&key.id, record, policy);
+            record.proven.entry(key.id.clone()).or_insert(how);
+        } else if key.status.is_active() {
+            record.proven.remove(&key.id);
+            if let Some(series) = record.probes.get_mut(&key.id) {
+                series.refusals = 0;
+                series.since = None;
+                series.endpoints.clear();
+            }
         }
     }
+}
+
+/// Whether a key that is not there is dead. One whose user is gone is not tried to the end.
+fn missing_key(
+    record: &mut Record,
+    key_id: Option<&str>,
+    view: &KeyView,
+    policy: &Policy,
+    now: DateTime<Utc>,
+) -> bool {
+    let gone = proof::gone(record, policy, now);
+    let Some(key_id) = key_id else { return gone };
+    let user_gone = gone && view.user != Presence::Same;
+    let dead = user_gone || proof::missing_key_is_dead(key_id, record, policy, now);
+    if dead {
+        let how = proof::how(key_id, record, policy);
+        record.proven.entry(key_id.to_owned()).or_insert(how);
+    }
+    dead
 }
 
 /// Whether every role that is to be cut is cut beyond the moment of death.

@@ -45,12 +45,46 @@ pub(super) fn key_is_dead(
     if key.status.is_active() {
         return false;
     }
-    if can_probe(key, record) {
-        let proof = policy.proof;
-        let series = record.probes.get(&key.id);
-        series.is_some_and(|s| s.proves_dead(proof.refusals, proof.window, proof.endpoints))
+    record.proven.contains_key(&key.id)
+        || if can_probe(key, record) {
+            was_refused(&key.id, record, policy)
+        } else {
+            record.disabled_since.is_some_and(|at| now - at >= policy.proof.window)
+        }
+}
+
+/// Whether a key that its user has no more is proven dead.
+pub(super) fn missing_key_is_dead(
+    key_id: &str,
+    record: &Record,
+    policy: &Policy,
+    now: DateTime<Utc>,
+) -> bool {
+    record.proven.contains_key(key_id)
+        || was_refused(key_id, record, policy)
+        || (gone(record, policy, now) && !is_being_tried(key_id, record))
+}
+
+/// Whether a row of refusals has begun and can go on: a deleted key is refused like one that is off.
+fn is_being_tried(key_id: &str, record: &Record) -> bool {
+    let series = record.probes.get(key_id);
+    series.is_some_and(|it| {
+        it.refusals > 0 && !it.unavailable && it.inconclusive < INCONCLUSIVE_LIMIT
+    })
+}
+
+fn was_refused(key_id: &str, record: &Record, policy: &Policy) -> bool {
+    let proof = policy.proof;
+    let series = record.probes.get(key_id);
+    series.is_some_and(|s| s.proves_dead(proof.refusals, proof.window, proof.endpoints))
+}
+
+/// How a key that is dead was proven so.
+pub(super) fn how(key_id: &str, record: &Record, policy: &Policy) -> Verification {
+    if was_refused(key_id, record, policy) {
+        Verification::Probed
     } else {
-        record.disabled_since.is_some_and(|at| now - at >= policy.proof.window)
+        Verification::ControlPlane
     }
 }
 
@@ -72,33 +106,61 @@ pub(super) fn prove(
         let reason = "switched off; its secret half is not known, so its state is watched";
         return Some(wait(since + policy.proof.window, reason));
     }
+    let reason = "switched off; trying it until it is refused everywhere";
+    Some(next_probe(&key.id, user, reason, record, policy, now))
+}
+
+/// What the proof of a missing key's death needs next; `None` once it is proven.
+pub(super) fn prove_missing(
+    key_id: &str,
+    user: &UserRef,
+    record: &Record,
+    policy: &Policy,
+    now: DateTime<Utc>,
+) -> Check {
+    if missing_key_is_dead(key_id, record, policy, now) {
+        return None;
+    }
+    if is_being_tried(key_id, record) {
+        let reason = "deleted amid its tries; trying it until it is refused everywhere";
+        return Some(next_probe(key_id, user, reason, record, policy, now));
+    }
+    look_twice(record, policy, now)
+}
+
+fn next_probe(
+    key_id: &str,
+    user: &UserRef,
+    reason: &str,
+    record: &Record,
+    policy: &Policy,
+    now: DateTime<Utc>,
+) -> Decision {
     let empty = ProbeSeries::default();
-    let series = record.probes.get(&key.id).unwrap_or(&empty);
+    let series = record.probes.get(key_id).unwrap_or(&empty);
     let stuck = series.inconclusive >= INCONCLUSIVE_LIMIT;
     let pause = if stuck { INCONCLUSIVE_PAUSE } else { policy.proof.interval };
     match series.last.map(|last| last + pause) {
-        Some(next) if next > now && stuck => {
-            Some(Decision::Blocked(BlockReason::ProbeInconclusive {
-                key_id: key.id.clone(),
-                why: series.why.clone(),
-            }))
-        }
-        Some(next) if next > now => Some(wait(next, "next probe")),
+        Some(next) if next > now && stuck => Decision::Blocked(BlockReason::ProbeInconclusive {
+            key_id: key_id.to_owned(),
+            why: series.why.clone(),
+        }),
+        Some(next) if next > now => wait(next, "next probe"),
         _ => {
-            let (user, key_id) = (user.clone(), key.id.clone());
-            let probe = Action::Probe { user, key_id, sample: series.samples };
-            Some(act(probe, "switched off; trying it until it is refused everywhere"))
+            let (user, key_id) = (user.clone(), key_id.to_owned());
+            act(Action::Probe { user, key_id, sample: series.samples }, reason)
         }
     }
 }
 
 /// How the death of these keys is verified. Only keys that were all tried count as probed.
 pub(super) fn verification<'a>(
-    keys: impl IntoIterator<Item = &'a KeyState>,
+    key_ids: impl IntoIterator<Item = &'a str>,
     record: &Record,
 ) -> Verification {
-    let mut keys = keys.into_iter().peekable();
-    if keys.peek().is_some() && keys.all(|key| can_probe(key, record)) {
+    let mut keys = key_ids.into_iter().peekable();
+    let was_probed = |key_id| record.proven.get(key_id) == Some(&Verification::Probed);
+    if keys.peek().is_some() && keys.all(was_probed) {
         Verification::Probed
     } else {
         Verification::ControlPlane
@@ -106,6 +168,6 @@ pub(super) fn verification<'a>(
 }
 
 /// Whether a key can be tried.
-pub(super) fn can_probe(key: &KeyState, record: &Record) -> bool {
+fn can_probe(key: &KeyState, record: &Record) -> bool {
     key.probeable && !record.probes.get(&key.id).is_some_and(|series| series.unavailable)
 }

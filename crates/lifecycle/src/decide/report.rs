@@ -56,13 +56,13 @@ pub fn ways(situation: &Situation<'_>) -> Vec<Way> {
     let mut ways = Vec::new();
     match &situation.observed.view {
         View::AccessKey(view) => {
-            ways.extend(view.key.iter().map(|key| key_way(key, record)));
+            ways.extend(key_ways(view.key.as_slice(), record));
             let denied = view.user != Presence::Same || cut(&view.denies, situation);
             ways.push(way("sessions", None, closed_if(denied)));
             ways.extend(role_ways(situation, &view.roles));
         }
         View::User(view) => {
-            ways.extend(view.keys.iter().map(|key| key_way(key, record)));
+            ways.extend(key_ways(&view.keys, record));
             let denied = view.denies.iter().any(DenyState::denies_everything);
             let gone = view.user != Presence::Same;
             ways.push(way("sessions", None, closed_if(gone || denied)));
@@ -108,7 +108,7 @@ fn secret_ways(situation: &Situation<'_>, view: &SecretView) -> Vec<Way> {
     let mut ways = Vec::new();
     match view.keys.as_ref().and_then(|keys| keys.old.as_ref()) {
         Some(view) => {
-            ways.extend(view.key.iter().map(|key| key_way(key, situation.record)));
+            ways.extend(key_ways(view.key.as_slice(), situation.record));
             if situation.policy.rotation.is_thorough() {
                 let denied = view.user != Presence::Same || cut(&view.denies, situation);
                 ways.push(way("sessions", None, closed_if(denied)));
@@ -148,13 +148,17 @@ fn cut(denies: &[DenyState], situation: &Situation<'_>) -> bool {
     })
 }
 
-fn key_way(key: &KeyState, record: &Record) -> Way {
-    let standing = if key.status.is_active() || record.dead_at.is_none() {
-        Standing::Open
-    } else {
-        Standing::Closed { verification: proof::verification([key], record) }
-    };
-    way("access-key", Some(key.id.clone()), standing)
+/// Keys that are there, and those that were proven dead and deleted since.
+fn key_ways<'a>(keys: &'a [KeyState], record: &'a Record) -> impl Iterator<Item = Way> + 'a {
+    let is_open = |key: &KeyState| key.status.is_active() || record.dead_at.is_none();
+    let here = keys.iter().map(move |key| (&key.id, is_open(key)));
+    let is_there = |key_id: &String| keys.iter().any(|key| key.id == *key_id);
+    let deleted = record.proven.keys().filter(move |key_id| !is_there(key_id));
+    here.chain(deleted.map(|key_id| (key_id, false))).map(|(key_id, is_open)| {
+        let verification = proof::verification([key_id.as_str()], record);
+        let standing = if is_open { Standing::Open } else { Standing::Closed { verification } };
+        way("access-key", Some(key_id.clone()), standing)
+    })
 }
 
 fn role_ways<'a>(
@@ -231,6 +235,7 @@ fn revocation_findings(situation: &Situation<'_>) -> Vec<Finding> {
         View::Secret(view) => {
             found.extend(readers_findings(situation, view));
             found.extend(unreplaced_finding(situation, view));
+            found.extend(left_keys_finding(situation, view));
             if let Some(old) = view.keys.as_ref().and_then(|keys| keys.old.as_ref()) {
                 // During a routine rotation its owner may do as he likes.
                 if let Some(user) = target.key_user().filter(|_| policy.rotation.is_thorough()) {
@@ -282,6 +287,29 @@ fn unreplaced_finding(situation: &Situation<'_>, view: &SecretView) -> Option<Fi
         let credential = rotation.old_key().unwrap_or(&old.version).to_owned();
         Finding::HandsOutRevoked { secret: secret.name.clone(), credential }
     })
+}
+
+/// The secret was deleted for good: its keys are in no version any more. Those that are exposed die all the same.
+fn left_keys_finding(situation: &Situation<'_>, view: &SecretView) -> Option<Finding> {
+    let Situation { target: Target::Secret { secret, .. }, record, policy, observed } = *situation
+    else {
+        return None;
+    };
+    let is_gone = view.secret == Presence::Missing && proof::gone(record, policy, observed.at);
+    let terms = &policy.rotation;
+    let ends = |key_id: &String| {
+        let exposed = terms.ends || terms.exposed_at.is_some();
+        let rotation = &record.rotation;
+        exposed && (rotation.old_key() == Some(key_id) || rotation.beside_keys.contains(key_id))
+    };
+    let left = view.user_keys().iter().filter(|key| {
+        let id = &key.state.id;
+        let was_its_own = record.rotation.own_keys.contains(id);
+        key.state.status.is_active() && was_its_own && !key.elsewhere && !ends(id)
+    });
+    let keys: Vec<_> = left.map(|key| key.state.id.clone()).collect();
+    (is_gone && !keys.is_empty())
+        .then(|| Finding::KeysOfMissingSecret { secret: secret.name.clone(), keys })
 }
 
 fn intruder_findings<'a>(user: &'a str, view: &'a KeyView) -> impl Iterator<Item = Finding> + 'a {

@@ -6,7 +6,6 @@ use super::{Check, Decision, Situation, act, deny, first, pick, proof, wait};
 use crate::action::Action;
 use crate::credential::UserRef;
 use crate::observe::{Presence, UserView};
-use crate::task::Verification;
 
 /// Revokes a user: keys off, everything denied, password, side credentials, MFA devices last
 /// (deactivated before the password, an MFA device opens a window without MFA), roles' sessions cut,
@@ -144,10 +143,9 @@ impl Here<'_> {
         if record.sealed_since.is_none() {
             return wait(self.now + policy.proof.window, "not proven yet");
         }
-        Decision::Done(if self.present().is_some() {
-            proof::verification(&self.view.keys, record)
-        } else {
-            Verification::ControlPlane
-        })
+        // Its keys that were deleted since are as dead as they were.
+        let present = self.view.keys.iter().filter(|_| self.present().is_some());
+        let keys = present.map(|key| &key.id).chain(record.proven.keys()).map(String::as_str);
+        Decision::Done(proof::verification(keys, record))
     }
 }

@@ -2,6 +2,7 @@
 //! end, nor keeps alive what can be ended.
 
 use chrono::TimeDelta;
+use severance_lifecycle::finding::Finding;
 use severance_lifecycle::policy::Holds;
 use severance_lifecycle::secret::Issuer;
 use severance_lifecycle::secret_view::PREVIOUS;
@@ -71,6 +72,49 @@ fn an_issuer_that_goes_on_accepting_the_old_value_has_a_person_asked() {
 }
 
 #[test]
+fn an_issuer_that_accepts_the_old_value_still_is_told_ever_more_slowly() {
+    let mut drive = routine_that_is_replaced(Issuer::Webhook { name: "hook".into() });
+    drive.world.deaf = true;
+    let told = |drive: &Drive| {
+        let told = drive.record.rotation.told.iter();
+        told.filter(|(what, _)| what.starts_with("retire")).map(|(_, times)| *times).sum::<u32>()
+    };
+    let mut at = Vec::new();
+    for times in 1..=5 {
+        drive.run_until(|drive| told(drive) == times);
+        at.push(drive.world.now);
+    }
+    let pauses: Vec<_> = at.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(pauses[0] >= drive.policy().proof.interval, "{pauses:?}");
+    assert!(pauses.windows(2).all(|pair| pair[0] < pair[1]), "{pauses:?}");
+    let end = drive.run();
+    assert!(matches!(end, End::Blocked(BlockReason::OldStillAccepted { .. })), "{end:?}");
+}
+
+#[test]
+fn an_issuer_that_answers_no_try_of_the_old_value_has_a_person_asked() {
+    for issuer in told()[..2].iter() {
+        let mut drive = routine_that_is_replaced(issuer.clone());
+        drive.world.mute = true;
+        let end = drive.run();
+        let End::Blocked(BlockReason::ProbeInconclusive { why, .. }) = end else {
+            panic!("{issuer:?}: {end:?}")
+        };
+        assert_eq!(why, "timeout");
+        drive.world.mute = false;
+        drive.world.pass(drive.world.now + TimeDelta::minutes(6));
+        assert!(matches!(drive.run(), End::Done(_)), "{issuer:?}");
+        drive.check_end();
+    }
+}
+
+fn routine_that_is_replaced(issuer: Issuer) -> Drive {
+    let mut drive = Drive::new(World::new(issuer), Terms::Routine, Tape::new(vec![]));
+    drive.run_until(|drive| drive.world.labelled(PREVIOUS).is_some());
+    drive
+}
+
+#[test]
 fn the_exposed_key_of_a_secret_that_somebody_deleted_for_good_dies_by_its_deadline() {
     for terms in [Terms::ReplaceThenRevoke, Terms::RevokeFirst] {
         let world = World::new(Issuer::AccessKey { user: user() });
@@ -88,6 +132,33 @@ fn the_exposed_key_of_a_secret_that_somebody_deleted_for_good_dies_by_its_deadli
         assert_eq!(drive.run(), End::Blocked(BlockReason::NotFound), "{terms:?}");
         assert!(!drive.world.keys[0].active, "{terms:?}");
         assert!(drive.record.dead_at.is_some(), "and is proven dead: {terms:?}");
+    }
+}
+
+#[test]
+fn keys_of_a_secret_that_somebody_deleted_in_the_grace_are_named() {
+    for terms in TERMS {
+        let mut drive =
+            Drive::new(World::new(Issuer::AccessKey { user: user() }), terms, Tape::new(vec![]));
+        drive.run_until(|drive| drive.record.rotation.promoted_at.is_some());
+        drive.world.gone = true;
+        drive.meddled = true;
+        assert_eq!(drive.run(), End::Blocked(BlockReason::NotFound));
+        let left: Vec<_> = drive
+            .findings()
+            .into_iter()
+            .filter_map(|finding| match finding {
+                Finding::KeysOfMissingSecret { keys, .. } => Some(keys),
+                _ => None,
+            })
+            .collect();
+        let new = drive.world.keys.last().unwrap().id.clone();
+        // What is exposed dies by itself.
+        let expected = match terms {
+            Terms::Routine => vec!["AKIAOLD".to_owned(), new],
+            _ => vec![new],
+        };
+        assert_eq!(left, [expected], "{terms:?}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use severance_lifecycle::action::Action;
 use severance_lifecycle::credential::Target;
-use severance_lifecycle::decide::{Decision, Situation, decide, findings, look, plan};
+use severance_lifecycle::decide::{Decision, Situation, Way, decide, findings, look, plan, ways};
 use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::TaskId;
 use severance_lifecycle::policy::{Desired, Holds, Policy, RoleSessions, ServiceRoles};
@@ -208,6 +208,13 @@ impl Drive {
         let (observed, record) = (&observed, &self.record);
         let situation = Situation { target: &target, observed, record, policy: &policy };
         findings(Desired::Rotated, &situation)
+    }
+
+    pub(crate) fn ways(&self) -> Vec<Way> {
+        let (target, policy) = (self.target(), self.policy());
+        let observed = self.world.observe(&self.record);
+        let (observed, record) = (&observed, &self.record);
+        ways(&Situation { target: &target, observed, record, policy: &policy })
     }
 
     fn target(&self) -> Target {

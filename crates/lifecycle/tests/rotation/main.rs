@@ -11,6 +11,7 @@ mod overdue;
 mod policy;
 mod revoked;
 mod rolled_back;
+mod superseded;
 mod taken_over;
 mod world;
 

@@ -81,6 +81,8 @@ pub(crate) struct World {
     pub(crate) forged: BTreeSet<String>,
     /// Keys that are another user's.
     pub(crate) strangers: BTreeSet<String>,
+    /// The issuer answers no try.
+    pub(crate) mute: bool,
     /// Whether it can be found at all.
     pub(crate) gone: bool,
     /// The version that the issuer was told of last, as far as the task knows.
@@ -145,6 +147,7 @@ impl World {
             deaf: false,
             forged: BTreeSet::new(),
             strangers: BTreeSet::new(),
+            mute: false,
             gone: false,
             told: None,
         };
@@ -418,6 +421,10 @@ impl World {
                 if self.version(version).is_none() && self.function.is_none() {
                     self.function = Some((version.clone(), self.now + TimeDelta::seconds(40)));
                 }
+            }
+            SecretAction::Try { .. } if self.mute => {
+                let (endpoint, why) = ("issuer".to_owned(), "timeout".to_owned());
+                return Ok(Some(ProbeAnswer::Inconclusive { endpoint, why }));
             }
             SecretAction::Try { version, sample } => {
                 let value = self.version(version).ok_or(Refused::Conflict)?.value.clone();

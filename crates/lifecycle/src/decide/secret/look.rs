@@ -22,9 +22,11 @@ pub(in crate::decide) fn look(
 ) {
     let now = observed.at;
     let missing = view.secret != Presence::Same;
+    let old_key = record.rotation.old_key().map(str::to_owned);
+    let old_key = old_key.as_deref();
     match view.keys.as_ref().and_then(|keys| keys.old.as_ref()) {
-        Some(old) if missing => look_key_of_missing(record, old, policy, now),
-        Some(old) => others::look_key(record, old, policy, now),
+        Some(old) if missing => look_key_of_missing(record, old_key, old, policy, now),
+        Some(old) => others::look_key(record, old_key, old, policy, now),
         None => since(&mut record.missing_since, missing, now),
     }
     if !missing {
@@ -65,10 +67,16 @@ pub(in crate::decide) fn look(
 }
 
 /// The secret is missing, and its old key is looked at all the same: each has a row of its own.
-fn look_key_of_missing(record: &mut Record, old: &KeyView, policy: &Policy, now: DateTime<Utc>) {
+fn look_key_of_missing(
+    record: &mut Record,
+    old_key: Option<&str>,
+    old: &KeyView,
+    policy: &Policy,
+    now: DateTime<Utc>,
+) {
     let secret = record.missing_since;
     record.missing_since = record.rotation.key_missing_since;
-    others::look_key(record, old, policy, now);
+    others::look_key(record, old_key, old, policy, now);
     record.rotation.key_missing_since = record.missing_since;
     record.missing_since = secret;
     since(&mut record.missing_since, true, now);

@@ -240,7 +240,8 @@ impl<'a> Here<'a> {
         let is_own = self.rotation().own_keys.contains(key_id)
             || self.view.holders(key_id).any(|it| self.is_burnt(it));
         let waits = |it: &VersionState| {
-            it.has(CURRENT) || (it.has(PENDING) && !self.is_burnt(it) && is_ours(&it.id))
+            let may_follow = is_ours(&it.id) && !self.is_burnt(it) && !self.is_superseded(it);
+            it.has(CURRENT) || (it.has(PENDING) && may_follow)
         };
         let hidden = |it: &VersionState| it.unreadable().is_some() && waits(it);
         is_own && !holders.any(waits) && !self.view.versions.iter().any(hidden)

@@ -4,10 +4,12 @@
 //! Nothing here is a list of steps: each part looks at what the provider shows and says what is
 //! missing, so that a crash, a person or another tool can leave any state behind.
 
+mod between;
 mod gives_way;
 mod look;
 mod make;
 mod old;
+mod old_value;
 mod overdue;
 mod possession;
 mod replace;

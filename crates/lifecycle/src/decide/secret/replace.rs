@@ -12,7 +12,7 @@ use crate::secret_view::{CURRENT, Held, PENDING, PREVIOUS, VersionState};
 use crate::task::BlockReason;
 
 /// Tries in a row that tell nothing before a person is asked.
-const INCONCLUSIVE_LIMIT: u32 = 40;
+pub(super) const INCONCLUSIVE_LIMIT: u32 = 40;
 
 /// A blocked try is made again so often.
 pub(super) const BLOCKED_PAUSE: TimeDelta = TimeDelta::minutes(5);

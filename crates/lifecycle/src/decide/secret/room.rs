@@ -7,6 +7,7 @@ use super::Here;
 use crate::action::Action;
 use crate::credential::UserRef;
 use crate::decide::{Check, Decision, act, wait};
+use crate::secret::is_of;
 use crate::secret_view::UserKey;
 use crate::task::BlockReason;
 
@@ -20,11 +21,14 @@ impl Here<'_> {
         if keys.len() < MOST_KEYS {
             return None;
         }
-        let may_go = keys.iter().filter_map(|key| self.may_go(user, key));
-        // One that can go now before one that is waited for.
-        let (now, later): (Vec<_>, Vec<_>) =
-            may_go.partition(|said| matches!(said, Decision::Act(..)));
-        let said = now.into_iter().chain(later).next();
+        // What can go now before what is waited for, and what is off already before what works.
+        let rank = |key: &UserKey, said: &Decision| match said {
+            Decision::Act(..) => (false, key.state.status.is_active(), self.now),
+            Decision::Wait(until, _) => (false, key.state.status.is_active(), *until),
+            Decision::Done(_) | Decision::Blocked(_) => (true, false, self.now),
+        };
+        let may_go = keys.iter().filter_map(|key| Some((key, self.may_go(user, key)?)));
+        let said = may_go.min_by_key(|(key, said)| rank(key, said)).map(|(_, said)| said);
         Some(said.unwrap_or_else(|| {
             let keys = keys.iter().map(|key| key.state.id.clone()).collect();
             Decision::Blocked(BlockReason::NoRoomForKey { keys })
@@ -36,7 +40,8 @@ impl Here<'_> {
         if self.is_old_key(&key_id) {
             return self.old_key_may_go(user, key);
         }
-        let ours = self.is_left_behind(&key_id) && !key.elsewhere;
+        let is_spare = self.is_left_behind(&key_id) || self.is_made_and_off(key);
+        let ours = is_spare && !key.elsewhere;
         let was_proven = self.terms().dead_keys.contains(&key_id);
         if key.state.status.is_active() {
             return if ours { Some(self.leftover_goes(user, key_id)) } else { None };
@@ -53,6 +58,15 @@ impl Here<'_> {
         })
     }
 
+    /// Whether this task made the key and somebody switched it off: it is handed out, or was about to be, and
+    /// another must be made.
+    fn is_made_and_off(&self, key: &UserKey) -> bool {
+        let mut holders = self.view.holders(&key.state.id).peekable();
+        let is_held = holders.peek().is_some();
+        let task = &self.situation.policy.task;
+        !key.state.status.is_active() && is_held && holders.all(|it| is_of(&it.id, task))
+    }
+
     /// What the version before held: after the grace that it had from the handing out of the one that is
     /// current now.
     fn leftover_goes(&self, user: &UserRef, key_id: String) -> Decision {
@@ -66,7 +80,7 @@ impl Here<'_> {
     }
 
     /// Since when what is current is handed out, by the record.
-    fn current_since(&self) -> DateTime<Utc> {
+    pub(super) fn current_since(&self) -> DateTime<Utc> {
         let current = self.view.current().map(|current| &current.id);
         let known = self.rotation().current.as_ref().filter(|it| Some(&it.version) == current);
         known.map_or(self.now, |known| known.since)
