@@ -21,7 +21,8 @@ use crate::provider::accounts;
 use crate::rotations;
 use crate::run::{config, consume, process_of};
 use crate::scenario::{
-    Publication, arn, case_of, contract, event, key, notice, person_of_three, role, tags, user, zones,
+    Publication, arn, case_of, contract, event, key, notice, person_of_three, role, tags, user,
+    zones,
 };
 use crate::sim::{Process, Sim};
 use crate::vault::Value;
