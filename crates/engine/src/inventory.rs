@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use crate::ports::{EngineEvent, InventorySink, LedgerError};
 use crate::shared::Shared;
+use crate::urgency::Presence;
 
 /// An account whose listing fails so long, as the pauses between its tries add up (a clock that is set
 /// shortens no pause), counts as one that refuses to be listed: a person is told, and
@@ -25,6 +26,19 @@ const PATIENCE: TimeDelta = TimeDelta::minutes(10);
 /// everything that was there at that moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket(u64);
+
+/// How much waits for a listing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Pressing {
+    /// It is listed when nothing urgent is to be done.
+    #[default]
+    Not,
+    /// What a notice names is struck already; whether more goes with it waits. It is listed after what still
+    /// has to be struck.
+    Proof,
+    /// What a notice names is known only from it.
+    Blow,
+}
 
 /// When each account was last listed, and which may not be listed at all: what an account that was never
 /// listed holds is not known, so nothing can be said of the roles within reach.
@@ -46,8 +60,8 @@ struct Standing {
     listed: Option<DateTime<Utc>>,
     /// When that one began; unknown of one that an earlier process made.
     began: Option<(Ticket, DateTime<Utc>)>,
-    /// A listing is waited for that begins after this, and whether urgent work waits for it.
-    wanted: Option<(Ticket, bool)>,
+    /// A listing is waited for that begins after this, and by what.
+    wanted: Option<(Ticket, Pressing)>,
     /// How long was paused between tries that all failed.
     paused: TimeDelta,
     /// It refuses, or failed for too long: nothing waits for it any more.
@@ -82,23 +96,35 @@ impl Listings {
 
     /// Whether every account was listed by a listing that began after the ticket was drawn (but for
     /// those that cannot be). Such a listing is asked for where it was not.
-    pub(crate) fn began_after(&self, accounts: &[AccountId], than: Ticket, urgent: bool) -> bool {
+    pub(crate) fn began_after(
+        &self,
+        accounts: &[AccountId],
+        than: Ticket,
+        pressing: Pressing,
+    ) -> bool {
         let mut state = self.state();
         let mut all = true;
         for id in accounts {
             let account = state.accounts.entry(id.clone()).or_default();
-            if account.given_up || account.began.is_some_and(|(began, _)| began > than) {
+            if account.began_after(than) {
                 continue;
             }
             all = false;
-            let (ticket, urgently) = account.wanted.unwrap_or_default();
-            account.wanted = Some((ticket.max(than), urgently || urgent));
+            let (ticket, other) = account.wanted.unwrap_or_default();
+            account.wanted = Some((ticket.max(than), other.max(pressing)));
         }
         drop(state);
         if !all {
             self.wanted.notify_waiters();
         }
         all
+    }
+
+    /// As [`began_after`](Self::began_after), and nothing is asked for.
+    pub(crate) fn have_begun_after(&self, accounts: &[AccountId], than: Ticket) -> bool {
+        let state = self.state();
+        let began = |id| state.accounts.get(id).is_some_and(|account| account.began_after(than));
+        accounts.iter().all(began)
     }
 
     /// Whether the account's last listing began after this moment.
@@ -108,14 +134,14 @@ impl Listings {
         began.is_some_and(|(_, at)| at > than)
     }
 
-    /// Whether the account is to be listed now, and whether work waits for that.
-    fn due(&self, account: &AccountId, every: TimeDelta, now: DateTime<Utc>) -> Option<bool> {
+    /// Whether the account is to be listed now, and what waits for that.
+    fn due(&self, account: &AccountId, every: TimeDelta, now: DateTime<Utc>) -> Option<Pressing> {
         let mut state = self.state();
         let account = state.accounts.entry(account.clone()).or_default();
         match (account.listed, account.wanted) {
-            (None, _) => Some(true),
-            (_, Some((_, urgent))) => Some(urgent),
-            (Some(at), None) => (at + every <= now).then_some(false),
+            (None, _) => Some(Pressing::Blow),
+            (_, Some((_, pressing))) => Some(pressing),
+            (Some(at), None) => (at + every <= now).then_some(Pressing::Not),
         }
     }
 
@@ -152,6 +178,13 @@ impl Listings {
     }
 }
 
+impl Standing {
+    /// Whether its last listing began after the ticket was drawn, or none is waited for any more.
+    fn began_after(&self, than: Ticket) -> bool {
+        self.given_up || self.began.is_some_and(|(began, _)| began > than)
+    }
+}
+
 impl State {
     fn draw(&mut self) -> Ticket {
         self.drawn += 1;
@@ -172,8 +205,8 @@ async fn keep(shared: &Shared, account: &AccountId) {
     loop {
         let mut wanted = std::pin::pin!(shared.listings.wanted.notified());
         wanted.as_mut().enable();
-        if let Some(urgent) = shared.listings.due(account, every, shared.now()) {
-            if listed(shared, account, urgent).await {
+        if let Some(pressing) = shared.listings.due(account, every, shared.now()) {
+            if listed(shared, account, pressing).await {
                 failures = 0;
             } else {
                 // What could not be listed is asked for again before its turn.
@@ -195,11 +228,14 @@ async fn keep(shared: &Shared, account: &AccountId) {
 }
 
 /// Lists an account; at once where work waits for it, else when nothing urgent is to be done.
-async fn listed(shared: &Shared, account: &AccountId, urgent: bool) -> bool {
-    if urgent {
-        shared.urgency.enter().scope(refresh(shared, account)).await
-    } else {
+async fn listed(shared: &Shared, account: &AccountId, pressing: Pressing) -> bool {
+    let refresh = async {
+        Presence::set_proving(pressing == Pressing::Proof);
         refresh(shared, account).await
+    };
+    match pressing {
+        Pressing::Not => refresh.await,
+        Pressing::Proof | Pressing::Blow => shared.urgency.enter().scope(refresh).await,
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod ahead;
 mod draft;
 mod holding;
+mod looks;
 pub(crate) mod pages;
 mod times;
 mod undoing;
@@ -25,6 +26,7 @@ use severance_lifecycle::task::{BlockReason, Lane, TaskState};
 
 use self::ahead::Memory;
 use self::draft::Draft;
+use self::looks::Looks;
 use self::pages::Pages;
 use self::times::{LISTING, Times};
 use crate::call::under_case_lease;
@@ -124,7 +126,12 @@ async fn drawn_up(
     let again = claimed.unresolved.is_some();
     // A contract's end is planned once it is known in full, and that was so when it was first planned.
     let ticket = (!(ends && again)).then_some(memory.ticket);
-    let resolved = resolve::all(shared, selectors, Asking { lane, ticket, again }).await?;
+    let mut looks = Looks::new(shared, claimed, memory.ticket);
+    let (waiting, selectors) = looks.still_waiting(selectors);
+    let mut resolved = resolve::all(shared, selectors, Asking { lane, ticket, again }).await?;
+    looks.look_on(&mut resolved);
+    let portions = looks.portions;
+    resolved.extend(waiting);
     let unlisted = resolved.iter().any(Resolved::is_unlisted);
     if ends && !again && unlisted {
         return Err(Unanswered::NotListed);
@@ -135,7 +142,7 @@ async fn drawn_up(
     let failures = failed.collect();
     let times = Times::of(shared, claimed, &failures, unlisted, memory);
     let draft = Draft::new(shared, claimed, memory, failures, times);
-    in_portions(shared, claimed, resolved, draft, now).await
+    in_portions(shared, claimed, resolved, portions, draft, now).await
 }
 
 /// Plans what was resolved: the users that are read in pages a portion at a time, and then the rest.
@@ -143,6 +150,7 @@ async fn in_portions(
     shared: &Shared,
     claimed: &ClaimedCase,
     resolved: Vec<Resolved>,
+    mut portions: Portions,
     mut draft: Draft<'_>,
     now: DateTime<Utc>,
 ) -> Result<Drawn, Unanswered> {
@@ -152,7 +160,6 @@ async fn in_portions(
     let protected = shared.protected();
     let planner =
         Planner { zones: &zones, tag_keys: &shared.config.tag_keys, protected: &protected };
-    let mut portions = Portions::default();
     let mut ties = Ties::default();
     let mut rest = Vec::with_capacity(resolved.len());
     for Resolved { mut matched, in_pages, .. } in resolved {

@@ -3,6 +3,7 @@
 
 mod ending;
 mod failing;
+mod learning;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -199,6 +200,7 @@ impl Worker {
             Ok(observed) => observed,
             Err(failure) => return Ok(self.failed(None, &failure)),
         };
+        self.learn(&observed).await?;
         let policy = self.policy(&observed).await?;
         let decision = self.decide(&observed, &policy);
         self.tell_accepted(&decision);

@@ -18,7 +18,7 @@ use crate::ids::{CaseId, TaskId, UNASSIGNED_ZONE, ZoneName};
 use crate::observe::AssumableRole;
 use crate::policy::Desired;
 use crate::record::Record;
-use crate::task::{Binding, BlockReason, Lane, Task, TaskState};
+use crate::task::{Binding, BlockReason, Lane, Mode, Task, TaskState};
 use crate::zone::Zones;
 
 /// What one selector of an event matched.
@@ -133,9 +133,22 @@ impl Planner<'_> {
         if let Some(reason) = found.refused.clone().or(nothing) {
             // It may name something yet: the limit is not passed by failing lookups.
             let failed = matches!(reason, BlockReason::Refused { .. });
+            let looks_on = reason == BlockReason::SecretsNotListed;
             let mut task = self.unresolved(draft, found.selector.clone(), reason);
             task.credentials = usize::from(failed && nothing_matched);
+            if looks_on {
+                self.stands_for_a_look(&mut task, found);
+            }
             draft.add(task);
+        }
+    }
+
+    /// It belongs to whom it is about, and is no exposure: what is exposed has a task of its own.
+    fn stands_for_a_look(&self, task: &mut Task, found: &SelectorMatch) {
+        task.mode = Mode::Observe;
+        let bound = found.identities.iter().find_map(|(it, _)| self.tag_keys.bind(&it.tags).ok());
+        if let Some(binding) = bound {
+            task.binding = binding;
         }
     }
 

@@ -145,7 +145,10 @@ impl Planner<'_> {
         if draft.case.trigger != Trigger::CompromiseNotice {
             return;
         }
-        let named = matches.iter().filter(|found| !found.identities.is_empty());
+        let earlier = &draft.portions.selectors;
+        let named = matches
+            .iter()
+            .filter(|found| !found.identities.is_empty() || earlier.contains(&found.selector));
         let keys = named.filter_map(|found| match &found.selector.target {
             SelectorTarget::AccessKeyId(id) => Some(Holding::AccessKey { key_id: id.clone() }),
             _ => None,
