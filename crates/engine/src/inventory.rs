@@ -1,196 +1,22 @@
 //! The inventory: every account is listed when the worker starts and then on schedule, page by page,
 //! away from the hot path.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod listings;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use severance_lifecycle::failure::{Failure, FailureClass};
 use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::AccountId;
 use severance_lifecycle::plan::Identity;
-use tokio::sync::Notify;
 
+pub(crate) use self::listings::{Listings, Pressing, Ticket};
 use crate::ports::{EngineEvent, InventorySink, LedgerError};
 use crate::shared::Shared;
 use crate::urgency::Presence;
-
-/// An account whose listing fails so long, as the pauses between its tries add up (a clock that is set
-/// shortens no pause), counts as one that refuses to be listed: a person is told, and
-/// contract ends and verifications of every other account go on.
-const PATIENCE: TimeDelta = TimeDelta::minutes(10);
-
-/// A moment in the order of listings, whatever the clock says: what began after it was drawn has seen
-/// everything that was there at that moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Ticket(u64);
-
-/// How much waits for a listing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Pressing {
-    /// It is listed when nothing urgent is to be done.
-    #[default]
-    Not,
-    /// What a notice names is struck already; whether more goes with it waits. It is listed after what still
-    /// has to be struck.
-    Proof,
-    /// What a notice names is known only from it.
-    Blow,
-}
-
-/// When each account was last listed, and which may not be listed at all: what an account that was never
-/// listed holds is not known, so nothing can be said of the roles within reach.
-#[derive(Default)]
-pub(crate) struct Listings {
-    state: Mutex<State>,
-    wanted: Notify,
-}
-
-#[derive(Default)]
-struct State {
-    drawn: u64,
-    accounts: BTreeMap<AccountId, Standing>,
-}
-
-#[derive(Default)]
-struct Standing {
-    /// When the last listing was complete.
-    listed: Option<DateTime<Utc>>,
-    /// When that one began; unknown of one that an earlier process made.
-    began: Option<(Ticket, DateTime<Utc>)>,
-    /// A listing is waited for that begins after this, and by what.
-    wanted: Option<(Ticket, Pressing)>,
-    /// How long was paused between tries that all failed.
-    paused: TimeDelta,
-    /// It refuses, or failed for too long: nothing waits for it any more.
-    given_up: bool,
-    /// That was told.
-    told: bool,
-}
-
-impl Listings {
-    /// When the newest listing was complete.
-    pub(crate) fn newest(&self) -> Option<DateTime<Utc>> {
-        self.state().accounts.values().filter_map(|account| account.listed).max()
-    }
-
-    /// Whether every account was listed, but for those that refuse to be: one of them is reported as
-    /// such, and must not hold up everything else for ever.
-    pub(crate) fn cover(&self, accounts: &[AccountId]) -> bool {
-        let state = self.state();
-        let known = |id| state.accounts.get(id).is_some_and(|a| a.listed.is_some() || a.given_up);
-        accounts.iter().all(known)
-    }
-
-    /// Whether what an account holds is known, by the last listing.
-    pub(crate) fn is_listed(&self, account: &AccountId) -> bool {
-        self.state().accounts.get(account).is_some_and(|account| account.listed.is_some())
-    }
-
-    /// Draws a ticket.
-    pub(crate) fn ticket(&self) -> Ticket {
-        self.state().draw()
-    }
-
-    /// Whether every account was listed by a listing that began after the ticket was drawn (but for
-    /// those that cannot be). Such a listing is asked for where it was not.
-    pub(crate) fn began_after(
-        &self,
-        accounts: &[AccountId],
-        than: Ticket,
-        pressing: Pressing,
-    ) -> bool {
-        let mut state = self.state();
-        let mut all = true;
-        for id in accounts {
-            let account = state.accounts.entry(id.clone()).or_default();
-            if account.began_after(than) {
-                continue;
-            }
-            all = false;
-            let (ticket, other) = account.wanted.unwrap_or_default();
-            account.wanted = Some((ticket.max(than), other.max(pressing)));
-        }
-        drop(state);
-        if !all {
-            self.wanted.notify_waiters();
-        }
-        all
-    }
-
-    /// As [`began_after`](Self::began_after), and nothing is asked for.
-    pub(crate) fn have_begun_after(&self, accounts: &[AccountId], than: Ticket) -> bool {
-        let state = self.state();
-        let began = |id| state.accounts.get(id).is_some_and(|account| account.began_after(than));
-        accounts.iter().all(began)
-    }
-
-    /// Whether the account's last listing began after this moment.
-    pub(crate) fn is_newer(&self, account: &AccountId, than: DateTime<Utc>) -> bool {
-        let state = self.state();
-        let began = state.accounts.get(account).and_then(|account| account.began);
-        began.is_some_and(|(_, at)| at > than)
-    }
-
-    /// Whether the account is to be listed now, and what waits for that.
-    fn due(&self, account: &AccountId, every: TimeDelta, now: DateTime<Utc>) -> Option<Pressing> {
-        let mut state = self.state();
-        let account = state.accounts.entry(account.clone()).or_default();
-        match (account.listed, account.wanted) {
-            (None, _) => Some(Pressing::Blow),
-            (_, Some((_, pressing))) => Some(pressing),
-            (Some(at), None) => (at + every <= now).then_some(Pressing::Not),
-        }
-    }
-
-    fn listed(&self, account: &AccountId, began: (Ticket, DateTime<Utc>), now: DateTime<Utc>) {
-        let mut state = self.state();
-        let account = state.accounts.entry(account.clone()).or_default();
-        let wanted = account.wanted.filter(|(ticket, _)| *ticket > began.0);
-        *account =
-            Standing { listed: Some(now), began: Some(began), wanted, ..Standing::default() };
-    }
-
-    /// Takes in a failure. Answers whether it is to be told that the account is given up.
-    fn failed(&self, account: &AccountId, refuses: bool) -> bool {
-        let mut state = self.state();
-        let account = state.accounts.entry(account.clone()).or_default();
-        account.given_up |= refuses || account.paused >= PATIENCE;
-        if account.given_up {
-            account.wanted = None;
-        }
-        account.given_up && !account.told
-    }
-
-    /// Counts a pause between two tries.
-    fn paused(&self, account: &AccountId, pause: TimeDelta) {
-        self.state().accounts.entry(account.clone()).or_default().paused += pause;
-    }
-
-    fn told(&self, account: &AccountId) {
-        self.state().accounts.entry(account.clone()).or_default().told = true;
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Standing {
-    /// Whether its last listing began after the ticket was drawn, or none is waited for any more.
-    fn began_after(&self, than: Ticket) -> bool {
-        self.given_up || self.began.is_some_and(|(began, _)| began > than)
-    }
-}
-
-impl State {
-    fn draw(&mut self) -> Ticket {
-        self.drawn += 1;
-        Ticket(self.drawn)
-    }
-}
 
 /// Refreshes for ever; to be dropped when the worker drains. No account waits for another.
 pub(crate) async fn run(shared: Arc<Shared>) {
@@ -203,7 +29,7 @@ async fn keep(shared: &Shared, account: &AccountId) {
     let every = shared.config.inventory_every;
     let mut failures = 0;
     loop {
-        let mut wanted = std::pin::pin!(shared.listings.wanted.notified());
+        let mut wanted = std::pin::pin!(shared.listings.wanted());
         wanted.as_mut().enable();
         if let Some(pressing) = shared.listings.due(account, every, shared.now()) {
             if listed(shared, account, pressing).await {
@@ -217,7 +43,7 @@ async fn keep(shared: &Shared, account: &AccountId) {
             }
             continue;
         }
-        let last = shared.listings.state().accounts.get(account).and_then(|it| it.listed);
+        let last = shared.listings.last(account);
         let left = last.map_or(every, |at| at + every - shared.now());
         tokio::select! {
             biased;
@@ -243,10 +69,7 @@ async fn listed(shared: &Shared, account: &AccountId, pressing: Pressing) -> boo
 async fn learn(shared: &Shared) {
     match shared.ledger.inventories().await {
         Ok(known) => {
-            let mut state = shared.listings.state();
-            for (account, at) in known {
-                state.accounts.entry(account).or_default().listed = Some(at);
-            }
+            known.into_iter().for_each(|(account, at)| shared.listings.learn(account, at));
         }
         Err(error) => shared.ledger_failed("read when the inventory was listed", &error),
     }

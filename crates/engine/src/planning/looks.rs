@@ -1,8 +1,10 @@
 //! Secrets that hand out what a notice names. A listing may be hours old, so they are known in full only from one
 //! that began after the notice. What it names dies at once; its case stays open until that listing was looked at.
 
+use std::sync::Arc;
+
 use severance_lifecycle::event::{Selector, SelectorTarget, Trigger};
-use severance_lifecycle::plan::{Identity, IdentityDetail, Portions, SelectorMatch};
+use severance_lifecycle::plan::{Identity, IdentityDetail, Portions, Protected, SelectorMatch};
 use severance_lifecycle::task::{BlockReason, Task, TaskState};
 
 use super::unresolved_id;
@@ -14,6 +16,7 @@ use crate::shared::Shared;
 /// What is looked for in one plan.
 pub(super) struct Looks<'a> {
     claimed: &'a ClaimedCase,
+    protected: Arc<Protected>,
     listed: bool,
     /// What was planned before.
     pub(super) portions: Portions,
@@ -30,7 +33,7 @@ impl<'a> Looks<'a> {
         } else {
             shared.listings.have_begun_after(&accounts, ticket)
         };
-        Self { claimed, listed, portions: Portions::default() }
+        Self { claimed, protected: shared.protected(), listed, portions: Portions::default() }
     }
 
     /// Selectors whose own tasks are planned, and whose secrets no listing has shown yet; and the others.
@@ -61,35 +64,37 @@ impl<'a> Looks<'a> {
                     matched.refused = None;
                     self.portions.planned(&matched.selector);
                 }
-            } else if !self.listed && matched.refused.is_none() && may_be_handed_out(matched) {
+            } else if !self.listed && matched.refused.is_none() && self.may_be_handed_out(matched) {
                 matched.refused = Some(BlockReason::SecretsNotListed);
             }
         }
     }
 
+    /// Whether a secret may hand out what was matched. What is never touched is revoked in no secret either.
+    fn may_be_handed_out(&self, matched: &SelectorMatch) -> bool {
+        let holds = |identity: &Identity| match &identity.detail {
+            IdentityDetail::User { access_keys, .. } => !access_keys.is_empty(),
+            IdentityDetail::Secret(detail) => !detail.holds.is_empty(),
+            IdentityDetail::Role { .. } => false,
+        };
+        let named = match matched.selector.target {
+            SelectorTarget::AccessKeyId(_)
+            | SelectorTarget::User(_)
+            | SelectorTarget::Secret(_) => true,
+            // These are known from such a listing alone.
+            SelectorTarget::Role(_)
+            | SelectorTarget::Contract(_)
+            | SelectorTarget::Zone(_)
+            | SelectorTarget::Tags(_) => false,
+        };
+        let mut touched =
+            matched.identities.iter().filter(|(identity, _)| !self.protected.has(&identity.arn));
+        named && touched.any(|(identity, _)| holds(identity))
+    }
+
     fn was_planned(&self, selector: &Selector) -> bool {
         self.claimed.looked_on.contains(&unresolved_id(self.claimed, selector))
     }
-}
-
-/// Whether a secret may hand out what was matched.
-fn may_be_handed_out(matched: &SelectorMatch) -> bool {
-    let holds = |identity: &Identity| match &identity.detail {
-        IdentityDetail::User { access_keys, .. } => !access_keys.is_empty(),
-        IdentityDetail::Secret(detail) => !detail.holds.is_empty(),
-        IdentityDetail::Role { .. } => false,
-    };
-    let named = match matched.selector.target {
-        SelectorTarget::AccessKeyId(_) | SelectorTarget::User(_) | SelectorTarget::Secret(_) => {
-            true
-        }
-        // These are known from such a listing alone.
-        SelectorTarget::Role(_)
-        | SelectorTarget::Contract(_)
-        | SelectorTarget::Zone(_)
-        | SelectorTarget::Tags(_) => false,
-    };
-    named && matched.identities.iter().any(|(identity, _)| holds(identity))
 }
 
 /// That no secret holds a key that is to be replaced is said only by a listing that began after the event.

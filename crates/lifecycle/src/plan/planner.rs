@@ -18,7 +18,7 @@ use crate::ids::{CaseId, TaskId, UNASSIGNED_ZONE, ZoneName};
 use crate::observe::AssumableRole;
 use crate::policy::Desired;
 use crate::record::Record;
-use crate::task::{Binding, BlockReason, Lane, Mode, Task, TaskState};
+use crate::task::{Binding, BlockReason, Lane, Task, TaskState};
 use crate::zone::Zones;
 
 /// What one selector of an event matched.
@@ -140,15 +140,6 @@ impl Planner<'_> {
                 self.stands_for_a_look(&mut task, found);
             }
             draft.add(task);
-        }
-    }
-
-    /// It belongs to whom it is about, and is no exposure: what is exposed has a task of its own.
-    fn stands_for_a_look(&self, task: &mut Task, found: &SelectorMatch) {
-        task.mode = Mode::Observe;
-        let bound = found.identities.iter().find_map(|(it, _)| self.tag_keys.bind(&it.tags).ok());
-        if let Some(binding) = bound {
-            task.binding = binding;
         }
     }
 

@@ -12,7 +12,7 @@ use crate::finding::Finding;
 use crate::policy::Desired;
 use crate::rotation::RevokeOrder;
 use crate::secret::{Holding, Issuer, Strategy};
-use crate::task::{BlockReason, Task, TaskState};
+use crate::task::{BlockReason, Mode, Task, TaskState};
 
 impl Planner<'_> {
     /// A zone's grace is followed, however short. What an event asks for is told when it comes, and what is
@@ -170,6 +170,15 @@ impl Planner<'_> {
                 let (secret, credential) = (identity.arn.clone(), in_words(holding));
                 draft.find(Finding::HandsOutRevoked { secret, credential });
             }
+        }
+    }
+
+    /// It belongs to whom it is about, and is no exposure: what is exposed has a task of its own.
+    pub(super) fn stands_for_a_look(&self, task: &mut Task, found: &SelectorMatch) {
+        task.mode = Mode::Observe;
+        let bound = found.identities.iter().find_map(|(it, _)| self.tag_keys.bind(&it.tags).ok());
+        if let Some(binding) = bound {
+            task.binding = binding;
         }
     }
 
