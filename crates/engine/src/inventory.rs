@@ -69,7 +69,9 @@ async fn listed(shared: &Shared, account: &AccountId, pressing: Pressing) -> boo
 async fn learn(shared: &Shared) {
     match shared.ledger.inventories().await {
         Ok(known) => {
-            known.into_iter().for_each(|(account, at)| shared.listings.learn(account, at));
+            for (account, at) in known {
+                shared.listings.learn(account, at);
+            }
         }
         Err(error) => shared.ledger_failed("read when the inventory was listed", &error),
     }

@@ -607,11 +607,11 @@ fn a_key_whose_secrets_are_not_listed_dies_at_once_and_what_stands_for_the_look_
     let gone = SelectorMatch { identities: Vec::new(), refused: None, ..waits };
     let (zones, tag_keys) = (zones(), TagKeys::default());
     let protected = Protected::default();
-    let planner = Planner { zones: &zones, tag_keys: &tag_keys, protected: &protected };
+    let again = Planner { zones: &zones, tag_keys: &tag_keys, protected: &protected };
     let mut portions = Portions::default();
-    portions.planned(&gone.selector);
+    portions.planned(gone.selector.clone());
     let case = notice(Severity::Critical);
-    let planned = planner.plan_rest(&case, &[gone], &ties(&[&ann], &[&app]), &portions, now());
+    let planned = again.plan_rest(&case, &[gone], &ties(&[&ann], &[&app]), &portions, now());
     assert_eq!(task_of(&planned, &app).desired, Desired::Rotated);
     assert!(planned.tasks.iter().all(|task| blocked(task).is_none()), "{:?}", planned.tasks);
 }

@@ -62,7 +62,7 @@ impl<'a> Looks<'a> {
             if self.was_planned(&matched.selector) {
                 if failure.is_none() && matched.identities.is_empty() {
                     matched.refused = None;
-                    self.portions.planned(&matched.selector);
+                    self.portions.planned(matched.selector.clone());
                 }
             } else if !self.listed && matched.refused.is_none() && self.may_be_handed_out(matched) {
                 matched.refused = Some(BlockReason::SecretsNotListed);

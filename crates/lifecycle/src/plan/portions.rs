@@ -24,9 +24,9 @@ pub struct Portions {
 
 impl Portions {
     /// What this selector names was planned earlier, whatever it matches now.
-    pub fn planned(&mut self, selector: &Selector) {
-        if !self.selectors.contains(selector) {
-            self.selectors.push(selector.clone());
+    pub fn planned(&mut self, selector: Selector) {
+        if !self.selectors.contains(&selector) {
+            self.selectors.push(selector);
         }
     }
 }
@@ -58,7 +58,7 @@ impl Planner<'_> {
             }
             draft.add(planned);
         }
-        portions.planned(&portion.selector);
+        portions.planned(portion.selector);
         Planned { tasks: draft.tasks.into_values().collect(), findings: draft.findings }
     }
 }
