@@ -43,7 +43,12 @@ pub fn key_notice(id: &str, access_key_id: &str) -> Event {
 
 /// A rotation of a secret that somebody asked for.
 pub fn secret_rotation(id: &str, arn: &str) -> Event {
-    let data = json!({ "credentials": [{ "secret": arn }], "cause": "requested" });
+    rotation(id, &[json!({ "secret": arn })])
+}
+
+/// A rotation that somebody asked for, for these selectors.
+pub fn rotation(id: &str, credentials: &[Value]) -> Event {
+    let data = json!({ "credentials": credentials, "cause": "requested" });
     event(ROTATIONS, "io.severance.rotation.v1", id, now(), &data)
 }
 

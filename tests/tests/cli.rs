@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use severance_tests::aws::{Tried, try_key};
 use severance_tests::binary::severance;
 use severance_tests::sandbox::Sandbox;
-use severance_tests::world::{World, user};
+use severance_tests::world::{World, probeable, user};
 
 const ACCOUNT: &str = "111111111111";
 
@@ -246,6 +247,43 @@ async fn a_wait_ends_badly_where_the_case_is_blocked_and_blocked_tasks_can_be_re
     assert!(stdout(&retried).contains("1 tasks run again now"), "{}", stderr(&retried));
     let refused = against(&world, &["tasks", "--state", "x"]).await;
     assert_eq!(refused.status.code(), Some(2), "not a state");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_goes_on_while_the_next_listing_is_all_that_is_waited_for() {
+    let world = World::new().await;
+    let mut settings = world.settings();
+    settings.zone += "secrets = { grace = \"0s\" }\n";
+    let worker = world.worker(&settings).await;
+    world.inventory_done(&worker).await;
+    let tags = [("severance:zone", "acme"), ("severance:strategy", "iam-access-key")];
+    let (user, key) = world.seed_one(probeable("new", &tags)).await;
+    let rotate = ["rotate", "--cause", "requested", "--access-key-id", &key.id];
+    let rotated = against(&world, &rotate).await;
+    assert!(rotated.status.success(), "{}\n{}", stdout(&rotated), stderr(&rotated));
+    let said = stdout(&rotated);
+    assert!(said.contains("to be listed once more") && !said.contains("STILL ACCEPTED"), "{said}");
+    let notice = [
+        "publish",
+        "compromise",
+        "--zone",
+        "acme",
+        "--severity",
+        "high",
+        "--reporter",
+        "t",
+        "--reason",
+        "leak",
+        "--wait",
+    ];
+    let (later, key) = world.seed_one(probeable("later", &tags)).await;
+    let revoked = against(&world, &notice).await;
+    assert!(revoked.status.success(), "{}\n{}", stdout(&revoked), stderr(&revoked));
+    assert_ne!(try_key(&world.sandbox.endpoint, &key).await, Tried::Accepted);
+    let listed = against(&world, &["cases"]).await;
+    let zones = stdout(&listed);
+    let of_acme = zones.lines().filter(|line| line.contains("acme")).count();
+    assert_eq!(of_acme, 2, "{zones} ({}, {})", user.name, later.name);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,9 @@
 pub(crate) mod ahead;
 mod draft;
 mod holding;
+mod looks;
 pub(crate) mod pages;
+mod postponing;
 mod times;
 mod undoing;
 
@@ -14,25 +16,23 @@ use severance_lifecycle::case::CaseState;
 use severance_lifecycle::event::{
     ContractChange, ContractEnd, Payload, Selector, SelectorTarget, Trigger,
 };
-use severance_lifecycle::failure::FailureClass;
 use severance_lifecycle::ids::TaskId;
-use severance_lifecycle::journal::Happening;
 use severance_lifecycle::plan::{
     Identity, MatchedIdentity, Planner, Portions, SelectorMatch, Ties, unresolved_task,
 };
 use severance_lifecycle::policy::Desired;
-use severance_lifecycle::task::{BlockReason, Lane, TaskState};
+use severance_lifecycle::task::{Lane, TaskState};
 
 use self::ahead::Memory;
 use self::draft::Draft;
+use self::looks::Looks;
 use self::pages::Pages;
-use self::times::{LISTING, Times};
+use self::times::Times;
 use crate::call::under_case_lease;
 use crate::ports::{ClaimedCase, EngineEvent, LedgerError, PlanCommit};
 use crate::reach::account_principals;
 use crate::resolve::{self, Asking, Resolved, Unanswered};
 use crate::shared::Shared;
-use crate::telling::Telling;
 use crate::ties::{self, Tied};
 
 /// So often a lookup may fail in passing before its selector is told to be blocked.
@@ -65,15 +65,17 @@ pub(crate) async fn plan(shared: Arc<Shared>, claimed: ClaimedCase) -> Option<Da
     let mut memory = shared.ahead.of(case, &shared.listings);
     let mut lease = claimed.lease.clone();
     let plan = drawn_up(&shared, &claimed, lane, &mut memory);
-    let Drawn { commit, tasks, open, next } =
-        match under_case_lease(&shared, &mut lease, plan).await.ok()? {
-            Ok(drawn) => {
-                memory.planned = true;
-                drawn
-            }
-            Err(Unanswered::Ledger(LedgerError::LeaseLost { .. })) => return None,
-            Err(error) => Drawn::whole(postponed(&shared, &claimed, &error, &mut memory)),
-        };
+    let Drawn { commit, tasks, open, next } = match under_case_lease(&shared, &mut lease, plan)
+        .await
+        .ok()?
+    {
+        Ok(drawn) => {
+            memory.planned = true;
+            drawn
+        }
+        Err(Unanswered::Ledger(LedgerError::LeaseLost { .. })) => return None,
+        Err(error) => Drawn::whole(postponing::postponed(&shared, &claimed, &error, &mut memory)),
+    };
     let held = matches!(commit.state, CaseState::Held { .. });
     let again = commit.again_at.is_some();
     match shared.ledger.commit_plan(&lease, commit).await {
@@ -124,7 +126,12 @@ async fn drawn_up(
     let again = claimed.unresolved.is_some();
     // A contract's end is planned once it is known in full, and that was so when it was first planned.
     let ticket = (!(ends && again)).then_some(memory.ticket);
-    let resolved = resolve::all(shared, selectors, Asking { lane, ticket, again }).await?;
+    let mut looks = Looks::new(shared, claimed, memory.ticket);
+    let (waiting, selectors) = looks.still_waiting(selectors);
+    let mut resolved = resolve::all(shared, selectors, Asking { lane, ticket, again }).await?;
+    looks.look_on(&mut resolved);
+    let portions = looks.portions;
+    resolved.extend(waiting);
     let unlisted = resolved.iter().any(Resolved::is_unlisted);
     if ends && !again && unlisted {
         return Err(Unanswered::NotListed);
@@ -135,7 +142,7 @@ async fn drawn_up(
     let failures = failed.collect();
     let times = Times::of(shared, claimed, &failures, unlisted, memory);
     let draft = Draft::new(shared, claimed, memory, failures, times);
-    in_portions(shared, claimed, resolved, draft, now).await
+    in_portions(shared, claimed, resolved, portions, draft, now).await
 }
 
 /// Plans what was resolved: the users that are read in pages a portion at a time, and then the rest.
@@ -143,6 +150,7 @@ async fn in_portions(
     shared: &Shared,
     claimed: &ClaimedCase,
     resolved: Vec<Resolved>,
+    mut portions: Portions,
     mut draft: Draft<'_>,
     now: DateTime<Utc>,
 ) -> Result<Drawn, Unanswered> {
@@ -152,7 +160,6 @@ async fn in_portions(
     let protected = shared.protected();
     let planner =
         Planner { zones: &zones, tag_keys: &shared.config.tag_keys, protected: &protected };
-    let mut portions = Portions::default();
     let mut ties = Ties::default();
     let mut rest = Vec::with_capacity(resolved.len());
     for Resolved { mut matched, in_pages, .. } in resolved {
@@ -255,43 +262,4 @@ async fn add_roles_of_partner(
         found.identities.extend(trusting.into_iter().filter(belongs).map(unreached));
     }
     Ok(())
-}
-
-/// Planning failed: the case stays as it is and is planned again.
-fn postponed(
-    shared: &Shared,
-    claimed: &ClaimedCase,
-    error: &Unanswered,
-    memory: &mut Memory,
-) -> PlanCommit {
-    let now = shared.now();
-    let mut telling = Telling::default();
-    let retries = shared.config.retries;
-    let growth = match error {
-        Unanswered::Provider(failure) => {
-            let failed = Happening::Failed { action: None, failure: failure.clone() };
-            telling.case(&claimed.case.id, now, failed);
-            if failure.class == FailureClass::RetryLater { retries.later } else { retries.soon }
-        }
-        Unanswered::Ledger(error) => {
-            shared.ledger_failed("look up what an event names", error);
-            retries.soon
-        }
-        Unanswered::NotListed => LISTING,
-    };
-    let again_at = now + shared.delay(growth, claimed.attempts.saturating_add(1));
-    if matches!(error, Unanswered::NotListed) && !memory.waiting {
-        memory.waiting = true;
-        let reason = BlockReason::NotListed.to_string();
-        telling.case(&claimed.case.id, now, Happening::Waiting { until: again_at, reason });
-    }
-    PlanCommit {
-        state: claimed.case.state.clone(),
-        tasks: Vec::new(),
-        in_portions: false,
-        resolved: Vec::new(),
-        journal: telling.journal,
-        messages: Vec::new(),
-        again_at: Some(again_at),
-    }
 }

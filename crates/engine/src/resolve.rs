@@ -7,7 +7,7 @@ use severance_lifecycle::plan::{Identity, SelectorMatch};
 use severance_lifecycle::task::{BlockReason, Lane};
 use thiserror::Error;
 
-use crate::inventory::Ticket;
+use crate::inventory::{Pressing, Ticket};
 use crate::ports::{KeyLocation, LedgerError};
 use crate::shared::Shared;
 
@@ -48,7 +48,7 @@ pub(crate) struct Resolved {
 impl Resolved {
     /// Whether a listing is waited for.
     pub(crate) fn is_unlisted(&self) -> bool {
-        self.matched.refused == Some(BlockReason::NotListed)
+        self.matched.refused.as_ref().is_some_and(BlockReason::waits_for_listing)
     }
 }
 
@@ -128,8 +128,9 @@ impl Answer {
 fn by_listing(shared: &Shared, selector: &Selector, asking: Asking) -> Answer {
     let accounts = accounts(shared, selector);
     let urgent = asking.lane == Lane::Compromise;
+    let pressing = if urgent { Pressing::Blow } else { Pressing::Not };
     let listed = match asking.ticket {
-        Some(ticket) => shared.listings.began_after(&accounts, ticket, urgent),
+        Some(ticket) => shared.listings.began_after(&accounts, ticket, pressing),
         None => shared.listings.cover(&accounts),
     };
     if !listed && asking.again {

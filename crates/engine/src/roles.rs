@@ -7,7 +7,7 @@ use severance_lifecycle::ids::AccountId;
 use severance_lifecycle::task::Lane;
 use tokio::sync::Mutex;
 
-use crate::inventory::{Pages, Ticket};
+use crate::inventory::{Pages, Pressing, Ticket};
 use crate::shared::Shared;
 
 /// Listings of the roles of all accounts: one at a time, each for all who asked before it began.
@@ -48,7 +48,7 @@ async fn of(shared: &Shared, account: &AccountId, began: Ticket) -> Result<(), F
         }
         Err(failure) => {
             // So that an account which keeps failing is given up in time, and told.
-            shared.listings.began_after(std::slice::from_ref(account), began, true);
+            shared.listings.began_after(std::slice::from_ref(account), began, Pressing::Proof);
             Err(failure)
         }
         Ok(()) => Ok(()),

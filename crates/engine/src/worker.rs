@@ -3,6 +3,7 @@
 
 mod ending;
 mod failing;
+mod learning;
 mod reaching;
 
 use std::collections::BTreeMap;
@@ -181,6 +182,7 @@ impl Worker {
             Ok(observed) => observed,
             Err(failure) => return Ok(self.failed(None, &failure)),
         };
+        self.learn(&observed).await?;
         let policy = self.policy(&observed).await?;
         let decision = self.decide(&observed, &policy);
         self.tell_accepted(&decision);

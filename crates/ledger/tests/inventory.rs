@@ -245,6 +245,23 @@ async fn secrets_are_found_by_what_they_hold_until_a_listing_says_otherwise() {
 }
 
 #[tokio::test]
+async fn what_a_look_saw_in_a_secret_is_found_before_the_next_listing() {
+    let rig = stocked_with_secrets().await;
+    let holding = async |holds: &[Holding]| rig.ledger.secrets_holding(holds).await.unwrap();
+    let ann = secret_arn("eu-west-1", "ann");
+    let (old, new) = (key("AKIA0000000000000ANN"), key("AKIA000000000000ANN2"));
+    rig.ledger.learn_holdings(&ann, &[new.clone()].into()).await.unwrap();
+    assert!(holding(&[old]).await.is_empty(), "it was replaced");
+    let found = holding(std::slice::from_ref(&new)).await;
+    assert_eq!(arns(&found), [&ann]);
+    assert_eq!(found[0].secret().unwrap().1.holds, [new].into());
+    let unlisted = secret_arn("eu-west-1", "unlisted");
+    let other = key("AKIA00000000000OTHER");
+    rig.ledger.learn_holdings(&unlisted, &[other.clone()].into()).await.unwrap();
+    assert!(holding(&[other]).await.is_empty(), "nothing else is known of it");
+}
+
+#[tokio::test]
 async fn secrets_are_gone_through_in_pages_and_each_is_seen_once() {
     let rig = stocked_with_secrets().await;
     let mut seen = Vec::new();

@@ -19,7 +19,7 @@ use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::CaseId;
 use severance_lifecycle::journal::Happening;
 use severance_lifecycle::policy::Desired;
-use severance_lifecycle::task::TaskState;
+use severance_lifecycle::task::{BlockReason, TaskState};
 
 async fn state(rig: &Rig, case: &CaseId) -> CaseState {
     rig.ledger.case(case).await.unwrap().summary.case.state
@@ -209,6 +209,23 @@ async fn what_was_not_found_is_looked_up_again_and_never_worked_on() {
     assert_eq!((detail.tasks.len(), detail.summary.blocked), (1, 0));
     let ann = rig.claim(101).await.remove(0);
     assert!(rig.finish(ann, 102).await);
+}
+
+#[tokio::test]
+async fn what_only_waits_for_its_secrets_to_be_listed_is_told_apart() {
+    let rig = Rig::new().await;
+    rig.open_case(notice("1"), 0).await;
+    let claimed = rig.claim_cases(0).await.remove(0);
+    assert!(claimed.looked_on.is_empty());
+    let mut looked_on = unresolved(&claimed.case, "ann");
+    looked_on.state = TaskState::Blocked { reason: BlockReason::SecretsNotListed };
+    let tasks = vec![due(unresolved(&claimed.case, "nobody"), 100), due(looked_on.clone(), 100)];
+    let mut first = plan(CaseState::Open, tasks);
+    first.again_at = Some(at(100));
+    rig.ledger.commit_plan(&claimed.lease, first).await.unwrap();
+    let again = rig.claim_cases(100).await.remove(0);
+    assert_eq!(again.unresolved.map(|selectors| selectors.len()), Some(2));
+    assert_eq!(again.looked_on, [looked_on.id].into());
 }
 
 #[tokio::test]

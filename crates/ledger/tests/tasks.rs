@@ -11,13 +11,13 @@ use common::{
     step_again, step_to, task, unresolved, user,
 };
 use severance_engine::ports::{Ledger, LedgerError, Message, NewTask, Queries, Topic};
-use severance_lifecycle::case::{CaseState, Closing};
+use severance_lifecycle::case::{Case, CaseState, Closing};
 use severance_lifecycle::credential::{Target, TargetKind};
 use severance_lifecycle::event::{ContractChange, Trigger};
 use severance_lifecycle::journal::Happening;
 use severance_lifecycle::policy::{Desired, Holds};
 use severance_lifecycle::secret::{Issuer, SecretRef};
-use severance_lifecycle::task::{Lane, Mode, TaskState};
+use severance_lifecycle::task::{BlockReason, Lane, Mode, TaskState};
 
 fn lost<T: std::fmt::Debug>(result: &Result<T, LedgerError>) {
     assert!(matches!(result, Err(LedgerError::LeaseLost { .. })), "{result:?}");
@@ -543,4 +543,34 @@ async fn what_a_compromised_secret_held_is_not_put_back() {
     rig.ledger.commit_plan(&claimed.lease, plan(CaseState::Open, vec![rotated])).await.unwrap();
     let held = Holds { other: true, compromise: true, ..Holds::default() };
     assert_eq!(rig.ledger.holds(&undoing).await.unwrap(), held);
+}
+
+#[tokio::test]
+async fn a_rotation_does_not_give_way_to_what_is_held_refused_or_observed() {
+    let rig = Rig::new().await;
+    let id = rig.open_case(notice("n"), 0).await;
+    let claimed = rig.claim_cases(0).await.remove(0);
+    let whole =
+        |name: &str| about(&claimed.case, Target::User { user: user(name) }, Desired::Revoked);
+    let mut refused = whole("bob");
+    refused.state = TaskState::Blocked { reason: BlockReason::Protected };
+    let mut watched = about(&claimed.case, secret_of("cid"), Desired::Revoked);
+    watched.mode = Mode::Observe;
+    let tasks = [whole("ann"), refused, watched].map(|task| due(task, 0)).to_vec();
+    let held = CaseState::Held { credentials: 200, limit: 100 };
+    rig.ledger.commit_plan(&claimed.lease, plan(held, tasks)).await.unwrap();
+
+    let routine = Case { id: "c-routine".into(), ..claimed.case.clone() };
+    let rotated = |name: &str| about(&routine, secret_of(name), Desired::Rotated);
+    let heard = Holds { other: true, compromise: true, ..Holds::default() };
+    for name in ["ann", "bob", "cid"] {
+        assert_eq!(rig.ledger.holds(&rotated(name)).await.unwrap(), heard, "{name}");
+    }
+    // What is put back is another matter: a compromise names it.
+    let restored = about(&routine, secret_of("cid"), Desired::Reinstated);
+    assert!(rig.ledger.holds(&restored).await.unwrap().target);
+
+    rig.ledger.release(&id, "ann", at(1)).await.unwrap();
+    assert!(rig.ledger.holds(&rotated("ann")).await.unwrap().user, "it goes on");
+    assert!(!rig.ledger.holds(&rotated("bob")).await.unwrap().user, "it does not");
 }

@@ -45,6 +45,9 @@ pub enum BlockReason {
     ProbeInconclusive { key_id: String, why: String },
     /// What is bound by tags is known in full only from a listing that began after the event.
     NotListed,
+    /// What is compromised dies by its own task; which secrets hand it out is known only from a listing that
+    /// began after the notice.
+    SecretsNotListed,
     /// What the secret's current version holds is not what its strategy needs.
     UnfitValue { field: String, why: String },
     /// Nobody said who issues what the secret holds, so it cannot be killed or replaced there.
@@ -63,7 +66,7 @@ pub enum BlockReason {
     FunctionFailed { version: String },
     /// A replica does not follow.
     ReplicaBehind { region: String, status: String },
-    /// The old value was replaced, and nobody can say whether its issuer still accepts it.
+    /// Its own rotation function issues it: nobody can say whether what it handed out is still accepted.
     OldNotProven,
     /// The issuer was told to refuse the old value, says that it does, and accepts it all the same.
     OldStillAccepted { version: String },
@@ -86,6 +89,13 @@ pub enum BlockReason {
     UserIsRevoked { user: String },
     /// The secret ends, or its grace is over, and another secret hands out the key that is to go.
     KeyInAnotherSecret { key_id: String },
+}
+
+impl BlockReason {
+    /// Whether it ends by itself with the next listing: nobody has to do anything.
+    pub fn waits_for_listing(&self) -> bool {
+        matches!(self, Self::NotListed | Self::SecretsNotListed)
+    }
 }
 
 #[allow(clippy::too_many_lines, reason = "one arm a reason")]
@@ -128,6 +138,10 @@ impl fmt::Display for BlockReason {
                 write!(f, "probes of {key_id} prove nothing: {why}")
             }
             Self::NotListed => f.write_str("waiting for every account to be listed once more"),
+            Self::SecretsNotListed => f.write_str(
+                "waiting for the secrets to be listed once more, should one hand it out; it is revoked \
+                 meanwhile",
+            ),
             Self::UnfitValue { field, why } => {
                 write!(f, "the secret's value does not fit its strategy: {field}: {why}")
             }
@@ -158,7 +172,8 @@ impl fmt::Display for BlockReason {
                 write!(f, "the replica in {region} does not follow: {status}")
             }
             Self::OldNotProven => f.write_str(
-                "the value was replaced; whether its issuer still accepts the old one is not known",
+                "whether its issuer still accepts what it handed out is not known: its own rotation \
+                 function issues it, so end it there",
             ),
             Self::OldStillAccepted { version } => write!(
                 f,

@@ -75,8 +75,10 @@ pub enum CaseState {
 pub enum Closing {
     /// Every task that counts is done.
     Done,
-    /// Every task that counts is done or was only observed.
+    /// Every task that counts was only observed.
     Observed,
+    /// Some tasks that count are done, and others were only observed.
+    PartlyObserved,
     /// A revision that is higher took its place.
     Superseded,
     /// A contract's reinstatement that had nothing to undo, or an event that changed nothing.
@@ -114,6 +116,8 @@ pub struct Tally {
 pub fn closing(tally: Tally) -> Option<Closing> {
     if tally.open + tally.blocked > 0 {
         None
+    } else if tally.observed > 0 && tally.done > 0 {
+        Some(Closing::PartlyObserved)
     } else if tally.observed > 0 {
         Some(Closing::Observed)
     } else if tally.done > 0 {
@@ -285,7 +289,8 @@ mod tests {
         assert_eq!(closing(tally(1, 0, 9, 0)), None);
         assert_eq!(closing(tally(0, 1, 9, 0)), None);
         assert_eq!(closing(tally(0, 0, 9, 0)), Some(Closing::Done));
-        assert_eq!(closing(tally(0, 0, 9, 1)), Some(Closing::Observed));
+        assert_eq!(closing(tally(0, 0, 0, 9)), Some(Closing::Observed));
+        assert_eq!(closing(tally(0, 0, 9, 1)), Some(Closing::PartlyObserved));
         assert_eq!(closing(Tally::default()), Some(Closing::NothingToDo));
     }
 }

@@ -162,7 +162,7 @@ impl Target {
             Self::User { user } => format!("user {}", user.name),
             Self::Role { role } => format!("role {}", role.name),
             Self::Secret { secret, .. } => format!("secret {}", secret.name),
-            Self::Unresolved { selector } => format!("nothing found for {selector}"),
+            Self::Unresolved { selector } => selector.to_string(),
         }
     }
 }

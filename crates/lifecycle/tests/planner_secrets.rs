@@ -11,8 +11,8 @@ use severance_lifecycle::event::{Cause, Selector, SelectorTarget, Severity, Trig
 use severance_lifecycle::finding::Finding;
 use severance_lifecycle::ids::EventKey;
 use severance_lifecycle::plan::{
-    Identity, IdentityDetail, Planned, Planner, Protected, SecretDetail, SelectorMatch, TagKeys,
-    Ties, unresolved_task,
+    Identity, IdentityDetail, Planned, Planner, Portions, Protected, SecretDetail, SelectorMatch,
+    TagKeys, Ties, unresolved_task,
 };
 use severance_lifecycle::policy::{Desired, Holds};
 use severance_lifecycle::rotation::RevokeOrder;
@@ -647,4 +647,31 @@ fn a_secret_gives_its_zone_no_say_over_a_user_of_another_zone() {
             assert_eq!(own, compromise.then_some(("quiet", Mode::Observe)));
         }
     }
+}
+
+#[test]
+fn a_key_whose_secrets_are_not_listed_dies_at_once_and_what_stands_for_the_look_is_no_exposure() {
+    let ann = user("ann", &[KEY]);
+    let mut waits = by_key(&ann);
+    waits.refused = Some(BlockReason::SecretsNotListed);
+    let planned = plan(&notice(Severity::Critical), &[waits.clone()], &ties(&[&ann], &[]));
+    assert_eq!(key_task(&planned).unwrap().state, TaskState::Open);
+    assert_eq!(planned.credentials(), 1);
+    let look = planned.tasks.iter().find(|it| it.target.kind().as_str() == "unresolved").unwrap();
+    assert_eq!(blocked(look), Some(&BlockReason::SecretsNotListed));
+    assert_eq!((look.mode, look.binding.zone.as_str()), (Mode::Observe, "acme"));
+    assert!(look.counts, "the case stays open");
+
+    // Listed: the secret is found, though the key was deleted meanwhile and names nobody any more.
+    let app = secret("app", How::IamAccessKey, &[key(KEY)]);
+    let gone = SelectorMatch { identities: Vec::new(), refused: None, ..waits };
+    let (zones, tag_keys) = (zones(), TagKeys::default());
+    let protected = Protected::default();
+    let again = Planner { zones: &zones, tag_keys: &tag_keys, protected: &protected };
+    let mut portions = Portions::default();
+    portions.planned(gone.selector.clone());
+    let case = notice(Severity::Critical);
+    let planned = again.plan_rest(&case, &[gone], &ties(&[&ann], &[&app]), &portions, now());
+    assert_eq!(task_of(&planned, &app).desired, Desired::Rotated);
+    assert!(planned.tasks.iter().all(|task| blocked(task).is_none()), "{:?}", planned.tasks);
 }

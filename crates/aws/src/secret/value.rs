@@ -149,8 +149,8 @@ fn login_in(text: &Secret) -> Held {
     let Some(written) = fields.named(USERNAME).last() else {
         return unfit(USERNAME, "it is missing");
     };
-    match serde_json::from_str(written.get()) {
-        Ok(username) if username != "" => Held::Login { username },
+    match serde_json::from_str::<String>(written.get()) {
+        Ok(username) if !username.is_empty() => Held::Login { username },
         Ok(_) | Err(_) => unfit(USERNAME, "it is no text"),
     }
 }

@@ -48,13 +48,14 @@ pub(crate) async fn case(client: &Client, id: &str, format: Format) -> Outcome {
 fn list(cases: &[CaseSummary]) -> String {
     let mut table =
         output::table(&["case", "trigger", "zone", "noticed", "state", "finished", "blocked"]);
-    for CaseSummary { case, tasks, finished, blocked } in cases {
+    for summary in cases {
+        let CaseSummary { case, tasks, finished, blocked, .. } = summary;
         table.add_row([
             case.id.to_string(),
             case.trigger.as_str().to_owned(),
-            case.zone.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+            zone(summary),
             case.noticed_at.format("%F %TZ").to_string(),
-            state(&case.state),
+            state(summary),
             format!("{finished}/{tasks}"),
             blocked.to_string(),
         ]);
@@ -62,9 +63,18 @@ fn list(cases: &[CaseSummary]) -> String {
     table.to_string()
 }
 
-fn state(state: &CaseState) -> String {
-    match state {
-        CaseState::Closed { how } => format!("closed ({})", timeline::closing(*how)),
+/// The zone that its event names, else that of its tasks.
+fn zone(summary: &CaseSummary) -> String {
+    match (&summary.case.zone, &summary.zones[..]) {
+        (Some(zone), _) | (None, [zone]) => zone.to_string(),
+        (None, []) => "-".to_owned(),
+        (None, _) => "several".to_owned(),
+    }
+}
+
+fn state(summary: &CaseSummary) -> String {
+    match &summary.case.state {
+        CaseState::Closed { how } => format!("closed ({})", timeline::ended(*how, summary)),
         CaseState::Held { credentials, limit } => {
             format!("held ({credentials} credentials, limit {limit})")
         }
@@ -74,7 +84,7 @@ fn state(state: &CaseState) -> String {
 
 fn show(detail: &CaseDetail) {
     let case = &detail.summary.case;
-    output::line(format!("{}  {}", case.id, state(&case.state)));
+    output::line(format!("{}  {}", case.id, state(&detail.summary)));
     output::line(format!("  event     {}", case.event));
     output::line(format!("  trigger   {}", case.trigger.as_str()));
     for (name, value) in [
@@ -101,7 +111,7 @@ fn show(detail: &CaseDetail) {
     for entry in &detail.journal {
         let task = entry.entry.task.as_ref().map_or("", |id| id.as_str());
         let at = entry.entry.at.format("%F %T%.3fZ");
-        output::line(format!("  {at}  {task:<18}  {}", timeline::words(&entry.entry.what)));
+        output::line(format!("  {at}  {task:<18}  {}", timeline::words(&entry.entry)));
     }
 }
 
@@ -125,7 +135,7 @@ pub(super) fn tasks_table(tasks: &[TaskDetail]) -> String {
 fn task_state(detail: &TaskDetail) -> String {
     let task = &detail.task;
     match (&task.state, &detail.last_reason) {
-        (TaskState::Blocked { reason }, _) => format!("blocked: {reason}"),
+        (TaskState::Blocked { reason }, _) => timeline::blocked(reason),
         (TaskState::Done { .. }, _) if !task.proves_its_end() => {
             "done (what its function replaced is not proven dead)".to_owned()
         }

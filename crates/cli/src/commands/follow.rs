@@ -17,7 +17,7 @@ use crate::output::{self, Format};
 pub(super) const EVERY: Duration = Duration::from_millis(250);
 
 /// Shows a case's progress until it closes. Ends badly where everything that is left is blocked, or
-/// the case is held, since neither ends without a person; or when `patience` is over, if it has an end.
+/// the case is held, since neither ends without a person (what waits for a listing does); or when `patience` is over, if it has an end.
 pub(crate) async fn to_the_end(
     client: &Client,
     case: &CaseId,
@@ -63,13 +63,13 @@ pub(crate) async fn to_the_end(
 }
 
 enum End {
-    Closed(&'static str),
+    Closed(String),
     Stuck(String),
 }
 
 fn end(detail: &CaseDetail) -> Option<End> {
     match &detail.summary.case.state {
-        CaseState::Closed { how } => Some(End::Closed(timeline::closing(*how))),
+        CaseState::Closed { how } => Some(End::Closed(timeline::ended(*how, &detail.summary))),
         CaseState::Held { credentials, limit } => Some(End::Stuck(format!(
             "is held: {credentials} credentials are more than {limit}; `severance cases release` \
              lets it go"
@@ -80,6 +80,7 @@ fn end(detail: &CaseDetail) -> Option<End> {
             for detail in counting {
                 match &detail.task.state {
                     TaskState::Open => open += 1,
+                    TaskState::Blocked { reason } if reason.waits_for_listing() => open += 1,
                     TaskState::Blocked { reason } => {
                         blocked.push(format!("{}: {reason}", detail.task.target.label()));
                     }
@@ -101,10 +102,18 @@ fn waits(detail: &CaseDetail) -> String {
         return format!("; begins at {}", case.start_at.format("%FT%TZ"));
     }
     let open = detail.tasks.iter().filter(|it| it.task.counts && it.task.state == TaskState::Open);
-    match open.filter_map(|it| Some((it.next_at?, it.last_reason.as_ref()?))).max() {
-        Some((until, reason)) => format!("; until {}: {reason}", until.format("%TZ")),
-        None => String::new(),
+    if let Some((until, reason)) =
+        open.filter_map(|it| Some((it.next_at?, it.last_reason.as_ref()?))).max()
+    {
+        return format!("; until {}: {reason}", until.format("%TZ"));
     }
+    let listing = detail.tasks.iter().find_map(|it| match &it.task.state {
+        TaskState::Blocked { reason } if it.task.counts && reason.waits_for_listing() => {
+            Some(reason)
+        }
+        _ => None,
+    });
+    listing.map_or_else(String::new, |reason| format!("; {reason}"))
 }
 
 /// Live progress: a bar for someone who watches, lines of the timeline for a log.
@@ -135,7 +144,7 @@ impl View {
             for entry in new {
                 self.shown = entry.sequence;
                 let at = entry.entry.at.format("%T%.3fZ");
-                let text = format!("{at}  {}", timeline::words(&entry.entry.what));
+                let text = format!("{at}  {}", timeline::words(&entry.entry));
                 match &self.bar {
                     Some(bar) => bar.suspend(|| output::line(text)),
                     None => output::line(text),

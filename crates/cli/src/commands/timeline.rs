@@ -1,11 +1,14 @@
 //! A journal entry as a line that a person reads.
 
-use severance_lifecycle::journal::Happening;
+use severance_engine::ports::CaseSummary;
+use severance_lifecycle::case::Closing;
+use severance_lifecycle::journal::{Happening, JournalEntry};
 use severance_lifecycle::record::ProbeAnswer;
+use severance_lifecycle::task::BlockReason;
 
 /// What happened, in words.
-pub(super) fn words(what: &Happening) -> String {
-    match what {
+pub(super) fn words(entry: &JournalEntry) -> String {
+    match &entry.what {
         Happening::Accepted => "accepted".to_owned(),
         Happening::Planned { tasks, credentials } => {
             format!("planned: {tasks} tasks, {credentials} credentials")
@@ -24,7 +27,13 @@ pub(super) fn words(what: &Happening) -> String {
             format!("probed {key_id}: {}{}", probe(answer), request(request_id.as_deref()))
         }
         Happening::Tried { version, answer, request_id } => {
-            format!("tried {version}: {}{}", probe(answer), request(request_id.as_deref()))
+            // A version of the task's own is new: that it is accepted is what is wanted.
+            let own = entry.task.as_ref().is_some_and(|task| version.contains(task.as_str()));
+            let answer = match answer {
+                ProbeAnswer::Accepted { endpoint } if own => format!("accepted at {endpoint}"),
+                other => probe(other),
+            };
+            format!("tried {version}: {answer}{}", request(request_id.as_deref()))
         }
         Happening::Waiting { until, reason } => {
             format!("waiting until {}: {reason}", until.format("%T%.3fZ"))
@@ -33,7 +42,7 @@ pub(super) fn words(what: &Happening) -> String {
             let actions: Vec<_> = actions.iter().map(ToString::to_string).collect();
             format!("in observe, would: {}", actions.join("; "))
         }
-        Happening::Blocked { reason } => format!("blocked: {reason}"),
+        Happening::Blocked { reason } => blocked(reason),
         Happening::Done { verification } => format!("verified ({})", verification.as_str()),
         Happening::Retried { by } => format!("tried again, asked by {by}"),
         Happening::Reopened { because } => format!("open again: {because}"),
@@ -43,12 +52,28 @@ pub(super) fn words(what: &Happening) -> String {
     }
 }
 
+/// Why a task is not finished, in words. What the next listing ends by itself asks nobody for anything.
+pub(super) fn blocked(reason: &BlockReason) -> String {
+    if reason.waits_for_listing() { reason.to_string() } else { format!("blocked: {reason}") }
+}
+
+/// How a case ended, in words, with how much of it was only observed.
+pub(super) fn ended(how: Closing, summary: &CaseSummary) -> String {
+    match how {
+        Closing::PartlyObserved => format!(
+            "{} of {} tasks only observed, the others verified",
+            summary.observed, summary.tasks
+        ),
+        other => closing(other).to_owned(),
+    }
+}
+
 /// How a case ended, in words.
-pub(super) fn closing(how: severance_lifecycle::case::Closing) -> &'static str {
-    use severance_lifecycle::case::Closing;
+fn closing(how: Closing) -> &'static str {
     match how {
         Closing::Done => "everything verified",
         Closing::Observed => "observed only, nothing changed",
+        Closing::PartlyObserved => "what is enforced is verified, the rest only observed",
         Closing::Superseded => "superseded by a higher revision",
         Closing::NothingToDo => "nothing to do",
     }

@@ -94,7 +94,8 @@ impl Progress {
 /// Everything arrived, nothing is open but what stays open, and nothing waits to be published.
 fn done(counts: &Counts, told: &Told) -> bool {
     let arrived = counts.accepted + counts.duplicates + counts.conflicts + counts.dead_lettered;
-    let blocked_cases = counts.tasks_blocked;
+    // Others that are blocked wait for the secrets to be listed once more.
+    let blocked_cases = counts.tasks_blocked.min(told.blocked.len() as u64);
     arrived >= told.published()
         && counts.tasks_open == 0
         && counts.outbox == 0

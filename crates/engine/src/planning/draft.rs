@@ -14,7 +14,7 @@ use severance_lifecycle::task::{BlockReason, Task, TaskState};
 
 use super::ahead::Memory;
 use super::times::Times;
-use super::{Drawn, PASSING, holding};
+use super::{Drawn, PASSING, holding, looks};
 use crate::ports::{ClaimedCase, EngineEvent, LedgerError, NewTask, PlanCommit, PlanPortion};
 use crate::shared::Shared;
 use crate::telling::Telling;
@@ -79,7 +79,8 @@ impl<'a> Draft<'a> {
                 self.tell_finding(finding);
             }
         }
-        for task in planned.tasks {
+        for mut task in planned.tasks {
+            looks::awaits_listing(self.shared, self.memory.ticket, &mut task);
             self.answers |= !is_unresolved(&task);
             self.open |= task.state == TaskState::Open;
             self.credentials.insert(task.id.clone(), task.credentials);
@@ -156,10 +157,15 @@ impl<'a> Draft<'a> {
                 self.telling.case(&case.id, now, Happening::Failed { action: None, failure });
             }
             let passes = failure.is_some() && self.claimed.attempts < PASSING;
-            let waits = *reason == BlockReason::NotListed;
+            let waits = reason.waits_for_listing();
             if waits && first {
                 let reason = reason.to_string();
                 self.telling.case(&case.id, now, Happening::Waiting { until: *next_at, reason });
+            }
+            // What could not be looked up before is now, all but its secrets.
+            let looked_on = &self.claimed.looked_on;
+            if *reason == BlockReason::SecretsNotListed && !first && !looked_on.contains(&task.id) {
+                anew.push(task.id.clone());
             }
             if passes || waits {
                 continue;

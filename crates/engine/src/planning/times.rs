@@ -16,6 +16,10 @@ use crate::shared::Shared;
 /// How often a case that waits for a listing asks again.
 pub(super) const LISTING: Growth = Growth::millis(1_000, 5_000);
 
+/// How often a case asks again that waits only for its secrets to be listed. Slowly: after a burst there are
+/// many, and what they name is dying meanwhile.
+const LOOK: Growth = Growth::millis(2_000, 15_000);
+
 /// When what a plan leaves is due.
 pub(super) struct Times {
     /// When it was drawn up.
@@ -26,6 +30,8 @@ pub(super) struct Times {
     later: DateTime<Utc>,
     /// What waits for a listing.
     listed: DateTime<Utc>,
+    /// What waits for its secrets to be listed.
+    looked: DateTime<Utc>,
     /// What is not found may be listed the next time.
     slowly: DateTime<Utc>,
 }
@@ -52,6 +58,7 @@ impl Times {
             soon: now + shared.delay(retries.soon, attempts),
             later: now + shared.delay(retries.later, attempts),
             listed: now + shared.delay(LISTING, attempts),
+            looked: now + shared.delay(LOOK, attempts),
             slowly: now + slowly.min(shared.config.inventory_every),
         }
     }
@@ -65,6 +72,7 @@ impl Times {
             (TaskState::Blocked { .. }, Some(FailureClass::RetryLater)) => self.later,
             (TaskState::Blocked { .. }, Some(_)) => self.soon,
             (TaskState::Blocked { reason: BlockReason::NotListed }, None) => self.listed,
+            (TaskState::Blocked { reason: BlockReason::SecretsNotListed }, None) => self.looked,
             (TaskState::Blocked { .. }, None) => self.slowly,
             _ => self.now,
         }

@@ -148,6 +148,10 @@ pub struct ClaimedCase {
     /// tasks. Only they are looked up again, so that nothing new slips into an old case. `None` at
     /// first.
     pub unresolved: Option<Vec<Selector>>,
+    /// The unresolved tasks that were blocked by
+    /// [`SecretsNotListed`](severance_lifecycle::task::BlockReason::SecretsNotListed): what they name was
+    /// planned, and only the secrets that hand it out are still looked for. Empty at first.
+    pub looked_on: BTreeSet<TaskId>,
     /// When it is planned again: the tasks that the case waits for, with how many credentials each comes
     /// to. Empty at first.
     pub known: BTreeMap<TaskId, usize>,
@@ -422,6 +426,14 @@ pub trait Ledger: Inbox {
     /// # Errors
     /// [`LedgerError`]
     async fn secrets_holding(&self, holds: &[Holding]) -> Result<Vec<Identity>, LedgerError>;
+
+    /// What a secret of the inventory hands out from now on: a look has seen it, and the next listing is yet to
+    /// come. Of a secret that was never listed nothing is kept.
+    ///
+    /// # Errors
+    /// [`LedgerError`]
+    async fn learn_holdings(&self, arn: &str, holds: &BTreeSet<Holding>)
+    -> Result<(), LedgerError>;
 
     /// At most so many secrets in the order of their ARNs, those after `after`.
     ///

@@ -103,6 +103,12 @@ pub struct CaseSummary {
     pub finished: usize,
     /// Those that are blocked.
     pub blocked: usize,
+    /// Those that were only observed.
+    #[serde(default)]
+    pub observed: usize,
+    /// The zones of its tasks: none, one, or the first and the last of several.
+    #[serde(default)]
+    pub zones: Vec<ZoneName>,
 }
 
 /// A case with everything.

@@ -79,10 +79,15 @@ fn key_notice(id: &str, key: &str) -> Publication {
     notice(id, MINUTE, "high", &json!([{"access_key_id": key}]))
 }
 
-/// The tasks that their case waits for.
+/// The tasks that their case waits for, but for those that stand for a look at the next listing.
 fn tasks(sim: &Sim) -> Vec<Task> {
     let store = sim.store.lock().unwrap();
-    store.tasks.values().map(|row| row.task.clone()).filter(|task| task.counts).collect()
+    let tasks = store.tasks.values().map(|row| row.task.clone());
+    tasks.filter(|task| task.counts && !looks(task)).collect()
+}
+
+fn looks(task: &Task) -> bool {
+    task.state == TaskState::Blocked { reason: BlockReason::SecretsNotListed }
 }
 
 fn state(sim: &Sim, id: &str) -> CaseState {
@@ -128,8 +133,9 @@ async fn a_plan_that_takes_longer_than_its_lease_is_stored_by_whoever_began_it()
     publish(&sim, key_notice("leak", &key));
     pause(lease * 6).await;
     assert_eq!(state(&sim, "leak"), CaseState::Accepted, "it is being planned");
-    until("the key is proven dead", || tasks(&sim).iter().any(is_done)).await;
+    until("it is planned", || !tasks(&sim).is_empty()).await;
     assert_eq!(sim.store.lock().unwrap().claims[&case_of("leak")], 1, "one plan, one lease");
+    until("the key is proven dead", || tasks(&sim).iter().any(is_done)).await;
     assert_eq!(times_called(&sim, "deactivate-key"), 1);
     nothing_broke(&sim);
 }
@@ -349,5 +355,31 @@ async fn what_blocks_a_task_no_longer_is_not_shown_until_its_grace_ends() {
     assert_eq!(tasks(&sim)[0].state, blocked);
     pause(MINUTE).await;
     assert_eq!(tasks(&sim)[0].state, TaskState::Open);
+    nothing_broke(&sim);
+}
+
+#[tokio::test(start_paused = true)]
+async fn notices_of_keys_share_a_listing_that_no_blow_waits_for_and_close_after_it() {
+    let sim = Arc::new(Sim::calm(100));
+    let keys: Vec<String> = (0..40).map(|n| user_with_key(&sim, &format!("u{n}"))).collect();
+    let _worker = Worker::start(&sim, 0, config(&sim));
+    until("both accounts are listed", || sim.store.lock().unwrap().listed.len() == 2).await;
+    let before = sim.listings.load(SeqCst);
+    // As long as it does not answer, no account is listed.
+    sim.unlistable.lock().unwrap().extend(accounts());
+    for (n, key) in keys.iter().enumerate() {
+        publish(&sim, key_notice(&format!("leak-{n}"), key));
+    }
+    let done = || tasks(&sim).iter().filter(|task| is_done(task)).count() == keys.len();
+    until("every key is proven dead", done).await;
+    let closed = |n| matches!(state(&sim, &format!("leak-{n}")), CaseState::Closed { .. });
+    assert!((0..keys.len()).all(|n| !closed(n)), "a secret may hand one out");
+
+    let failed = sim.listings.load(SeqCst);
+    sim.unlistable.lock().unwrap().clear();
+    until("all are closed", || (0..keys.len()).all(closed)).await;
+    let listings = sim.listings.load(SeqCst) - failed;
+    assert!(failed > before && listings <= 4, "{listings} listings of two accounts");
+    assert_eq!(times_called(&sim, "deactivate-key"), keys.len());
     nothing_broke(&sim);
 }

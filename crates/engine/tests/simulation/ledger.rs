@@ -416,6 +416,22 @@ impl Ledger for SimLedger {
         Ok(found)
     }
 
+    async fn learn_holdings(
+        &self,
+        arn: &str,
+        holds: &BTreeSet<Holding>,
+    ) -> Result<(), LedgerError> {
+        self.commit("inventory", |store| {
+            if let Some((identity, _)) = store.inventory.get_mut(arn)
+                && let IdentityDetail::Secret(detail) = &mut identity.detail
+            {
+                detail.holds.clone_from(holds);
+            }
+            Ok(())
+        })
+        .await
+    }
+
     async fn secrets_after(
         &self,
         after: Option<&str>,

@@ -517,6 +517,7 @@ impl Provider for SimProvider {
         account: &AccountId,
         sink: &mut dyn InventorySink,
     ) -> Result<(), Failure> {
+        self.sim.listings.fetch_add(1, SeqCst);
         for page in 0..3 {
             self.sim.trace(&format!("{} lists {account}", self.process));
             // What work waits for is listed on its behalf.

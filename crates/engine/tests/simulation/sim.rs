@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use chrono::TimeDelta;
 use severance_lifecycle::ids::{AccountId, CaseId, TaskId};
@@ -92,6 +92,8 @@ pub struct Sim {
     pub unlistable: Mutex<BTreeSet<AccountId>>,
     /// How long the lookup of a key takes beside its usual time, in ms.
     pub slow_lookup: AtomicI64,
+    /// How many listings were begun.
+    pub listings: AtomicU64,
     /// Calls that changed something, and when.
     pub changes: Mutex<Vec<(Time, &'static str)>>,
     /// Versions of which it was told that they are handed out and refused.
@@ -158,6 +160,7 @@ impl Sim {
             released: Notify::new(),
             unlistable: Mutex::default(),
             slow_lookup: AtomicI64::new(0),
+            listings: AtomicU64::new(0),
             changes: Mutex::default(),
             unusable: Mutex::default(),
             lost: Mutex::default(),

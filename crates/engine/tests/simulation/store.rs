@@ -209,6 +209,12 @@ impl Store {
                 _ => None,
             })
             .collect();
+        let looks = |task: &&Task| {
+            let reason = BlockReason::SecretsNotListed;
+            task.case == *id && task.state == TaskState::Blocked { reason }
+        };
+        let looked_on = self.tasks.values().map(|row| &row.task).filter(looks);
+        let looked_on = looked_on.map(|task| task.id.clone()).collect();
         let counting =
             self.tasks.values().map(|row| &row.task).filter(|t| t.case == *id && t.counts);
         let known = counting.map(|task| (task.id.clone(), task.credentials)).collect();
@@ -220,6 +226,7 @@ impl Store {
         ClaimedCase {
             admits,
             known,
+            looked_on,
             lease: CaseLease { case: id.clone(), token, until },
             case: row.case.clone(),
             event: row.event.clone(),
@@ -451,7 +458,16 @@ impl Store {
     /// Who else wants what is on the same identity revoked.
     pub fn holds(&self, task: &Task) -> Holds {
         let mut holds = Holds::default();
-        for other in self.tasks.values().map(|row| &row.task) {
+        for row in self.tasks.values() {
+            let other = &row.task;
+            let held = matches!(self.cases[&other.case].case.state, CaseState::Held { .. });
+            let refused = matches!(
+                &other.state,
+                TaskState::Blocked {
+                    reason: BlockReason::Protected | BlockReason::FlattenedBoundary { .. }
+                }
+            );
+            let idle = other.record.changes.is_empty() && (refused || (row.parked && held));
             let ours = other.case == task.case || Some(&other.case) == task.undoes.as_ref();
             let burnt =
                 other.desired == Desired::Rotated && other.trigger == Trigger::CompromiseNotice;
@@ -464,6 +480,7 @@ impl Store {
                 && whole
                 && other.desired == Desired::Revoked
                 && other.mode == Mode::Enforce
+                && !idle
                 && !self.is_put_back(other);
             let undone = task.undoes.is_some()
                 && other.trigger == Trigger::ContractEnd
@@ -473,7 +490,9 @@ impl Store {
                 let same = other.desired == Desired::Revoked
                     && other.target.key() == task.target.key()
                     && !self.is_put_back(other);
-                holds.target |= same;
+                let heeded =
+                    task.desired != Desired::Rotated || (other.mode == Mode::Enforce && !idle);
+                holds.target |= same && heeded;
                 holds.ended |= same
                     && other.mode == Mode::Enforce
                     && matches!(other.state, TaskState::Done { .. });

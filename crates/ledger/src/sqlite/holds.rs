@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use severance_lifecycle::action::Change;
 use severance_lifecycle::credential::{Target, UserRef};
 use severance_lifecycle::ids::{CaseId, TaskId};
-use severance_lifecycle::policy::Holds;
+use severance_lifecycle::policy::{Desired, Holds};
 use severance_lifecycle::task::Task;
 use sqlx::SqliteConnection;
 
@@ -23,26 +23,37 @@ use crate::fault::Fault;
 /// Of the user whose key a secret holds (`?6`) every case's revocation is heard, its own too (a plan may have
 /// found the user later than the secret), but only one that is enforced: what a zone in `observe` leaves
 /// alive must still be rotated.
+///
+/// Nothing gives way to what has not begun and does not go on by itself (`idle`: of a case that is held, or refused
+/// before anything was done), nor does a rotation (`?7`: anything else) to what is only observed; but what they
+/// name is not switched on again either.
 pub(super) const HOLDS: &str = "
-    SELECT COALESCE(MAX(t.case_id <> ?2), 0),
-        COALESCE(MAX(t.case_id <> ?2 AND t.target_key = ?4 AND t.desired = 'revoked'), 0),
-        COALESCE(MAX(t.case_id <> ?2 AND t.target_key = ?4 AND t.desired = 'revoked'
-            AND t.enforced = 1 AND t.state = 'done'), 0),
-        COALESCE(MAX(t.target_key = ?6 AND t.desired = 'revoked' AND t.enforced = 1), 0),
-        COALESCE(MAX(t.case_id <> ?2 AND t.cause = 'compromise-notice'), 0)
-    FROM tasks AS t INDEXED BY tasks_lock
-    WHERE t.lock = ?1 AND t.desired IN ('revoked', 'rotated')
-        AND (t.desired = 'revoked' OR t.cause = 'compromise-notice')
-        AND (t.case_id <> ?2 OR t.target_key = ?6) AND (?3 IS NULL OR t.case_id <> ?3)
-        AND t.state <> 'superseded'
-        AND (t.enforced = 1 OR t.cause = 'compromise-notice')
-        AND (t.target_key = ?4 OR t.kind <> 'access-key' OR ?5 <> 'access-key')
-        AND NOT EXISTS (SELECT 1 FROM tasks AS back INDEXED BY tasks_lock
-            WHERE back.lock = t.lock AND back.desired = 'reinstated'
-                AND back.undoes = t.case_id AND back.state IN ('open', 'done'))
-        AND (?3 IS NULL OR NOT EXISTS (SELECT 1 FROM cases AS mine JOIN cases AS theirs
-            ON theirs.zone = mine.zone AND theirs.contract = mine.contract
-            WHERE mine.id = ?2 AND theirs.id = t.case_id))";
+    SELECT COALESCE(MAX(case_id <> ?2), 0),
+        COALESCE(MAX(case_id <> ?2 AND target_key = ?4 AND desired = 'revoked'
+            AND (?7 OR (enforced = 1 AND idle = 0))), 0),
+        COALESCE(MAX(case_id <> ?2 AND target_key = ?4 AND desired = 'revoked'
+            AND enforced = 1 AND state = 'done'), 0),
+        COALESCE(MAX(target_key = ?6 AND desired = 'revoked' AND enforced = 1 AND idle = 0), 0),
+        COALESCE(MAX(case_id <> ?2 AND cause = 'compromise-notice'), 0)
+    FROM (SELECT t.case_id, t.target_key, t.desired, t.enforced, t.state, t.cause,
+            t.changed = 0 AND (
+                (t.state = 'blocked' AND json_extract(t.body, '$.state.reason.block')
+                    IN ('protected', 'flattened-boundary'))
+                OR (t.parked = 1 AND EXISTS (SELECT 1 FROM cases AS c
+                    WHERE c.id = t.case_id AND c.state = 'held'))) AS idle
+        FROM tasks AS t INDEXED BY tasks_lock
+        WHERE t.lock = ?1 AND t.desired IN ('revoked', 'rotated')
+            AND (t.desired = 'revoked' OR t.cause = 'compromise-notice')
+            AND (t.case_id <> ?2 OR t.target_key = ?6) AND (?3 IS NULL OR t.case_id <> ?3)
+            AND t.state <> 'superseded'
+            AND (t.enforced = 1 OR t.cause = 'compromise-notice')
+            AND (t.target_key = ?4 OR t.kind <> 'access-key' OR ?5 <> 'access-key')
+            AND NOT EXISTS (SELECT 1 FROM tasks AS back INDEXED BY tasks_lock
+                WHERE back.lock = t.lock AND back.desired = 'reinstated'
+                    AND back.undoes = t.case_id AND back.state IN ('open', 'done'))
+            AND (?3 IS NULL OR NOT EXISTS (SELECT 1 FROM cases AS mine JOIN cases AS theirs
+                ON theirs.zone = mine.zone AND theirs.contract = mine.contract
+                WHERE mine.id = ?2 AND theirs.id = t.case_id)))";
 
 /// Who else wants what `task` is about revoked.
 pub(super) async fn holds(connection: &mut SqliteConnection, task: &Task) -> Result<Holds, Fault> {
@@ -55,6 +66,7 @@ pub(super) async fn holds(connection: &mut SqliteConnection, task: &Task) -> Res
             .bind(task.target.key())
             .bind(task.target.kind().as_str())
             .bind(user)
+            .bind(task.desired != Desired::Rotated)
             .fetch_one(connection)
             .await?;
     Ok(Holds { other, target, ended, user, compromise })

@@ -1,6 +1,6 @@
 //! Claiming cases for planning, and storing plans.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use severance_engine::ports::{
@@ -10,7 +10,7 @@ use severance_lifecycle::case::{Case, CaseState, closing};
 use severance_lifecycle::credential::{Target, TargetKind};
 use severance_lifecycle::event::{ContractChange, Event, Payload, Selector};
 use severance_lifecycle::ids::{CaseId, TaskId};
-use severance_lifecycle::task::{Lane, Task};
+use severance_lifecycle::task::{BlockReason, Lane, Task, TaskState};
 use sqlx::SqliteConnection;
 
 use super::cases::CaseRow;
@@ -93,16 +93,27 @@ async fn read(
         let undo = if reinstates { undo(connection, &case).await? } else { Vec::new() };
         let admits =
             case.state == CaseState::Open && tasks::has_parked(connection, &case.id).await?;
+        let mut looked_on = BTreeSet::new();
         let (unresolved, known) = match case.state {
             CaseState::Open => (
-                Some(unresolved(connection, &case.id).await?),
+                Some(unresolved(connection, &case.id, &mut looked_on).await?),
                 credentials(connection, &case.id).await?,
             ),
             _ => (None, BTreeMap::new()),
         };
         let lease = CaseLease { case: case.id.clone(), token: request.token, until: request.until };
         let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
-        claimed.push(ClaimedCase { lease, case, event, attempts, undo, unresolved, known, admits });
+        claimed.push(ClaimedCase {
+            lease,
+            case,
+            event,
+            attempts,
+            undo,
+            unresolved,
+            looked_on,
+            known,
+            admits,
+        });
     }
     Ok(())
 }
@@ -132,10 +143,12 @@ async fn undo(connection: &mut SqliteConnection, case: &Case) -> Result<Vec<Task
     bodies.iter().map(|body| from_json("task", body)).collect()
 }
 
-/// The selectors that had no answer.
+/// The selectors that had no answer; and the tasks that stand for those of which only the secrets are still
+/// looked for.
 async fn unresolved(
     connection: &mut SqliteConnection,
     case: &CaseId,
+    looked_on: &mut BTreeSet<TaskId>,
 ) -> Result<Vec<Selector>, Fault> {
     let bodies: Vec<String> = sqlx::query_scalar(
         "SELECT body FROM tasks INDEXED BY tasks_blocked
@@ -146,7 +159,11 @@ async fn unresolved(
     .await?;
     let mut selectors = Vec::new();
     for body in bodies {
-        if let Target::Unresolved { selector } = from_json::<Task>("task", &body)?.target {
+        let task: Task = from_json("task", &body)?;
+        if matches!(task.state, TaskState::Blocked { reason: BlockReason::SecretsNotListed }) {
+            looked_on.insert(task.id);
+        }
+        if let Target::Unresolved { selector } = task.target {
             selectors.push(selector);
         }
     }

@@ -255,6 +255,17 @@ impl Ledger for SqliteLedger {
         })
     }
 
+    async fn learn_holdings(
+        &self,
+        arn: &str,
+        holds: &BTreeSet<Holding>,
+    ) -> Result<(), LedgerError> {
+        let (arn, holds) = (arn.to_owned(), holds.clone());
+        write!(self, Urgency::Normal, "store what a secret hands out", [arn, holds], |connection| {
+            secrets::learn(connection, &arn, &holds)
+        })
+    }
+
     async fn secrets_after(
         &self,
         after: Option<&str>,

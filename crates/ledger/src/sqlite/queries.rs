@@ -23,22 +23,39 @@ struct CaseRow {
     n_done: i64,
     n_observed: i64,
     n_superseded: i64,
+    first_zone: Option<String>,
+    last_zone: Option<String>,
 }
 
 impl CaseRow {
     fn summary(&self) -> Result<CaseSummary, Fault> {
+        let mut zones: Vec<_> = [&self.first_zone, &self.last_zone]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .map(ZoneName)
+            .collect();
+        zones.dedup();
         let finished = self.n_done + self.n_observed + self.n_superseded;
         Ok(CaseSummary {
             case: from_json("case", &self.body)?,
             tasks: count(self.n_open + self.n_blocked + finished),
             finished: count(finished),
             blocked: count(self.n_blocked),
+            observed: count(self.n_observed),
+            zones,
         })
     }
 }
 
-const CASES: &str =
-    "SELECT body, n_open, n_blocked, n_done, n_observed, n_superseded FROM cases AS c WHERE 1 = 1";
+/// A selector without an answer belongs to no zone of its own.
+const CASES: &str = "
+    SELECT body, n_open, n_blocked, n_done, n_observed, n_superseded,
+        (SELECT MIN(t.zone) FROM tasks AS t INDEXED BY tasks_case
+            WHERE t.case_id = c.id AND t.kind <> 'unresolved') AS first_zone,
+        (SELECT MAX(t.zone) FROM tasks AS t INDEXED BY tasks_case
+            WHERE t.case_id = c.id AND t.kind <> 'unresolved') AS last_zone
+    FROM cases AS c WHERE 1 = 1";
 
 /// Cases, the newest first.
 pub(super) async fn cases(

@@ -1,8 +1,10 @@
 //! Secrets of the inventory, and what they are looked up by.
 
+use std::collections::BTreeSet;
+
 use severance_lifecycle::event::Selector;
 use severance_lifecycle::ids::AccountId;
-use severance_lifecycle::plan::Identity;
+use severance_lifecycle::plan::{Identity, IdentityDetail};
 use severance_lifecycle::secret::Holding;
 use sqlx::SqliteConnection;
 
@@ -64,6 +66,42 @@ pub(super) async fn holding(
     .fetch_all(connection)
     .await?;
     read_all(&bodies)
+}
+
+/// What a secret hands out from now on. Of one that was never listed nothing is kept.
+pub(super) async fn learn(
+    connection: &mut SqliteConnection,
+    arn: &str,
+    holds: &BTreeSet<Holding>,
+) -> Result<(), Fault> {
+    let row: Option<(i64, String)> =
+        sqlx::query_as("SELECT number, body FROM identities WHERE kind = 'secret' AND arn = ?")
+            .bind(arn)
+            .fetch_optional(&mut *connection)
+            .await?;
+    let Some((number, body)) = row else { return Ok(()) };
+    let mut identity: Identity = from_json("identity", &body)?;
+    let IdentityDetail::Secret(detail) = &mut identity.detail else { return Ok(()) };
+    detail.holds.clone_from(holds);
+    sqlx::query("UPDATE identities SET body = ? WHERE number = ?")
+        .bind(to_json("identity", &identity)?)
+        .bind(number)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("DELETE FROM secret_holds WHERE identity = ?")
+        .bind(number)
+        .execute(&mut *connection)
+        .await?;
+    for holding in holds {
+        sqlx::query(
+            "INSERT INTO secret_holds (holds, identity) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        )
+        .bind(holding.name())
+        .bind(number)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
 }
 
 /// A page of secrets, in the order of their ARNs.

@@ -133,8 +133,12 @@ impl Planner<'_> {
         if let Some(reason) = found.refused.clone().or(nothing) {
             // It may name something yet: the limit is not passed by failing lookups.
             let failed = matches!(reason, BlockReason::Refused { .. });
+            let looks_on = reason == BlockReason::SecretsNotListed;
             let mut task = self.unresolved(draft, found.selector.clone(), reason);
             task.credentials = usize::from(failed && nothing_matched);
+            if looks_on {
+                self.stands_for_a_look(&mut task, found);
+            }
             draft.add(task);
         }
     }

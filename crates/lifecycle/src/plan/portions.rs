@@ -22,6 +22,15 @@ pub struct Portions {
     pub(super) whole: BTreeSet<String>,
 }
 
+impl Portions {
+    /// What this selector names was planned earlier, whatever it matches now.
+    pub fn planned(&mut self, selector: Selector) {
+        if !self.selectors.contains(&selector) {
+            self.selectors.push(selector);
+        }
+    }
+}
+
 impl Planner<'_> {
     /// Plans a portion of the users that a selector matched. The case's plan is what all its portions and
     /// [`plan_rest`](Self::plan_rest) come to: together they are what [`plan`](Self::plan) says of all at
@@ -49,9 +58,7 @@ impl Planner<'_> {
             }
             draft.add(planned);
         }
-        if !portions.selectors.contains(&portion.selector) {
-            portions.selectors.push(portion.selector);
-        }
+        portions.planned(portion.selector);
         Planned { tasks: draft.tasks.into_values().collect(), findings: draft.findings }
     }
 }

@@ -13,7 +13,7 @@ use crate::finding::Finding;
 use crate::policy::Desired;
 use crate::rotation::RevokeOrder;
 use crate::secret::{Holding, Issuer, Strategy};
-use crate::task::{BlockReason, Task, TaskState};
+use crate::task::{BlockReason, Mode, Task, TaskState};
 
 impl Planner<'_> {
     /// A zone's grace is followed, however short. What an event asks for is told when it comes, and what is
@@ -160,7 +160,10 @@ impl Planner<'_> {
         if draft.case.trigger != Trigger::CompromiseNotice {
             return;
         }
-        let named = matches.iter().filter(|found| !found.identities.is_empty());
+        let earlier = &draft.portions.selectors;
+        let named = matches
+            .iter()
+            .filter(|found| !found.identities.is_empty() || earlier.contains(&found.selector));
         let keys = named.filter_map(|found| match &found.selector.target {
             SelectorTarget::AccessKeyId(id) => Some(Holding::AccessKey { key_id: id.clone() }),
             _ => None,
@@ -182,6 +185,15 @@ impl Planner<'_> {
                 let (secret, credential) = (identity.arn.clone(), in_words(holding));
                 draft.find(Finding::HandsOutRevoked { secret, credential });
             }
+        }
+    }
+
+    /// It belongs to whom it is about, and is no exposure: what is exposed has a task of its own.
+    pub(super) fn stands_for_a_look(&self, task: &mut Task, found: &SelectorMatch) {
+        task.mode = Mode::Observe;
+        let bound = found.identities.iter().find_map(|(it, _)| self.tag_keys.bind(&it.tags).ok());
+        if let Some(binding) = bound {
+            task.binding = binding;
         }
     }
 
