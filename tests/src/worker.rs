@@ -1,7 +1,7 @@
 //! `severance run` as a process of its own, and its local API.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -90,6 +90,15 @@ impl Worker {
         self.process = self.command.start();
     }
 
+    /// What `severance check --json` says of its configuration.
+    ///
+    /// # Panics
+    /// When it cannot be run.
+    pub fn check(&self) -> Output {
+        let mut command = self.command.command("check");
+        command.arg("--json").output().expect("the command runs")
+    }
+
     /// Resident memory in bytes.
     ///
     /// # Panics
@@ -105,14 +114,18 @@ impl Worker {
 
 impl Launch {
     fn start(&self) -> Process {
+        Process::start("the worker", self.command("run"), &self.log)
+    }
+
+    fn command(&self, name: &str) -> Command {
         let mut command = Command::new(severance());
         command
-            .args(["run", "--config"])
+            .args([name, "--config"])
             .arg(&self.config)
             .env("AWS_ACCESS_KEY_ID", &self.key.0)
             .env("AWS_SECRET_ACCESS_KEY", &self.key.1)
             .env("AWS_EC2_METADATA_DISABLED", "true");
-        Process::start("the worker", command, &self.log)
+        command
     }
 }
 

@@ -77,6 +77,11 @@ impl Account {
         })
     }
 
+    /// The region of the calls that name none.
+    pub(crate) fn home_region(&self) -> Option<&str> {
+        self.sdk.region().map(AsRef::as_ref)
+    }
+
     pub(crate) fn sts(&self) -> &aws_sdk_sts::Client {
         self.sts.get_or_init(|| {
             let config = self.sts_config();

@@ -16,6 +16,7 @@ use severance_lifecycle::task::Lane;
 
 use crate::account::Account;
 use crate::answer::{self, Headers, Seen};
+use crate::operation::Operation;
 use crate::{arn, failure};
 
 /// What the adapter is given by the engine's side.
@@ -93,10 +94,15 @@ impl<'a> Calls<'a> {
         self.accounts.iter().any(|account| account.secrets.is_ours(key_id))
     }
 
+    /// Whether a secret of any account is known to hold the key, beside the one of this ARN.
+    pub(crate) fn is_elsewhere(&self, key_id: &str, arn: &str) -> bool {
+        self.accounts.iter().any(|account| account.secrets.is_elsewhere(key_id, arn))
+    }
+
     /// Calls that follow one another under one permit, where giving up between two of them would lose what
     /// the first one answered. See [`absorb`](Self::absorb).
     pub(crate) async fn together(&self, first: &str) -> Self {
-        let api = self.api(None, first);
+        let api = self.api(first.into());
         let permit = self.ports.admission.admit_to(self.id(), api, self.lane).await;
         let calls = Self::new(self.account, self.accounts, self.ports, self.lane);
         Self { permit: Some(Arc::new(Mutex::new(permit))), ..calls }
@@ -128,53 +134,33 @@ impl<'a> Calls<'a> {
     /// The first call in an account finds out first whether the credentials are of that account.
     pub(crate) fn call<'c, T, E>(
         &'c self,
-        operation: &'c str,
+        operation: impl Into<Operation<'c>>,
         request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'c,
     ) -> BoxFuture<'c, Result<T, Failure>>
     where
         T: Send + 'c,
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
-        self.call_at(None, operation, request)
-    }
-
-    /// As [`call`](Self::call), to the service in the account's region of that number, which the provider
-    /// limits by itself.
-    pub(crate) fn call_in<'c, T, E>(
-        &'c self,
-        region: usize,
-        operation: &'c str,
-        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'c,
-    ) -> BoxFuture<'c, Result<T, Failure>>
-    where
-        T: Send + 'c,
-        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
-    {
-        self.call_at(Some(region), operation, request)
-    }
-
-    fn call_at<'c, T, E>(
-        &'c self,
-        region: Option<usize>,
-        operation: &'c str,
-        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'c,
-    ) -> BoxFuture<'c, Result<T, Failure>>
-    where
-        T: Send + 'c,
-        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
-    {
+        let operation = operation.into();
         let request = Box::pin(request);
         Box::pin(async move {
             if !self.account.verified.load(Ordering::Relaxed) {
                 self.verify().await?;
             }
-            self.admitted(self.api(region, operation), operation, request).await
+            self.admitted(operation, request).await
         })
     }
 
-    fn api<'o>(&'o self, region: Option<usize>, operation: &'o str) -> Api<'o> {
-        let service = operation.split(':').next().unwrap_or(operation);
-        Api { service, region: region.map(|region| self.account.regions[region].as_str()) }
+    /// Whose limits an operation comes under. STS is one in each region too: where none is named, it is that
+    /// of the configuration.
+    fn api<'o>(&'o self, operation: Operation<'o>) -> Api<'o> {
+        let service = operation.name.split(':').next().unwrap_or(operation.name);
+        let region = match operation.region {
+            Some(region) => Some(self.account.regions[region].as_str()),
+            None if service == "sts" => self.account.home_region(),
+            None => None,
+        };
+        Api { service, region }
     }
 
     /// Compares the account of our credentials with the one that they are configured for. Without it,
@@ -187,8 +173,7 @@ impl<'a> Calls<'a> {
         const OPERATION: &str = "sts:GetCallerIdentity";
         // Boxed, as in `call`.
         let request = Box::pin(self.account.sts().get_caller_identity().send());
-        let api = self.api(None, OPERATION);
-        let found = self.admitted(api, OPERATION, request).await?.account.unwrap_or_default();
+        let found = self.admitted(OPERATION.into(), request).await?.account.unwrap_or_default();
         if found != self.id().as_str() {
             let message = format!(
                 "the credentials are of account {found}; account {} has no role_arn of its own",
@@ -202,27 +187,36 @@ impl<'a> Calls<'a> {
 
     async fn admitted<T, E>(
         &self,
-        api: Api<'_>,
-        operation: &str,
+        operation: Operation<'_>,
         request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
     ) -> Result<T, Failure>
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
-        let permit = match &self.permit {
-            Some(_) => None,
-            None => Some(self.ports.admission.admit_to(self.id(), api, self.lane).await),
+        let permit = if self.permit.is_none() {
+            let api = self.api(operation);
+            Some(self.ports.admission.admit_to(self.id(), api, self.lane).await)
+        } else {
+            None
         };
         let started = self.ports.clock.now();
         let (answer, headers) = answer::with_headers(request).await;
         let took = self.ports.clock.now() - started;
         drop(permit);
-        self.keep(operation, headers);
-        let answer = answer.map_err(|error| failure::of(operation, &error));
-        if answer.as_ref().is_err_and(|failure| failure.class == FailureClass::Throttled) {
-            self.ports.admission.throttled_at(self.id(), api);
+        self.keep(operation.name, headers);
+        let answer = answer.map_err(|error| failure::of(operation.name, &error));
+        if let Err(failure) = &answer
+            && failure.class == FailureClass::Throttled
+        {
+            // Where our role could not be taken, it was STS that throttled, and not what was called.
+            let refused = if failure.operation == operation.name {
+                operation
+            } else {
+                failure.operation.as_str().into()
+            };
+            self.ports.admission.throttled_at(self.id(), self.api(refused));
         }
-        self.report(operation, answer.as_ref().err(), took);
+        self.report(operation.name, answer.as_ref().err(), took);
         answer
     }
 

@@ -33,7 +33,7 @@ pub(crate) async fn find(calls: &Calls<'_>, selector: &Selector) -> Result<Vec<I
         }
         SelectorTarget::Tags(wanted) => {
             let mut tagged = Tagged { wanted, found: Vec::new() };
-            inventory::list(calls, Count::All, &mut tagged).await?;
+            inventory::list(calls, Count::All, inventory::ALL, &mut tagged).await?;
             calls.account.secrets.list(calls, &mut tagged).await?;
             Ok(tagged.found)
         }

@@ -17,33 +17,43 @@ use crate::reads::{all_pages, time};
 
 const DETAILS: &str = "iam:GetAccountAuthorizationDetails";
 
-/// Lists every user and role into `sink`. `GetAccountAuthorizationDetails` answers most of it in few
+/// What is listed.
+pub(crate) const ALL: &[EntityType] = &[EntityType::User, EntityType::Role];
+/// Roles alone: no user is asked for what it has.
+pub(crate) const ROLES: &[EntityType] = &[EntityType::Role];
+
+/// Lists users and roles, or roles alone, into `sink`. `GetAccountAuthorizationDetails` answers most of it in few
 /// calls; where it is not allowed, users and roles are listed and asked for one by one.
 pub(crate) async fn list(
     calls: &Calls<'_>,
     count: Count,
+    what: &[EntityType],
     sink: &mut dyn InventorySink,
 ) -> Result<(), Failure> {
-    match details(calls, None).await {
-        Ok(first) => by_details(calls, count, first, sink).await,
+    match details(calls, what, None).await {
+        Ok(first) => by_details(calls, count, (what, first), sink).await,
         Err(failure) if failure.class == FailureClass::Cannot => {
             tracing::warn!(account = %calls.id(), %failure, "listing users and roles one by one");
-            one_by_one(calls, count, sink).await
+            one_by_one(calls, count, what, sink).await
         }
         Err(failure) => Err(failure),
     }
 }
 
-async fn details(calls: &Calls<'_>, marker: Option<String>) -> Result<Details, Failure> {
+async fn details(
+    calls: &Calls<'_>,
+    what: &[EntityType],
+    marker: Option<String>,
+) -> Result<Details, Failure> {
     let request = calls.account.iam().get_account_authorization_details();
-    let request = request.filter(EntityType::User).filter(EntityType::Role).set_marker(marker);
+    let request = request.set_filter(Some(what.to_vec())).set_marker(marker);
     calls.call(DETAILS, request.send()).await
 }
 
 async fn by_details(
     calls: &Calls<'_>,
     count: Count,
-    first: Details,
+    (what, first): (&[EntityType], Details),
     sink: &mut dyn InventorySink,
 ) -> Result<(), Failure> {
     let sessions = longest_sessions(calls).await?;
@@ -62,7 +72,7 @@ async fn by_details(
         identities.extend(found.into_iter().flatten());
         sink.page(identities).await?;
         match next {
-            Some(next) => page = details(calls, Some(next)).await?,
+            Some(next) => page = details(calls, what, Some(next)).await?,
             None => return Ok(()),
         }
     }
@@ -140,10 +150,15 @@ async fn listed_user(
 async fn one_by_one(
     calls: &Calls<'_>,
     count: Count,
+    what: &[EntityType],
     sink: &mut dyn InventorySink,
 ) -> Result<(), Failure> {
     let iam = calls.account.iam();
-    let users = all_pages!(calls, "iam:ListUsers", iam.list_users(), |page| page.users)?;
+    let users = if what.contains(&EntityType::User) {
+        all_pages!(calls, "iam:ListUsers", iam.list_users(), |page| page.users)?
+    } else {
+        Vec::new()
+    };
     for page in pages_of(users) {
         let found: Vec<Option<Identity>> = stream::iter(page)
             .map(|user| asked_user(calls, count, user))

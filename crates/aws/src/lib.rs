@@ -22,6 +22,7 @@ mod identity;
 mod inventory;
 mod locate;
 mod observe;
+mod operation;
 mod own;
 mod permissions;
 mod probe;

@@ -137,7 +137,7 @@ async fn by_listing(
     key_id: &str,
 ) -> Result<KeyLocation, Failure> {
     let mut search = Search { key_id, found: None };
-    inventory::list(calls, Count::Keys, &mut search).await?;
+    inventory::list(calls, Count::Keys, inventory::ALL, &mut search).await?;
     Ok(match search.found {
         Some(identity) => KeyLocation::User(Box::new(identity)),
         None => KeyLocation::NotInAccount { account },

@@ -176,9 +176,8 @@ async fn by_trying(calls: &Calls<'_>, report: &mut PermissionReport) -> Result<(
             "secretsmanager:ListSecrets",
             denied(
                 calls
-                    .call_in(
-                        0,
-                        "secretsmanager:ListSecrets",
+                    .call(
+                        ("secretsmanager:ListSecrets", 0),
                         calls.account.secretsmanager(0).list_secrets().max_results(1).send(),
                     )
                     .await,
@@ -234,6 +233,7 @@ mod tests {
             include_str!("secret/observe.rs"),
             include_str!("secret/replicas.rs"),
             include_str!("secret/store.rs"),
+            include_str!("secret/unlisted.rs"),
             include_str!("secret/user_keys.rs"),
             include_str!("secret/value.rs"),
             include_str!("secret_index/holders.rs"),

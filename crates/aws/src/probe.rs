@@ -51,30 +51,43 @@ pub(crate) async fn probe(
 /// A try of a key with the secret half that a search of secrets finds.
 async fn by_search(calls: &Calls<'_>, key_id: &str, sample: u32) -> Result<ProbeAnswer, Failure> {
     let holds = calls.account.secrets.holds(calls, key_id).await;
-    let Some(place) = calls.account.secrets.place(key_id) else {
-        return Ok(match holds {
-            Holds::Open => ProbeAnswer::Inconclusive {
-                endpoint: "secretsmanager".to_owned(),
-                why: "secrets cannot be searched at the moment".to_owned(),
-            },
-            Holds::Yes | Holds::No => {
-                unavailable("no secret that may be read holds its secret half")
-            }
-        });
+    let mut last = if holds == Holds::Open {
+        let why = "secrets cannot be searched at the moment".to_owned();
+        ProbeAnswer::Inconclusive { endpoint: "secretsmanager".to_owned(), why }
+    } else {
+        unavailable("no secret that may be read holds its secret half")
     };
-    let held = match secret_half(calls, &place, key_id).await {
-        Ok(Some(held)) => held,
-        Ok(None) => {
-            calls.account.secrets.is_unusable(key_id);
-            return Ok(unavailable(&format!("{} does not hold it", place.arn)));
+    let mut is_unsure = false;
+    for place in calls.account.secrets.places(key_id) {
+        match at_place(calls, &place, key_id, sample).await {
+            answer @ ProbeAnswer::Unavailable { .. } => {
+                calls.account.secrets.is_unusable(key_id, &place.arn);
+                // What may be answered yet is not hidden behind what never will be.
+                if !is_unsure {
+                    last = answer;
+                }
+            }
+            answer @ ProbeAnswer::Inconclusive { .. } => {
+                is_unsure = true;
+                last = answer;
+            }
+            told => return Ok(told),
         }
+    }
+    Ok(last)
+}
+
+/// A try of a key with what a secret holds.
+async fn at_place(calls: &Calls<'_>, place: &Place, key_id: &str, sample: u32) -> ProbeAnswer {
+    let held = match secret_half(calls, place, key_id).await {
+        Ok(Some(held)) => held,
+        Ok(None) => return unavailable(&format!("{} does not hold it", place.arn)),
         Err(failure) if is_final(&failure) => {
-            calls.account.secrets.is_unusable(key_id);
-            return Ok(unavailable(&format!("{}: {}", place.arn, failure.code)));
+            return unavailable(&format!("{}: {}", place.arn, failure.code));
         }
         Err(failure) => {
             let endpoint = format!("secretsmanager.{}", calls.account.regions[place.region]);
-            return Ok(ProbeAnswer::Inconclusive { endpoint, why: failure.code });
+            return ProbeAnswer::Inconclusive { endpoint, why: failure.code };
         }
     };
     let answer = attempt(calls, &held, usize::try_from(sample).unwrap_or_default()).await;
@@ -83,7 +96,7 @@ async fn by_search(calls: &Calls<'_>, key_id: &str, sample: u32) -> Result<Probe
         let same = holders(calls, key_id).into_iter().filter(|holder| holder.arn == place.arn);
         same.for_each(|holder| holder.is_wrong());
     }
-    Ok(answer)
+    answer
 }
 
 /// Tries a key once; see [`probe`].
@@ -97,12 +110,9 @@ pub(crate) async fn attempt(calls: &Calls<'_>, held: &HeldKey, sample: usize) ->
     let trying = aws_sdk_sts::Client::from_conf(trying.build());
     let control = aws_sdk_sts::Client::from_conf(config.build());
     let (answer, control) = futures::join!(
-        calls.call_in(number, "sts:GetCallerIdentity(probe)", trying.get_caller_identity().send()),
-        calls.call_in(
-            number,
-            "sts:GetCallerIdentity(control)",
-            control.get_caller_identity().send()
-        )
+        calls.call(("sts:GetCallerIdentity(probe)", number), trying.get_caller_identity().send()),
+        calls
+            .call(("sts:GetCallerIdentity(control)", number), control.get_caller_identity().send())
     );
     let control = match control {
         Ok(us) if us.account.as_deref() == Some(calls.id().as_str()) => Ok(()),
@@ -115,7 +125,6 @@ pub(crate) async fn attempt(calls: &Calls<'_>, held: &HeldKey, sample: usize) ->
             (REFUSED, Ok(())) => ProbeAnswer::Refused { endpoint },
             // Our copy of the secret half is wrong: whatever is answered to it tells nothing.
             (WRONG_SECRET, Ok(())) => {
-                calls.account.secrets.is_unusable(&held.id);
                 unavailable("what the secret holds is not this key's secret half")
             }
             (REFUSED | WRONG_SECRET, Err(why)) => ProbeAnswer::Inconclusive { endpoint, why },

@@ -170,8 +170,17 @@ impl Provider for AwsProvider {
         sink: &mut dyn InventorySink,
     ) -> Result<(), Failure> {
         let calls = self.calls(account, Lane::Rest)?;
-        inventory::list(&calls, self.count, sink).await?;
+        inventory::list(&calls, self.count, inventory::ALL, sink).await?;
         calls.account.secrets.list(&calls, sink).await
+    }
+
+    async fn roles(
+        &self,
+        account: &AccountId,
+        lane: Lane,
+        sink: &mut dyn InventorySink,
+    ) -> Result<(), Failure> {
+        inventory::list(&self.calls(account, lane)?, self.count, inventory::ROLES, sink).await
     }
 
     fn accounts(&self) -> Vec<AccountId> {

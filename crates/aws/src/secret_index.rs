@@ -28,7 +28,6 @@ pub(crate) use self::holders::{holders, is_held};
 use crate::calls::Calls;
 use crate::config::{FieldPair, SecretFinding};
 use crate::failure::{self, TOO_MANY_PAGES};
-use crate::secret::HeldByVersion;
 
 /// How old an index is taken as it is when a key is not in it.
 const FRESH: TimeDelta = TimeDelta::minutes(1);
@@ -44,7 +43,7 @@ pub(crate) struct SecretIndex {
     finding: SecretFinding,
     known: Mutex<Known>,
     /// What versions of secrets hold: a version never changes it.
-    versions: Mutex<HeldByVersion>,
+    versions: Mutex<versions::Versions>,
     useless: Mutex<versions::Useless>,
     /// Refreshes under way: at most one a lane, each with what closes when it ends.
     running: Mutex<Vec<(Lane, watch::Receiver<()>)>>,
@@ -145,8 +144,10 @@ impl SecretIndex {
     /// What is known without a call; `None` where a refresh might tell.
     fn answer(&self, calls: &Calls<'_>, key_id: &str) -> Option<Holds> {
         let mut known = self.known();
-        if let Some(place) = known.found.places.get(key_id) {
-            return Some(if place.unusable { Holds::No } else { Holds::Yes });
+        let places = known.found.places.of(key_id);
+        if !places.is_empty() {
+            let is_usable = places.iter().any(|place| !place.unusable);
+            return Some(if is_usable { Holds::Yes } else { Holds::No });
         }
         if known.missing.contains(key_id) {
             return Some(Holds::No);
@@ -175,14 +176,31 @@ impl SecretIndex {
     /// After a search for it: until the next refresh, the key is not searched for again.
     fn is_missing(&self, key_id: &str) {
         let mut known = self.known();
-        if !known.found.places.contains_key(key_id) {
+        if known.found.places.of(key_id).is_empty() {
             known.missing.insert(key_id.to_owned());
         }
     }
 
-    /// Where the key's secret half is.
-    pub(crate) fn place(&self, key_id: &str) -> Option<Place> {
-        self.known().found.places.get(key_id).filter(|place| !place.unusable).cloned()
+    /// Where the key's secret half may be read.
+    pub(crate) fn places(&self, key_id: &str) -> Vec<Place> {
+        let known = self.known();
+        known.found.places.of(key_id).iter().filter(|place| !place.unusable).cloned().collect()
+    }
+
+    /// Searches secrets where that was not done since the worker started: what was not looked for is not known to
+    /// be nowhere. One try: a region that cannot be searched must not keep the others' secrets from being rotated.
+    pub(crate) async fn ready(&self, calls: &Calls<'_>) {
+        while self.finding.enabled && self.known().last.is_none() {
+            match self.begin(calls.lane()) {
+                Ok(running) => {
+                    if let Err(failure) = self.fill(calls, &running).await {
+                        tracing::warn!(account = %calls.id(), %failure, "secrets cannot be searched");
+                    }
+                }
+                // An error says that it ended.
+                Err(mut other) => while other.changed().await.is_ok() {},
+            }
+        }
     }
 
     /// The fields that hold an access key.
@@ -192,10 +210,8 @@ impl SecretIndex {
 
     /// The secret cannot be read, or what it holds is wrong: the key is not probeable by it until the
     /// secret changes.
-    pub(crate) fn is_unusable(&self, key_id: &str) {
-        if let Some(place) = self.known().found.places.get_mut(key_id) {
-            place.unusable = true;
-        }
+    pub(crate) fn is_unusable(&self, key_id: &str, arn: &str) {
+        self.known().found.places.is_unusable(key_id, arn);
     }
 
     /// Lists every secret into `sink`, and builds the index anew from the listing.
@@ -288,11 +304,7 @@ impl SecretIndex {
             // One that began later has ended already: it knows better.
             return;
         }
-        for (id, place) in &mut found.places {
-            let before = known.found.places.get(id);
-            place.unusable = before
-                .is_some_and(|b| b.unusable && b.arn == place.arn && b.changed == place.changed);
-        }
+        found.places.stay_unusable(&known.found.places);
         let open =
             if last.end == End::Whole { HashMap::new() } else { std::mem::take(&mut known.open) };
         *known = Known {

@@ -1,33 +1,14 @@
-//! The secret half of an access key: a type that shows itself nowhere, and the reading of one out of a
-//! secret's JSON without keeping anything else of it.
+//! The secret half of an access key: the reading of one out of a secret's JSON without keeping anything else
+//! of it.
 
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
-use zeroize::Zeroizing;
 
 use crate::config::FieldPair;
 
-/// A text that must not be shown; wiped when it is dropped.
-pub(crate) struct Secret(Zeroizing<String>);
-
-impl Secret {
-    pub(crate) fn new(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-
-    /// The text itself, for the one call that needs it.
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
+pub(crate) use severance_engine::ports::SecretValue as Secret;
 
 /// An access key as a secret holds it.
 #[derive(Debug)]

@@ -67,24 +67,28 @@ pub struct Gate {
     steady: Steady,
     urgency: Arc<Urgency>,
     slots: Slots,
-    rates: Mutex<HashMap<Whose, Arc<RateGate>>>,
+    rates: Mutex<HashMap<AccountId, AccountRates>>,
 }
 
-/// Whose rate it is: an account's, or an API's in it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Whose {
-    account: AccountId,
-    api: Option<(String, Option<String>)>,
+/// An account's rate, and those of the APIs in it that were called so far: a few for each region, so that
+/// they are gone through faster than a key is made to look one up.
+struct AccountRates {
+    whole: Arc<RateGate>,
+    apis: Vec<(String, Option<String>, Arc<RateGate>)>,
 }
 
-impl Whose {
-    fn account(account: &AccountId) -> Self {
-        Self { account: account.clone(), api: None }
-    }
-
-    fn api(account: &AccountId, api: Api<'_>) -> Self {
-        let api = (api.service.to_owned(), api.region.map(str::to_owned));
-        Self { account: account.clone(), api: Some(api) }
+impl AccountRates {
+    fn api(&mut self, api: Api<'_>, new: impl FnOnce() -> Arc<RateGate>) -> Arc<RateGate> {
+        let is_it =
+            |service: &str, region: Option<&str>| (service, region) == (api.service, api.region);
+        let known = self.apis.iter().find(|(service, region, _)| is_it(service, region.as_deref()));
+        if let Some((_, _, known)) = known {
+            return Arc::clone(known);
+        }
+        let made = new();
+        let region = api.region.map(str::to_owned);
+        self.apis.push((api.service.to_owned(), region, Arc::clone(&made)));
+        made
     }
 }
 
@@ -103,18 +107,34 @@ impl Gate {
 
     /// The rate at which an API of the account is called at most now, in calls a second.
     pub fn rate(&self, account: &AccountId, api: Api<'_>) -> f64 {
-        self.of(Whose::api(account, api)).rate().min(self.of(Whose::account(account)).rate())
+        let [api, whole] = self.both(account, api);
+        api.rate().min(whole.rate())
     }
 
-    fn of(&self, whose: Whose) -> Arc<RateGate> {
-        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = rates.get(&whose) {
-            return Arc::clone(known);
+    fn whole(&self, account: &AccountId) -> Arc<RateGate> {
+        self.rates_of(account, |rates, _| Arc::clone(&rates.whole))
+    }
+
+    /// An API's rate, and its account's.
+    fn both(&self, account: &AccountId, api: Api<'_>) -> [Arc<RateGate>; 2] {
+        self.rates_of(account, |rates, new| [rates.api(api, new), Arc::clone(&rates.whole)])
+    }
+
+    fn rates_of<T>(
+        &self,
+        account: &AccountId,
+        take: impl FnOnce(&mut AccountRates, &dyn Fn() -> Arc<RateGate>) -> T,
+    ) -> T {
+        let new = || {
+            let rate = self.config.rates.get(account).copied().unwrap_or(self.config.rate);
+            Arc::new(RateGate::new(rate, self.config.reserved, self.steady.clone()))
+        };
+        let mut all = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = all.get_mut(account) {
+            return take(known, &new);
         }
-        let rate = self.config.rates.get(&whose.account).copied().unwrap_or(self.config.rate);
-        let made = Arc::new(RateGate::new(rate, self.config.reserved, self.steady.clone()));
-        rates.insert(whose, Arc::clone(&made));
-        made
+        let made = AccountRates { whole: new(), apis: Vec::new() };
+        take(all.entry(account.clone()).or_insert(made), &new)
     }
 
     /// `rates` in the order in which they are asked: the one that may be low first, so that a call that waits
@@ -180,19 +200,19 @@ impl Gate {
 #[async_trait]
 impl Admission for Gate {
     async fn admit(&self, account: &AccountId, lane: Lane) -> Permit {
-        self.admit_by(&[self.of(Whose::account(account))], lane).await
+        self.admit_by(&[self.whole(account)], lane).await
     }
 
     async fn admit_to(&self, account: &AccountId, api: Api<'_>, lane: Lane) -> Permit {
-        let rates = [self.of(Whose::api(account, api)), self.of(Whose::account(account))];
-        self.admit_by(&rates, lane).await
+        self.admit_by(&self.both(account, api), lane).await
     }
 
     fn throttled(&self, account: &AccountId) {
-        self.of(Whose::account(account)).throttled();
+        self.whole(account).throttled();
     }
 
     fn throttled_at(&self, account: &AccountId, api: Api<'_>) {
-        self.of(Whose::api(account, api)).throttled();
+        let [api, _] = self.both(account, api);
+        api.throttled();
     }
 }

@@ -11,6 +11,7 @@ use crate::decider::{Decider, Lifecycle};
 use crate::inventory::Listings;
 use crate::planning::ahead::Ahead;
 use crate::ports::{Clock, Entropy, Issuers, Ledger, Observer, Provider, Publisher, SecretStore};
+use crate::roles::Roles;
 use crate::scheduler::Scheduler;
 use crate::shared::Shared;
 use crate::urgency::Urgency;
@@ -72,6 +73,7 @@ impl Engine {
             decider,
             zones: RwLock::new(Arc::new(zones)),
             listings: Listings::default(),
+            roles: Roles::default(),
             ahead: Ahead::default(),
             protected: RwLock::new(Arc::new(Protected { break_glass, ..Protected::default() })),
         };

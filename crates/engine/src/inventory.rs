@@ -101,6 +101,11 @@ impl Listings {
         all
     }
 
+    /// Whether nothing waits for the account any more.
+    pub(crate) fn is_given_up(&self, account: &AccountId) -> bool {
+        self.state().accounts.get(account).is_some_and(|account| account.given_up)
+    }
+
     /// Whether the account's last listing began after this moment.
     pub(crate) fn is_newer(&self, account: &AccountId, than: DateTime<Utc>) -> bool {
         let state = self.state();
@@ -218,8 +223,7 @@ async fn learn(shared: &Shared) {
 
 async fn refresh(shared: &Shared, account: &AccountId) -> bool {
     let began = (shared.listings.ticket(), shared.now());
-    let generation = began.1.timestamp_millis();
-    let mut pages = Pages { shared, account, generation, identities: 0 };
+    let mut pages = Pages::new(shared, account, began.1);
     let listed = shared.provider.inventory(account, &mut pages).await;
     let identities = pages.identities;
     let refuses = listed.as_ref().is_err_and(|failure| failure.class == FailureClass::Cannot);
@@ -258,11 +262,19 @@ async fn finish(
     Ok(())
 }
 
-struct Pages<'a> {
+/// Stores what is listed, page by page.
+pub(crate) struct Pages<'a> {
     shared: &'a Shared,
     account: &'a AccountId,
     generation: i64,
     identities: usize,
+}
+
+impl<'a> Pages<'a> {
+    /// Of a listing that began then.
+    pub(crate) fn new(shared: &'a Shared, account: &'a AccountId, began: DateTime<Utc>) -> Self {
+        Self { shared, account, generation: began.timestamp_millis(), identities: 0 }
+    }
 }
 
 #[async_trait]

@@ -111,7 +111,10 @@ impl Issuing<'_> {
             request_id: None,
             at,
             probe: told.probe,
-            stragglers_until: told.stragglers_for.map(|time| at + time),
+            stragglers_until: match told.stragglers_for {
+                None => told.sessions_ended.then_some(at),
+                Some(time) => Some(at + time),
+            },
         })
     }
 

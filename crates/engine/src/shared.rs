@@ -15,6 +15,7 @@ use crate::ports::{
     Clock, EngineEvent, Entropy, Issuers, Ledger, LedgerError, Observer, Provider, Publisher,
     SecretStore,
 };
+use crate::roles::Roles;
 use crate::urgency::Urgency;
 
 /// The ports and settings.
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) zones: RwLock<Arc<Zones>>,
     pub(crate) protected: RwLock<Arc<Protected>>,
     pub(crate) listings: Listings,
+    pub(crate) roles: Roles,
     pub(crate) ahead: Ahead,
 }
 

@@ -3,6 +3,7 @@
 
 mod ending;
 mod failing;
+mod reaching;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,8 +28,6 @@ use crate::looking;
 use crate::ports::{
     Applied, Claimed, EngineEvent, LedgerError, Look, NewTask, Release, SecretLook, Step, TaskLease,
 };
-use crate::reach;
-use crate::resolve::Unanswered;
 use crate::shared::Shared;
 use crate::telling::Telling;
 use crate::urgency::{Hold, Presence};
@@ -168,23 +167,6 @@ impl Worker {
         Release { next_at: Some(self.shared.now()), attempts: self.attempts }
     }
 
-    /// Looks up roles within reach that were not known when the case was planned. Answers how the claim
-    /// ends where that fails.
-    async fn look_up_reach(&mut self) -> Result<Option<Release>, Stop> {
-        if self.task.user_within_reach().is_none() {
-            return Ok(None);
-        }
-        self.known = guard::known(&self.shared, &self.task.target).await?;
-        let shared = Arc::clone(&self.shared);
-        let lane = self.task.lane;
-        let looked_up = reach::look_up_again(&shared, &mut self.task, self.known.as_ref());
-        match giving_way(&shared, &mut self.lease, lane, looked_up).await? {
-            Ok(()) | Err(Unanswered::NotListed) => Ok(None),
-            Err(Unanswered::Ledger(error)) => Err(error.into()),
-            Err(Unanswered::Provider(failure)) => Ok(Some(self.failed_lookup(&failure))),
-        }
-    }
-
     /// Whether urgent work may wait for the identity that this less urgent task holds; or, of urgent work
     /// whose first blow has just landed, whether other first blows wait for its place.
     fn yields(&self) -> bool {
@@ -231,7 +213,10 @@ impl Worker {
             }
             Decision::Done(verification) if self.reach_is_known() => {
                 let ways = decide::ways(&situation);
-                Ok(Turn::Release(self.done(verification, &ways, &observed)))
+                match self.newest_roles_are_closed().await? {
+                    Some(next) => Ok(next),
+                    None => Ok(Turn::Release(self.done(verification, &ways, &observed))),
+                }
             }
             Decision::Done(_) if self.is_listed() => {
                 Ok(self.look_up_reach().await?.map_or(Turn::Again, Turn::Release))
@@ -252,22 +237,6 @@ impl Worker {
             self.task.record.accepted_told = true;
             self.shared.observer.on(&EngineEvent::Accepted { task: &self.task });
         }
-    }
-
-    /// Whether what is closed can be all there is: roles within reach are known of accounts that were
-    /// listed, and have been looked up since.
-    fn reach_is_known(&self) -> bool {
-        if self.task.user_within_reach().is_none() {
-            return true;
-        }
-        let newest = self.shared.listings.newest();
-        let looked_up = self.task.record.reach_looked_up;
-        let looked_up = looked_up.is_some_and(|at| newest.is_none_or(|listed| listed < at));
-        looked_up && self.is_listed()
-    }
-
-    fn is_listed(&self) -> bool {
-        self.shared.listings.cover(&self.shared.provider.accounts())
     }
 
     async fn look(&mut self) -> Result<Result<Observed, Failure>, Stop> {
@@ -414,6 +383,11 @@ impl Worker {
                     Action::Secret { what: SecretAction::EndSessions { version }, .. },
                     Some(until),
                 ) => self.task.record.sessions_ended(version, applied.at, until),
+                // On the way, by the login itself: nobody could end them afterwards.
+                (Action::Secret { what: SecretAction::Retire { version, .. }, .. }, Some(_)) => {
+                    self.task.record.carried_out(&action, applied.at);
+                    self.task.record.rotation.ended.insert(version.clone());
+                }
                 _ => self.task.record.carried_out(&action, applied.at),
             }
             self.task.state = TaskState::Open;

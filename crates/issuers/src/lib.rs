@@ -9,7 +9,6 @@
 
 mod chain;
 pub mod database;
-mod fields;
 mod known;
 mod random;
 mod tls;

@@ -71,6 +71,9 @@ pub enum BlockReason {
     UnknownStrategy { tag: String, value: String },
     /// The secret hands out an access key of nobody that is known: where it dies is not known either.
     UnknownKeyOfSecret { key_id: String, why: String },
+    /// The secret's value names a credential that its issuer does not confirm it to hold: the id of a key and
+    /// the name of a login are no secrets.
+    NotHeld { credential: String, why: String },
     /// No secret that is known holds the access key, so nobody would learn of a new one.
     KeyInNoSecret,
     /// It has nothing that could be replaced: no access key, no secret.
@@ -172,6 +175,10 @@ impl fmt::Display for BlockReason {
             Self::UnknownKeyOfSecret { key_id, why } => {
                 write!(f, "the secret hands out access key {key_id}: {why}")
             }
+            Self::NotHeld { credential, why } => write!(
+                f,
+                "the secret names {credential}, and its issuer does not confirm that it holds it: {why}"
+            ),
             Self::KeyInNoSecret => f.write_str(
                 "no secret that is known holds this access key: tag the one that does, or replace the \
                  key by hand",

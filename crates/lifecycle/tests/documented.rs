@@ -17,9 +17,10 @@ fn names() -> Vec<String> {
 /// What a reason says, with `…` for all that differs.
 fn text(name: &str) -> String {
     let mut fields = serde_json::json!({ "block": name, "since": SINCE, "code": "AccessDenied" });
-    for field in ["account", "field", "key_id", "message", "operation", "region", "service"]
-        .into_iter()
-        .chain(["status", "tag", "user", "value", "version", "what", "why"])
+    for field in
+        ["account", "credential", "field", "key_id", "message", "operation", "region", "service"]
+            .into_iter()
+            .chain(["status", "tag", "user", "value", "version", "what", "why"])
     {
         fields[field] = "…".into();
     }

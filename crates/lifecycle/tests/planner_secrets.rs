@@ -619,3 +619,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_secret_gives_its_zone_no_say_over_a_user_of_another_zone() {
+    let app = secret("app", How::IamAccessKey, &[key(KEY)]);
+    for case in [rotation(), notice(Severity::Critical), notice(Severity::Low)] {
+        for (zone, vouched) in [("acme", true), ("", false), ("quiet", false)] {
+            let ann = tagged(user("ann", &[KEY]), &[("severance:zone", zone)]);
+            let planned = plan(&case, &[named(&app)], &ties(&[&ann], &[&app]));
+            let task = task_of(&planned, &app);
+            assert_eq!(task.record.rotation.vouched, vouched, "{zone}");
+            if zone != "quiet" {
+                assert_eq!(task.state, TaskState::Open, "{zone}");
+                continue;
+            }
+            assert!(
+                matches!(blocked(task), Some(BlockReason::FlattenedBoundary { tag })
+                    if tag.contains("quiet") && tag.contains("acme")),
+                "{:?}",
+                task.state
+            );
+            let told = |it: &Finding| matches!(it, Finding::FlattenedBoundary { identity, .. } if *identity == ann.arn);
+            assert!(planned.findings.iter().any(told), "{:?}", planned.findings);
+            // Its key is its own zone's: in a compromise it is planned there, where nothing is changed.
+            let own = key_task(&planned).map(|task| (task.binding.zone.as_str(), task.mode));
+            let compromise = case.trigger == Trigger::CompromiseNotice;
+            assert_eq!(own, compromise.then_some(("quiet", Mode::Observe)));
+        }
+    }
+}

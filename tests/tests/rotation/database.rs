@@ -240,6 +240,38 @@ async fn one_user_without_an_administrator_is_replaced_even_where_revoking_first
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_without_an_administrator_that_ends_takes_its_sessions_along() {
+    let world = World::new(false).await;
+    let first = login(&world.rig.value(&world.secret, None).await);
+    let sessions = [world.open().await, world.open().await];
+    let case = world.rig.rotate(&world.secret, SINGLE, Why::End).await;
+    let task = world.rig.done(&case).await;
+    assert_eq!(task.state, TaskState::Done { verification: Verification::Probed });
+    for session in &sessions {
+        has_ended(session).await;
+    }
+    assert!(world.connect(&first.0, &first.1).await.is_err());
+    assert!(task.record.refused.is_empty(), "{:?}", task.record.refused);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_compromise_ends_sessions_that_fill_the_login_up() {
+    let world = World::new(true).await;
+    let admin = world.connect(ADMIN.0, ADMIN.1).await.unwrap();
+    admin.batch_execute("ALTER ROLE app CONNECTION LIMIT 2").await.unwrap();
+    let first = world.rig.value(&world.secret, None).await;
+    let sessions = [world.open().await, world.open().await];
+    world.aws_second().await;
+    let why = Why::Compromise(Severity::High);
+    let case = world.rig.rotate(&world.secret, SINGLE, why).await;
+    world.rig.done(&case).await;
+    for session in &sessions {
+        has_ended(session).await;
+    }
+    world.only_the_new_works(&first).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_compromise_takes_over_a_rotation_in_its_grace_and_that_one_ends_without_a_second_version()
  {
     let world = World::new(true).await;
@@ -335,4 +367,24 @@ impl World {
         })
         .await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_administrator_gives_a_secret_no_login_that_it_only_names() {
+    let world = World::new(true).await;
+    let rig = &world.rig;
+    let named = rig.secret("ev", &value(&world.server, "app", "made-up-half"));
+    for issuer in [SINGLE, ALTERNATING] {
+        let case = rig.rotate(&named, issuer, Why::Routine).await;
+        let is_blocked = |task: &severance_lifecycle::task::Task| {
+            matches!(&task.state, TaskState::Blocked { reason: BlockReason::NotHeld { credential, .. } }
+                if credential == "login app")
+        };
+        rig.task_until("it is blocked", &case, is_blocked).await;
+        assert_eq!(rig.versions(&named).await.0, 1, "nothing is stored");
+    }
+    world.open().await.simple_query("SELECT 1").await.unwrap();
+    let admin = world.connect(ADMIN.0, ADMIN.1).await.unwrap();
+    let clones = "SELECT 1 FROM pg_roles WHERE rolname LIKE 'app%clone'";
+    assert!(admin.query(clones, &[]).await.unwrap().is_empty());
 }

@@ -10,6 +10,7 @@
 
 mod binary;
 mod database;
+mod forged;
 mod process;
 #[path = "../../../crates/issuers/examples/webhook_receiver/receiver.rs"]
 mod receiver;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_secretsmanager::types::Tag;
 use postgres_protocol::password::scram_sha_256;
-use serde_json::json;
+use serde_json::{Value, json};
 use severance_lifecycle::case::{CaseState, Closing};
 use severance_tests::clock::{monotonic, now};
 use severance_tests::events::{Event, notice, secret_rotation};
@@ -24,6 +24,10 @@ const FIRST: &str = "F1rstS3cr3tF1rstS3cr3t";
 const LIMIT: Duration = Duration::from_mins(2);
 /// How often an application logs in.
 const EVERY: Duration = Duration::from_millis(50);
+
+/// Says another `proof.interval` than the tests' usual one, so that the gap of one login can be measured with
+/// it (docs/OPERATIONS.md, "One database login has a gap").
+const INTERVAL: &str = "SEVERANCE_TEST_PROOF_INTERVAL";
 
 /// A server, a sandbox with the secrets of two logins on it, and a worker that may log in there.
 struct Scene {
@@ -53,6 +57,12 @@ impl Scene {
         let admin = secret(&world, "admin", &value(&server, ADMIN.0, ADMIN.1), &[]).await;
         let mut settings = world.settings();
         settings.zone += "secrets = { grace = \"2s\" }\n";
+        if let Ok(interval) = std::env::var(INTERVAL) {
+            settings.zone = settings
+                .zone
+                .replace("interval = \"100ms\"", &format!("interval = \"{interval}\""));
+            assert!(settings.zone.contains(&interval), "{}", settings.zone);
+        }
         settings.more = format!(
             "[issuers.database]\nca_file = \"{}\"\n\
              [[issuers.database.administrators]]\nserver = \"localhost:{}\"\nsecret = \"{admin}\"\n",
@@ -174,6 +184,39 @@ async fn users_in_turns_never_miss_a_login_and_a_compromise_ends_their_sessions(
         assert!(session.simple_query("SELECT 1").await.is_err(), "its password was exposed");
     }
     scene.was_replaced(&scene.app, &second).await;
+}
+
+/// What `severance check` says of the administrator.
+fn administrator(scene: &Scene) -> (bool, String) {
+    let output = scene.worker.check();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(!said.contains(ADMIN.1), "{said}");
+    let checks: Vec<Value> = serde_json::from_str(&said).unwrap();
+    let what = format!("administrator of localhost:{}", scene.server.port);
+    let check = checks.iter().find(|check| check["what"] == what.as_str()).unwrap();
+    let ok = check["ok"].as_bool().unwrap();
+    assert_eq!(output.status.success(), ok, "{said}");
+    (ok, check["detail"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_logs_in_as_the_administrator_and_names_what_it_may_not_do() {
+    let mut scene = Scene::new().await;
+    let (ok, detail) = administrator(&scene);
+    assert!(ok && detail.starts_with("logs in as admin"), "{detail}");
+
+    // Another login takes the administrator's place in the secret.
+    let put = scene.world.secrets().put_secret_value().secret_id("admin");
+    put.secret_string(value(&scene.server, "solo", FIRST)).send().await.unwrap();
+    let (ok, detail) = administrator(&scene);
+    assert!(!ok && detail.contains(":secret:admin-"), "{detail}");
+    let missing = "solo lacks CREATEROLE, pg_signal_backend";
+    assert!(detail.ends_with(missing), "{detail}");
+
+    scene.server.stop();
+    let (ok, detail) = administrator(&scene);
+    assert!(!ok && detail.contains(":secret:admin-"), "{detail}");
+    assert!(detail.contains("database:Login: NoAnswer"), "{detail}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -338,6 +338,8 @@ impl Rig {
 pub(crate) enum Why {
     Routine,
     Compromise(Severity),
+    /// It is not: its contract ends, and it with it.
+    End,
 }
 
 fn credentials(id: &str, secret: &str) -> Credentials {
@@ -364,8 +366,9 @@ fn task(case: &CaseId, secret: &SecretRef, issuer: Issuer, why: Why, now: DateTi
     let (trigger, severity) = match why {
         Why::Routine => (Trigger::Rotation, None),
         Why::Compromise(severity) => (Trigger::CompromiseNotice, Some(severity)),
+        Why::End => (Trigger::ContractEnd, None),
     };
-    let desired = Desired::Rotated;
+    let desired = if why == Why::End { Desired::Revoked } else { Desired::Rotated };
     Task {
         cause: None,
         id: TaskId::of(case, &target.key(), desired.as_str()),

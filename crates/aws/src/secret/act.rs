@@ -52,19 +52,19 @@ pub(crate) async fn act(
             let request =
                 request.set_remove_replica_regions(Some(regions.iter().cloned().collect()));
             calls
-                .call_in(region, "secretsmanager:RemoveRegionsFromReplication", request.send())
+                .call(("secretsmanager:RemoveRegionsFromReplication", region), request.send())
                 .await?;
         }
         SecretAction::ScheduleDeletion { recovery_days } => {
             let (client, region) = client(calls, secret)?;
             let request = client.delete_secret().secret_id(&secret.arn);
             let request = request.recovery_window_in_days(i64::from(*recovery_days)).send();
-            calls.call_in(region, "secretsmanager:DeleteSecret", request).await?;
+            calls.call(("secretsmanager:DeleteSecret", region), request).await?;
         }
         SecretAction::Restore => {
             let (client, region) = client(calls, secret)?;
             let request = client.restore_secret().secret_id(&secret.arn).send();
-            calls.call_in(region, "secretsmanager:RestoreSecret", request).await?;
+            calls.call(("secretsmanager:RestoreSecret", region), request).await?;
         }
         SecretAction::Prepare { .. }
         | SecretAction::Set { .. }
@@ -89,7 +89,7 @@ async fn make_key(
 ) -> Result<(), Failure> {
     let (client, region) = client(calls, secret)?;
     let request = client.get_secret_value().secret_id(&secret.arn).send();
-    let answer = calls.call_in(region, "secretsmanager:GetSecretValue", request).await?;
+    let answer = calls.call(("secretsmanager:GetSecretValue", region), request).await?;
     let Some(before) = answer.secret_string.map(Secret::new) else {
         return Err(cannot(PUT, "UnfitValue", "the current value is binary"));
     };
@@ -147,7 +147,7 @@ async fn store(
         let request = client.put_secret_value().secret_id(&secret.arn);
         let request = request.client_request_token(version).version_stages(PENDING);
         let request = request.secret_string(text.reveal()).send();
-        match calls.call_in(region, PUT, request).await {
+        match calls.call((PUT, region), request).await {
             Err(failure) if passes(&failure) && tries < PUTS => {
                 calls.sleep(TimeDelta::milliseconds(200 * tries)).await;
             }
@@ -163,7 +163,7 @@ fn passes(failure: &Failure) -> bool {
 async fn rotate(calls: &Calls<'_>, secret: &SecretRef, version: &str) -> Result<(), Failure> {
     let (client, region) = client(calls, secret)?;
     let request = client.rotate_secret().secret_id(&secret.arn).client_request_token(version);
-    calls.call_in(region, "secretsmanager:RotateSecret", request.send()).await.map(drop)
+    calls.call(("secretsmanager:RotateSecret", region), request.send()).await.map(drop)
 }
 
 async fn try_version(
@@ -192,5 +192,5 @@ async fn move_label(
     let request = client.update_secret_version_stage().secret_id(&secret.arn).version_stage(label);
     let request = request.set_move_to_version_id(to.map(str::to_owned));
     let request = request.set_remove_from_version_id(from.map(str::to_owned)).send();
-    calls.call_in(region, MOVE, request).await.map(drop)
+    calls.call((MOVE, region), request).await.map(drop)
 }

@@ -6,6 +6,7 @@ mod observe;
 mod policy;
 mod replicas;
 mod store;
+mod unlisted;
 mod user_keys;
 mod value;
 
@@ -16,7 +17,7 @@ use crate::calls::Calls;
 use crate::failure::cannot;
 
 pub(crate) use act::act;
-pub(crate) use observe::{HeldByVersion, look};
+pub(crate) use observe::look;
 
 /// Secrets Manager in the secret's region, and the number of that region.
 fn client<'a>(

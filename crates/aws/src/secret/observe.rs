@@ -1,6 +1,6 @@
 //! Looking at a secret: its versions, what they hold, and the keys of the user whose key it holds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
 use aws_sdk_secretsmanager::types::SecretVersionsListEntry;
@@ -11,9 +11,9 @@ use severance_lifecycle::observe::Presence;
 use severance_lifecycle::secret::{Issuer, SecretRef, is_ours};
 use severance_lifecycle::secret_view::{Held, SecretView, VersionState};
 
-use super::{client, policy, replicas, user_keys, value};
+use super::{client, policy, replicas, unlisted, user_keys, value};
 use crate::calls::Calls;
-use crate::failure::present;
+use crate::failure::{is_refused, present};
 use crate::reads::time;
 
 /// Values of one secret that are read at once.
@@ -31,7 +31,7 @@ pub(crate) async fn look(
 ) -> Result<SecretView, Failure> {
     let (client, region) = client(calls, secret)?;
     let request = client.describe_secret().secret_id(&secret.arn).send();
-    let described = present(calls.call_in(region, "secretsmanager:DescribeSecret", request).await)?;
+    let described = present(calls.call(("secretsmanager:DescribeSecret", region), request).await)?;
     let mut view = SecretView {
         secret: if described.is_some() { Presence::Same } else { Presence::Missing },
         deleted_at: None,
@@ -72,14 +72,21 @@ async fn versions(
         .pages(operation, |token| async move {
             let request = client.list_secret_version_ids().secret_id(&secret.arn);
             let request = request.include_deprecated(true).set_next_token(token).send();
-            let page = calls.call_in(region, operation, request).await?;
+            let page = calls.call((operation, region), request).await?;
             Ok((page.versions.unwrap_or_default(), page.next_token))
         })
-        .await?;
-    // Labels by the description, which shows all of them at one moment.
-    let labels = described.version_ids_to_stages.clone().unwrap_or_default();
+        .await;
     // Keys live on when their version has lost its labels; a login has one password.
     let every = look.secret.every_version && matches!(issuer, Issuer::AccessKey { .. });
+    let listed = match listed {
+        // What is known of it must die all the same. A routine rotation is not begun on half of what there is.
+        Err(failure) if every && is_refused(&failure) => {
+            return unlisted::versions(calls, look, (secret, issuer), described, &failure).await;
+        }
+        listed => listed?,
+    };
+    // Labels by the description, which shows all of them at one moment.
+    let labels = described.version_ids_to_stages.clone().unwrap_or_default();
     let matters = |entry: &SecretVersionsListEntry| {
         let id = entry.version_id.as_deref().unwrap_or_default();
         let leaves = look.secret.old_version.as_deref() == Some(id);
@@ -93,7 +100,7 @@ async fn versions(
     stream::iter(states.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect().await
 }
 
-async fn version(
+pub(super) async fn version(
     calls: &Calls<'_>,
     (secret, issuer): (&SecretRef, &Issuer),
     entry: SecretVersionsListEntry,
@@ -112,6 +119,3 @@ async fn version(
     };
     Ok(VersionState { id, stages, created, held })
 }
-
-/// What the versions of secrets hold, by ARN and version: a version never changes what it holds.
-pub(crate) type HeldByVersion = BTreeMap<(String, String), Held>;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use severance_engine::ports::{DenyLook, Look};
-use severance_lifecycle::failure::Failure;
+use severance_lifecycle::failure::{Failure, FailureClass};
 use severance_lifecycle::ids::CaseId;
 use severance_lifecycle::secret::SecretRef;
 
@@ -148,15 +148,20 @@ async fn put_deny(
     write(calls, secret, &with(policy, statements)).await
 }
 
-/// Whether a principal is there, as far as that can be told: of an account that is not configured it cannot.
+/// Whether a principal is there, as far as that can be told: of an account that is not configured, or that refuses
+/// us, it cannot.
 async fn is_there(calls: &Calls<'_>, reader: &str) -> Result<bool, Failure> {
     let Some(arn) = IamArn::parse(reader) else { return Ok(true) };
     let Some(theirs) = calls.sibling(&arn.account.into()) else { return Ok(true) };
-    Ok(match arn.kind {
-        "user" => theirs.user(arn.name()).await?.is_some(),
-        "role" => theirs.role(arn.name()).await?.is_some(),
-        _ => true,
-    })
+    let there = match arn.kind {
+        "user" => theirs.user(arn.name()).await.map(|found| found.is_some()),
+        "role" => theirs.role(arn.name()).await.map(|found| found.is_some()),
+        _ => Ok(true),
+    };
+    match there {
+        Err(failure) if failure.class == FailureClass::Cannot => Ok(true),
+        told => told,
+    }
 }
 
 /// Takes the case's deny out.
@@ -176,7 +181,7 @@ pub(super) async fn allow(
         let (client, region) = client(calls, secret)?;
         let request = client.delete_resource_policy().secret_id(&secret.arn).send();
         return calls
-            .call_in(region, "secretsmanager:DeleteResourcePolicy", request)
+            .call(("secretsmanager:DeleteResourcePolicy", region), request)
             .await
             .map(drop);
     }
@@ -187,7 +192,7 @@ async fn read(calls: &Calls<'_>, secret: &SecretRef) -> Result<Value, Failure> {
     const GET: &str = "secretsmanager:GetResourcePolicy";
     let (client, region) = client(calls, secret)?;
     let request = client.get_resource_policy().secret_id(&secret.arn).send();
-    let answer = present(calls.call_in(region, GET, request).await)?;
+    let answer = present(calls.call((GET, region), request).await)?;
     match answer.and_then(|answer| answer.resource_policy) {
         None => Ok(json!({ "Version": "2012-10-17", "Statement": [] })),
         Some(text) => serde_json::from_str(&text)
@@ -199,7 +204,7 @@ async fn write(calls: &Calls<'_>, secret: &SecretRef, policy: &Value) -> Result<
     let (client, region) = client(calls, secret)?;
     let request = client.put_resource_policy().secret_id(&secret.arn);
     let request = request.resource_policy(policy.to_string()).send();
-    calls.call_in(region, PUT, request).await?;
+    calls.call((PUT, region), request).await?;
     if document::same(&read(calls, secret).await?, policy) {
         Ok(())
     } else {

@@ -51,7 +51,7 @@ async fn replicated(
     };
     let arn = secret.arn.replacen(&format!(":{}:", secret.region), &format!(":{region}:"), 1);
     let request = calls.account.secretsmanager(number).describe_secret().secret_id(arn).send();
-    let described = present(calls.call_in(number, "secretsmanager:DescribeSecret", request).await)?;
+    let described = present(calls.call(("secretsmanager:DescribeSecret", number), request).await)?;
     let stages = described.and_then(|it| it.version_ids_to_stages).unwrap_or_default();
     let is_current = |stages: &Vec<String>| stages.iter().any(|stage| stage == CURRENT);
     let current = stages.into_iter().find(|(_, stages)| is_current(stages));

@@ -26,7 +26,7 @@ impl SecretStore for AwsProvider {
         let (client, region) = client(&calls, secret)?;
         let request = client.get_secret_value().secret_id(&secret.arn);
         let request = request.set_version_id(version.map(str::to_owned)).send();
-        let answer = calls.call_in(region, "secretsmanager:GetSecretValue", request).await?;
+        let answer = calls.call(("secretsmanager:GetSecretValue", region), request).await?;
         Ok(answer.secret_string.map(SecretValue::new))
     }
 
@@ -42,7 +42,7 @@ impl SecretStore for AwsProvider {
         let request = client.put_secret_value().secret_id(&secret.arn);
         let request = request.client_request_token(version).version_stages(PENDING);
         let request = request.secret_string(value.reveal()).send();
-        match calls.call_in(region, "secretsmanager:PutSecretValue", request).await {
+        match calls.call(("secretsmanager:PutSecretValue", region), request).await {
             Err(failure) if failure.code != STORED_ALREADY => return Err(failure),
             _ => {}
         }
@@ -54,7 +54,7 @@ impl SecretStore for AwsProvider {
         let calls = self.calls(&secret.account, lane)?;
         let (client, region) = client(&calls, secret)?;
         let request = client.describe_secret().secret_id(&secret.arn).send();
-        calls.call_in(region, "secretsmanager:DescribeSecret", request).await?;
+        calls.call(("secretsmanager:DescribeSecret", region), request).await?;
         Ok(calls.at())
     }
 }

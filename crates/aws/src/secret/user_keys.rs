@@ -8,7 +8,7 @@ use severance_lifecycle::secret::SecretRef;
 use severance_lifecycle::secret_view::{SecretView, UserKey, UserKeys, VersionState};
 
 use crate::calls::Calls;
-use crate::failure::present;
+use crate::failure::{is_refused, present};
 use crate::observe::{key, key_state, presence};
 use crate::renamed;
 
@@ -48,12 +48,17 @@ pub(super) async fn look(
         (Presence::Same, None) => theirs.access_keys(&user.name).await?,
         (Presence::Missing | Presence::Replaced, _) => Vec::new(),
     };
+    // Whatever else holds a key that is exposed, it is switched off: nothing is asked for its sake.
+    if !look.secret.every_version {
+        for there in [Some(calls), apart.as_ref()].into_iter().flatten() {
+            there.account.secrets.ready(there).await;
+        }
+    }
     let mut keys = Vec::new();
     for key in listed {
         let Some(state) = key_state(theirs, key).await else { continue };
         let is_held = view.holders(&state.id).next().is_some();
-        let elsewhere = calls.account.secrets.is_elsewhere(&state.id, &secret.arn)
-            || theirs.account.secrets.is_elsewhere(&state.id, &secret.arn);
+        let elsewhere = calls.is_elsewhere(&state.id, &secret.arn);
         keys.push(UserKey {
             // Only of a key that no secret holds does it matter.
             used: is_held || elsewhere || was_used(theirs, &state.id).await?,
@@ -74,7 +79,14 @@ async fn by_name(calls: &Calls<'_>, user: &UserRef) -> Result<Presence, Failure>
 
 async fn was_used(calls: &Calls<'_>, key_id: &str) -> Result<bool, Failure> {
     let request = calls.account.iam().get_access_key_last_used().access_key_id(key_id).send();
-    let answer = present(calls.call("iam:GetAccessKeyLastUsed", request).await)?;
+    let answer = match calls.call("iam:GetAccessKeyLastUsed", request).await {
+        // Where we may not ask it may have been: nobody may say that the key is one that a lost reply left.
+        Err(failure) if is_refused(&failure) => {
+            tracing::warn!(account = %calls.id(), key_id, %failure, "counts as used");
+            return Ok(true);
+        }
+        answer => present(answer)?,
+    };
     let last = answer.and_then(|answer| answer.access_key_last_used);
     Ok(last.is_some_and(|last| last.last_used_date.is_some()))
 }

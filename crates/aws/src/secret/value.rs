@@ -1,16 +1,16 @@
 //! Values: read, and made out of the one before. They live no longer than a call, and are wiped.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Map, Value};
+use severance_engine::fields::Fields;
 use severance_lifecycle::failure::{Failure, FailureClass};
 use severance_lifecycle::secret::{SecretRef, is_ours};
 use severance_lifecycle::secret_view::Held;
-use zeroize::Zeroize as _;
 
 use super::client;
 use crate::calls::Calls;
 use crate::config::FieldPair;
 use crate::failure::{cannot, is_refused, present};
+use crate::reads::time;
 use crate::secret_value::{HeldKey, Secret, held_key};
 
 /// So long a version that was stored may be listed by one host and not be read from another.
@@ -24,8 +24,25 @@ pub(super) async fn read(
 ) -> Result<Option<Secret>, Failure> {
     let (client, region) = client(calls, secret)?;
     let request = client.get_secret_value().secret_id(&secret.arn).version_id(version).send();
-    let answer = present(calls.call_in(region, "secretsmanager:GetSecretValue", request).await)?;
+    let answer = present(calls.call(("secretsmanager:GetSecretValue", region), request).await)?;
     Ok(answer.and_then(|answer| answer.secret_string).map(Secret::new))
+}
+
+/// When a version was stored, as its value tells; `None` where that may not be read.
+pub(super) async fn stored_at(
+    calls: &Calls<'_>,
+    secret: &SecretRef,
+    version: &str,
+) -> Result<Option<DateTime<Utc>>, Failure> {
+    let (client, region) = client(calls, secret)?;
+    let request = client.get_secret_value().secret_id(&secret.arn).version_id(version).send();
+    let answer = match calls.call(("secretsmanager:GetSecretValue", region), request).await {
+        Err(failure) if is_refused(&failure) => None,
+        answer => present(answer)?,
+    };
+    // It is asked for its time alone.
+    let answer = answer.map(|answer| (answer.created_date, answer.secret_string.map(Secret::new)));
+    Ok(answer.and_then(|(created, _)| created).as_ref().map(time))
 }
 
 /// The access key that a version holds.
@@ -128,19 +145,18 @@ fn unfit(field: &str, why: &str) -> Held {
 
 fn login_in(text: &Secret) -> Held {
     const USERNAME: &str = "username";
-    let Ok(mut fields) = serde_json::from_str::<Map<String, Value>>(text.reveal()) else {
-        return unfit("value", "it is no JSON object");
+    let Ok(fields) = Fields::of(text) else { return unfit("value", "it is no JSON object") };
+    let Some(written) = fields.named(USERNAME).last() else {
+        return unfit(USERNAME, "it is missing");
     };
-    let held = match fields.get(USERNAME) {
-        Some(Value::String(name)) if !name.is_empty() => Held::Login { username: name.clone() },
-        Some(_) => unfit(USERNAME, "it is no text"),
-        None => unfit(USERNAME, "it is missing"),
-    };
-    wipe(&mut fields);
-    held
+    match serde_json::from_str(written.get()) {
+        Ok(username) if username != "" => Held::Login { username },
+        Ok(_) | Err(_) => unfit(USERNAME, "it is no text"),
+    }
 }
 
-/// The value with another key in the place of the one that it holds; everything else in it stays.
+/// The value with another key in the place of the one that it holds; everything else in it stays as it is
+/// written.
 pub(super) fn with_key(
     before: &Secret,
     pairs: &[FieldPair],
@@ -148,44 +164,26 @@ pub(super) fn with_key(
     secret: &str,
 ) -> Result<Secret, Failure> {
     let unfit = |why| cannot("secretsmanager:PutSecretValue", "UnfitValue", why);
-    let Ok(mut fields) = serde_json::from_str::<Map<String, Value>>(before.reveal()) else {
+    let Ok(fields) = Fields::of(before) else {
         return Err(unfit("the current value is no JSON object"));
     };
-    let pair = pairs.iter().find(|pair| {
-        fields.get(&pair.id).is_some_and(Value::is_string)
-            && fields.get(&pair.secret).is_some_and(Value::is_string)
-    });
-    let Some(pair) = pair else {
-        wipe(&mut fields);
-        return Err(unfit("the current value holds no access key"));
+    let is_text = |name: &str| {
+        let mut written = fields.named(name).peekable();
+        written.peek().is_some() && written.all(|it| it.get().starts_with('"'))
     };
-    for (name, text) in [(&pair.id, id), (&pair.secret, secret)] {
-        if let Some(Value::String(mut old)) = fields.insert(name.clone(), text.into()) {
-            old.zeroize();
-        }
-    }
-    let text = serde_json::to_string(&fields).map(Secret::new);
-    wipe(&mut fields);
-    text.map_err(|_| unfit("the new value cannot be written"))
-}
-
-fn wipe(fields: &mut Map<String, Value>) {
-    for (_, value) in fields.iter_mut() {
-        wipe_value(value);
-    }
-}
-
-fn wipe_value(value: &mut Value) {
-    match value {
-        Value::String(text) => text.zeroize(),
-        Value::Array(values) => values.iter_mut().for_each(wipe_value),
-        Value::Object(fields) => wipe(fields),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
+    let pair = pairs.iter().find(|pair| is_text(&pair.id) && is_text(&pair.secret));
+    let Some(pair) = pair else { return Err(unfit("the current value holds no access key")) };
+    Ok(fields.replaced(|name| match name {
+        name if name == pair.id => Some(id),
+        name if name == pair.secret => Some(secret),
+        _ => None,
+    }))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::config::SecretFinding;
 
@@ -209,6 +207,13 @@ mod tests {
             );
             assert_eq!((&made["host"], &made["deep"]["list"][1]), (&"h".into(), &"two".into()));
         }
+    }
+
+    #[test]
+    fn whatever_else_is_in_the_value_stays_as_it_is_written() {
+        let json = r#"{"z":1.10,"access_key_id":"AKIAOLD","acct":12345678901234567890123,"secret_access_key":"old","deep":{"b": 1, "a":[ 2.50 ]}}"#;
+        let made = replaced(json).unwrap();
+        assert_eq!(made, json.replace("AKIAOLD", "AKIANEW").replace("\"old\"", "\"new half\""));
     }
 
     #[test]

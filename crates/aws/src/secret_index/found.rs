@@ -7,10 +7,14 @@ use chrono::{DateTime, Utc};
 /// What secrets were found to hold.
 #[derive(Clone, Default)]
 pub(super) struct Found {
-    pub(super) places: HashMap<String, Place>,
+    pub(super) places: Places,
     /// What was read in values, by secret, with the change that it was read at.
     pub(super) read: HashMap<String, (i64, Contents)>,
 }
+
+/// Where keys are: all places of each, since one that a secret stops handing out another may hand out still.
+#[derive(Clone, Default)]
+pub(super) struct Places(HashMap<String, Vec<Place>>);
 
 /// What a secret's current version was found to hold: names, never a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,11 +41,44 @@ pub(crate) struct Place {
 impl Found {
     /// Keeps what was known of a region, beside what is found.
     pub(super) fn keep(&mut self, before: &Self, region: usize) {
-        for (id, place) in before.places.iter().filter(|(_, place)| place.region == region) {
-            self.places.entry(id.clone()).or_insert_with(|| place.clone());
+        let there = |place: &&Place| place.region == region;
+        for (id, places) in &before.places.0 {
+            for place in places.iter().filter(there) {
+                self.places.add(id, place.clone());
+            }
         }
         for (arn, read) in &before.read {
             self.read.entry(arn.clone()).or_insert_with(|| read.clone());
+        }
+    }
+}
+
+impl Places {
+    pub(super) fn of(&self, key_id: &str) -> &[Place] {
+        self.0.get(key_id).map_or(&[], Vec::as_slice)
+    }
+
+    /// Adds a place; a secret is one place, however often it is found.
+    pub(super) fn add(&mut self, key_id: &str, place: Place) {
+        let places = self.0.entry(key_id.to_owned()).or_default();
+        if places.iter().all(|known| known.arn != place.arn) {
+            places.push(place);
+        }
+    }
+
+    /// What the secret holds cannot be read or is wrong.
+    pub(super) fn is_unusable(&mut self, key_id: &str, arn: &str) {
+        let places = self.0.get_mut(key_id).into_iter().flatten();
+        places.filter(|place| place.arn == arn).for_each(|place| place.unusable = true);
+    }
+
+    /// What was unusable is so until its secret changes.
+    pub(super) fn stay_unusable(&mut self, before: &Self) {
+        for (id, places) in &mut self.0 {
+            for place in places {
+                let same = |old: &&Place| old.arn == place.arn && old.changed == place.changed;
+                place.unusable = before.of(id).iter().find(same).is_some_and(|old| old.unusable);
+            }
         }
     }
 }

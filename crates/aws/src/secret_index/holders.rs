@@ -17,7 +17,7 @@ pub(crate) struct Holder<'a> {
 
 /// Whether a version of some secret is known to hold the key.
 pub(crate) fn is_held(calls: &Calls<'_>, key_id: &str) -> bool {
-    calls.accounts().iter().any(|account| account.secrets.holding(key_id).next().is_some())
+    calls.accounts().iter().any(|account| !account.secrets.holding(key_id).is_empty())
 }
 
 /// Every version that is known to hold the key.
@@ -25,7 +25,7 @@ pub(crate) fn holders<'a>(calls: &Calls<'a>, key_id: &str) -> Vec<Holder<'a>> {
     let mut all = Vec::new();
     for account in calls.accounts() {
         let of = |(arn, version)| Holder { account, arn, version };
-        all.extend(account.secrets.holding(key_id).map(of));
+        all.extend(account.secrets.holding(key_id).into_iter().map(of));
     }
     all
 }
@@ -46,7 +46,7 @@ impl Holder<'_> {
         let request = self.account.secretsmanager(region).get_secret_value().secret_id(&self.arn);
         let request = request.version_id(&self.version).send();
         let answer =
-            present(theirs.call_in(region, "secretsmanager:GetSecretValue", request).await)?;
+            present(theirs.call(("secretsmanager:GetSecretValue", region), request).await)?;
         let text = answer.and_then(|answer| answer.secret_string).map(Secret::new);
         Ok(text.and_then(|text| held_key(&text, self.account.secrets.fields())))
     }

@@ -6,7 +6,7 @@ use severance_engine::ports::InventorySink;
 use severance_lifecycle::failure::Failure;
 use severance_lifecycle::plan::Identity;
 use severance_lifecycle::secret::{Strategy, is_ours};
-use severance_lifecycle::secret_view::{CURRENT, Held, PENDING};
+use severance_lifecycle::secret_view::{CURRENT, Held, PENDING, PREVIOUS};
 
 use super::listed::Listed;
 use super::{Contents, Found, Place, SecretIndex, is_final};
@@ -42,7 +42,7 @@ impl SecretIndex {
                 async move {
                     let client = calls.account.secretsmanager(region);
                     let request = client.list_secrets().filters(filter).set_next_token(token);
-                    let page = calls.call_in(region, LIST, request.send()).await?;
+                    let page = calls.call((LIST, region), request.send()).await?;
                     Ok((page.secret_list.unwrap_or_default(), page.next_token))
                 }
             })
@@ -69,7 +69,7 @@ impl SecretIndex {
         let mut token = None;
         for _ in 0..calls.account.limits.pages {
             let request = client.list_secrets().include_planned_deletion(true);
-            let page = calls.call_in(region, LIST, request.set_next_token(token).send()).await?;
+            let page = calls.call((LIST, region), request.set_next_token(token).send()).await?;
             let mut identities = Vec::new();
             for entry in page.secret_list.unwrap_or_default() {
                 identities.extend(self.listed(calls, region, entry, reads_left, found).await?);
@@ -116,7 +116,7 @@ impl SecretIndex {
             let client = calls.account.secretsmanager(*region);
             let request = client.describe_secret().secret_id(id).send();
             let answer =
-                present(calls.call_in(*region, "secretsmanager:DescribeSecret", request).await)?;
+                present(calls.call(("secretsmanager:DescribeSecret", *region), request).await)?;
             let described = answer.and_then(|answer| Listed::of_description(*region, answer));
             let Some(secret) = described else { return Ok(None) };
             let Some(primary) = secret.replica_of(here) else {
@@ -142,7 +142,7 @@ impl SecretIndex {
     ) -> Result<Contents, Failure> {
         let place = || Place::new(&secret.arn, secret.region, secret.changed);
         for id in secret.keys_in_tag(&self.finding) {
-            found.places.insert(id, place());
+            found.places.add(&id, place());
         }
         let inside = secret.names_key_inside(&self.finding);
         if !(inside || secret.names_login_inside(&self.finding)) || !secret.is_readable() {
@@ -151,7 +151,7 @@ impl SecretIndex {
         }
         let contents = self.contents(calls, secret, reads_left).await?;
         if let Some(key_id) = &contents.key_id {
-            found.places.insert(key_id.clone(), place());
+            found.places.add(key_id, place());
         }
         found.read.insert(secret.arn.clone(), (secret.changed, contents.clone()));
         Ok(contents)
@@ -174,9 +174,17 @@ impl SecretIndex {
             return Ok(Contents::default());
         }
         *reads_left -= 1;
-        // So that a key that was made and is not current yet is known to be ours.
-        if secret.names_key_inside(&self.finding) && secret.waiting().is_some() {
-            tolerant(calls, secret, self.value(calls, secret.region, arn, Some(PENDING)).await)?;
+        if secret.names_key_inside(&self.finding) {
+            // So that a key that was made and is not current yet is known to be ours, and one that has its grace
+            // to be handed out.
+            let waiting = secret.waiting().map(|id| (id, PENDING));
+            let before = secret.labelled(PREVIOUS).map(|id| (id, PREVIOUS));
+            for (id, label) in waiting.into_iter().chain(before) {
+                if self.held(&(arn.clone(), id.to_owned())).is_none() {
+                    let value = self.value(calls, secret.region, arn, Some(label)).await;
+                    tolerant(calls, secret, value)?;
+                }
+            }
         }
         let value = self.value(calls, secret.region, arn, None).await;
         let Some(value) = tolerant(calls, secret, value)? else {
@@ -208,7 +216,7 @@ impl SecretIndex {
         let listed = calls
             .pages(VERSIONS, |token| async move {
                 let request = client.list_secret_version_ids().secret_id(arn).set_next_token(token);
-                let page = calls.call_in(secret.region, VERSIONS, request.send()).await?;
+                let page = calls.call((VERSIONS, secret.region), request.send()).await?;
                 Ok((page.versions.unwrap_or_default(), page.next_token))
             })
             .await;
@@ -239,7 +247,7 @@ impl SecretIndex {
     ) -> Result<Value, Failure> {
         let request = calls.account.secretsmanager(region).get_secret_value().secret_id(arn);
         let request = request.set_version_stage(stage.map(str::to_owned)).send();
-        let answer = calls.call_in(region, READ, request).await?;
+        let answer = calls.call((READ, region), request).await?;
         let text = answer.secret_string.map(Secret::new);
         let key = text.as_ref().and_then(|json| held_key(json, &self.finding.fields));
         if let (Some(key), Some(version)) = (&key, answer.version_id) {

@@ -178,6 +178,31 @@ async fn the_inventory_lists_all_over_small_pages_with_or_without_the_permission
 }
 
 #[tokio::test]
+async fn roles_alone_are_listed_as_the_inventory_has_them_and_no_user_is_asked() {
+    let world = world().await;
+    world.aws.set_page_size(2);
+    let user = world.user("ann");
+    world.key(&user);
+    for number in 0..5 {
+        world.role(&format!("r{number}"), &trust("*"));
+    }
+    let mut all = inventory(&world).await;
+    all.retain(|_, identity| matches!(identity.detail, IdentityDetail::Role { .. }));
+    for denied in [false, true] {
+        if denied {
+            let deny = policy("Deny", "iam:GetAccountAuthorizationDetails");
+            world.seed().role_policy("severance", "no", &deny).unwrap();
+        }
+        world.aws.log().clear();
+        let mut roles = Keep(Vec::new());
+        world.provider.roles(&HOME.into(), Lane::Compromise, &mut roles).await.unwrap();
+        let listed: BTreeMap<_, _> = roles.0.into_iter().map(|it| (it.arn.clone(), it)).collect();
+        assert_eq!(listed, all, "denied: {denied}");
+        assert_eq!((world.calls("ListAccessKeys"), world.calls("ListUsers")), (0, 0));
+    }
+}
+
+#[tokio::test]
 async fn what_a_sink_fails_with_ends_the_inventory() {
     struct Full;
     #[async_trait::async_trait]

@@ -9,6 +9,7 @@ use severance_lifecycle::decide::Decision;
 use severance_lifecycle::failure::FailureClass;
 use severance_lifecycle::observe::{KeyStatus, View};
 use severance_lifecycle::policy::Desired;
+use severance_lifecycle::record::ProbeAnswer;
 use severance_lifecycle::rotation::RevokeOrder;
 use severance_lifecycle::secret::Issuer;
 use severance_lifecycle::secret_action::SecretAction;
@@ -17,7 +18,7 @@ use severance_lifecycle::task::{BlockReason, Verification};
 use severance_sandbox::aws::{Fault, FaultRule, KeyPair};
 
 use crate::secrets::{Rotation, json, key_in_a_secret, key_of_another_account};
-use crate::support::{HOME, REGIONS, case, world};
+use crate::support::{HOME, REGIONS, case, policy, world};
 
 /// Our own role may not do something any more.
 fn forbid(rotation: &Rotation, action: &str, condition: &str) {
@@ -291,4 +292,154 @@ async fn a_look_lists_the_users_keys_once() {
     let keys = rotation.view().await.keys.unwrap();
     assert_eq!((keys.keys.len(), keys.old.is_some()), (1, true));
     assert_eq!(rotation.world.calls("ListAccessKeys"), 1);
+}
+
+/// A user's key in a secret, and in another one of the same region: by its tag there, too.
+async fn one_key_in_two_secrets(second: &str) -> (Rotation, String, KeyPair) {
+    let (rotation, _, key) = key_in_a_secret().await;
+    let tags = [("severance:access-key-id", key.access_key_id.as_str())];
+    let other = rotation.world.seed().secret(REGIONS[1], second, &json(&key), &tags).unwrap();
+    (rotation, other, key)
+}
+
+fn is_elsewhere(view: &SecretView, key: &KeyPair) -> bool {
+    let keys = view.user_keys();
+    keys.iter().find(|it| it.state.id == key.access_key_id).unwrap().elsewhere
+}
+
+#[tokio::test]
+async fn a_key_that_another_secret_holds_is_known_to_be_there_whichever_is_listed_first() {
+    for second in ["a-first", "z-last"] {
+        let (rotation, _, key) = one_key_in_two_secrets(second).await;
+        let view = rotation.view().await;
+        assert!(is_elsewhere(&view, &key), "{second}, though nothing was listed since the start");
+        let mut rotation = rotation;
+        let end = rotation.drive().await;
+        let shared = BlockReason::KeyInAnotherSecret { key_id: key.access_key_id.clone() };
+        assert_eq!(end, Decision::Blocked(shared), "{second}");
+        assert!(!rotation.refused(&key).await);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_another_secret_held_before_is_known_to_be_there_after_a_restart() {
+    let (rotation, user, key) = key_in_a_secret().await;
+    let tags = [("severance:strategy", "iam-access-key")];
+    rotation.world.seed().secret(REGIONS[1], "other", &json(&key), &tags).unwrap();
+    let next = rotation.world.key(&user);
+    let put = rotation.client().put_secret_value().secret_id("other");
+    put.secret_string(json(&next)).send().await.unwrap();
+    let rotation = restarted(rotation).await;
+    assert!(is_elsewhere(&rotation.view().await, &key), "by the label of what was before");
+}
+
+#[tokio::test]
+async fn a_key_in_two_secrets_is_tried_with_the_one_that_may_be_read() {
+    for second in ["a-first", "z-last"] {
+        let (rotation, other, key) = one_key_in_two_secrets(second).await;
+        let document = policy("Deny", "secretsmanager:GetSecretValue");
+        let document = document.replace(r#""Resource":"*""#, &format!(r#""Resource":"{other}""#));
+        rotation.world.seed().role_policy("severance", "forbidden", &document).unwrap();
+        let Issuer::AccessKey { user } = rotation.issuer.clone() else { panic!("a key") };
+        rotation.world.deactivate(&user, &key).await;
+        rotation.world.aws.settle();
+        let key_id = key.access_key_id.clone();
+        let probe = Action::Probe { user, key_id, sample: 0 };
+        let answer = rotation.world.act(probe).await.unwrap().probe;
+        assert!(matches!(answer, Some(ProbeAnswer::Refused { .. })), "{second}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_which_it_may_not_be_asked_whether_it_was_used_counts_as_used() {
+    let (rotation, user, _) = key_in_a_secret().await;
+    let other = rotation.world.key(&user);
+    let counts_as_used = async || {
+        let view = rotation.view().await;
+        let keys = view.user_keys();
+        keys.iter().find(|it| it.state.id == other.access_key_id).unwrap().used
+    };
+    assert!(!counts_as_used().await);
+    forbid_all(&rotation, "iam:GetAccessKeyLastUsed");
+    assert!(counts_as_used().await);
+}
+
+/// Our own role may not do something anywhere any more.
+fn forbid_all(rotation: &Rotation, action: &str) {
+    let document = policy("Deny", action);
+    rotation.world.seed().role_policy("severance", "forbidden", &document).unwrap();
+}
+
+fn allow_again(rotation: &Rotation) {
+    let document = policy("Allow", "*");
+    rotation.world.seed().role_policy("severance", "forbidden", &document).unwrap();
+}
+
+#[tokio::test]
+async fn where_versions_may_not_be_listed_what_is_seen_dies_and_what_is_not_is_never_over() {
+    let (rotation, _, first) = Box::pin(two_keys_in_turn()).await;
+    forbid_all(&rotation, "secretsmanager:ListSecretVersionIds");
+    let mut rotation = rotation.exposed(RevokeOrder::RevokeFirst);
+    let second = rotation.handed_out().await.0;
+    let end = rotation.drive().await;
+    let Decision::Blocked(reason) = &end else { panic!("a key that may be in it works: {end:?}") };
+    let reason = reason.to_string();
+    for named in [first.access_key_id.as_str(), "AccessDenied", "ListSecretVersionIds"] {
+        assert!(reason.contains(named), "{named} in {reason}");
+    }
+    let second = KeyPair {
+        access_key_id: second.access_key_id().to_owned(),
+        secret_access_key: second.secret_access_key().to_owned(),
+    };
+    assert!(rotation.refused(&second).await, "what is handed out is dead");
+    assert!(!rotation.refused(&first).await);
+    allow_again(&rotation);
+    let end = rotation.drive().await;
+    assert!(matches!(end, Decision::Done(_)), "{end:?}");
+    assert!(rotation.refused(&first).await);
+}
+
+#[tokio::test]
+async fn where_versions_may_not_be_listed_a_key_in_sight_is_replaced_to_the_end() {
+    let (rotation, _, key) = key_in_a_secret().await;
+    forbid_all(&rotation, "secretsmanager:ListSecretVersionIds");
+    let mut rotation = restarted(rotation).await.exposed(RevokeOrder::ReplaceThenRevoke);
+    assert_eq!(rotation.drive().await, Decision::Done(Verification::Probed));
+    assert!(rotation.refused(&key).await);
+    let now = rotation.handed_out().await.0;
+    assert_ne!(now.access_key_id(), key.access_key_id);
+}
+
+#[tokio::test]
+async fn a_routine_rotation_names_what_it_may_not_list() {
+    let (rotation, _, _) = key_in_a_secret().await;
+    forbid_all(&rotation, "secretsmanager:ListSecretVersionIds");
+    let failure = rotation.world.provider.observe(&rotation.look()).await.unwrap_err();
+    assert_eq!(failure.class, FailureClass::Cannot);
+    assert_eq!(failure.operation, "secretsmanager:ListSecretVersionIds");
+}
+
+#[tokio::test]
+async fn a_reader_who_may_not_be_looked_up_fails_no_look() {
+    let (mut rotation, _, _) = key_in_a_secret().await;
+    rotation.world.user("ann");
+    rotation.world.user("bob");
+    let arn = |name: &str| format!("arn:aws:iam::{HOME}:user/{name}");
+    rotation.terms.leaving = BTreeSet::from([arn("ann"), arn("bob")]);
+    let what = SecretAction::Deny { case: case(), readers: BTreeSet::from([arn("ann")]) };
+    let secret = rotation.secret.clone();
+    rotation.world.act(Action::Secret { secret, what }).await.unwrap();
+    forbid_all(&rotation, "iam:GetUser");
+    assert!(!rotation.view().await.denied, "bob may be there");
+}
+
+#[tokio::test]
+async fn a_role_that_cannot_be_taken_is_throttled_at_sts_and_nowhere_else() {
+    let (rotation, _, _) = key_in_a_secret().await;
+    let rotation = restarted(rotation).await;
+    rotation.world.aws.faults().add(FaultRule::new(Fault::Throttle).on("AssumeRole").times(1));
+    let failure = rotation.world.provider.observe(&rotation.look()).await.unwrap_err();
+    assert_eq!(failure.class, FailureClass::Throttled, "{failure}");
+    let told = rotation.world.recorder.throttling.lock().unwrap().clone();
+    assert_eq!(told, [("sts".to_owned(), Some(rotation.world.config.region.clone()))]);
 }

@@ -114,7 +114,9 @@ impl Rotation {
             every_version: self.terms.exposed_at.is_some() || self.terms.ends,
             deny: if leaving.is_empty() { DenyLook::Rest } else { DenyLook::For(leaving) },
         };
-        Look { old_key, secret, ..self.world.look(self.target()) }
+        let look = self.world.look(self.target());
+        let exposed_since = self.terms.exposed_at.unwrap_or(look.exposed_since);
+        Look { old_key, secret, exposed_since, ..look }
     }
 
     /// Drives it until it is done or blocked, or until `stop` says so of the action that comes next.

@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 use severance_aws::{AwsProvider, PermissionReport, Ports, RequiredPermission};
 use severance_engine::ports::{Admission, Clock, Permit};
+use severance_issuers::database::AdministratorRights;
+use severance_issuers::{Administrator, KnownIssuers};
 use severance_kafka::KafkaConfig;
 use severance_lifecycle::ids::AccountId;
 use severance_lifecycle::task::Lane;
@@ -128,16 +130,45 @@ async fn issuers(config: &Config) -> Vec<Finding> {
             Err(failure) => Finding::new(what, false, failure.to_string()),
         }
     });
-    reached.collect()
+    let mut findings: Vec<_> = reached.collect();
+    if config.issuers.database.as_ref().is_some_and(|it| !it.administrators().is_empty()) {
+        findings.extend(administrators(config, &issuers).await);
+    }
+    findings
+}
+
+/// Each is logged in as: whether it may do what is asked of it would else show in an emergency.
+async fn administrators(config: &Config, issuers: &KnownIssuers) -> Vec<Finding> {
+    let provider = match AwsProvider::new(&config.aws, ports()).await {
+        Ok(provider) => provider,
+        Err(error) => return vec![Finding::new("aws", false, Chain(&error).to_string())],
+    };
+    let reached = issuers.reach_administrators(&provider).await.into_iter();
+    let told = reached.map(|(Administrator { host, port, secret }, rights)| {
+        let what = format!("administrator of {host}:{port}");
+        let with = format!("with secret {}", secret.arn);
+        match rights {
+            Err(failure) => Finding::new(what, false, format!("{with}: {failure}")),
+            Ok(AdministratorRights { username, missing }) if missing.is_empty() => Finding::new(
+                what,
+                true,
+                format!("logs in as {username}, and may do what is needed {with}"),
+            ),
+            Ok(AdministratorRights { username, missing }) => {
+                let missing = missing.join(", ");
+                Finding::new(what, false, format!("{with}: {username} lacks {missing}"))
+            }
+        }
+    });
+    told.collect()
+}
+
+fn ports() -> Ports {
+    Ports { admission: Arc::new(Everyone), observer: Arc::new(()), clock: Arc::new(SystemClock) }
 }
 
 async fn accounts(config: &Config) -> Vec<Finding> {
-    let ports = Ports {
-        admission: Arc::new(Everyone),
-        observer: Arc::new(()),
-        clock: Arc::new(SystemClock),
-    };
-    let provider = match AwsProvider::new(&config.aws, ports).await {
+    let provider = match AwsProvider::new(&config.aws, ports()).await {
         Ok(provider) => provider,
         Err(error) => return vec![Finding::new("aws", false, Chain(&error).to_string())],
     };

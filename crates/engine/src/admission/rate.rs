@@ -54,9 +54,9 @@ pub(super) struct RateGate {
     lower: Limiter,
     steady: Steady,
     adapted: Mutex<Adapted>,
-    /// Compromise calls that wait for this rate: lower lanes take nothing meanwhile.
-    urgent_waiting: AtomicUsize,
-    urgent_served: Notify,
+    /// Calls that wait for this rate, by lane: less urgent ones take nothing meanwhile.
+    waiting: [AtomicUsize; Lane::ALL.len()],
+    served: Notify,
     /// One caller of each lane polls the limiter; the others wait behind it in order.
     turnstiles: [tokio::sync::Mutex<()>; Lane::ALL.len()],
 }
@@ -97,15 +97,15 @@ impl RateGate {
                 raised_at: now,
             }),
             steady,
-            urgent_waiting: AtomicUsize::new(0),
-            urgent_served: Notify::new(),
+            waiting: Default::default(),
+            served: Notify::new(),
             turnstiles: Default::default(),
         }
     }
 
     /// Waits until the rate allows a call.
     pub(super) async fn take(&self, lane: Lane, clock: &dyn Clock) {
-        let _waiting = (lane == Lane::Compromise).then(|| Waiting::new(self));
+        let _waiting = Waiting::new(self, lane);
         let _turn = self.turnstiles[usize::from(lane.rank())].lock().await;
         if lane != Lane::Compromise {
             self.spend(&self.lower, lane, clock).await;
@@ -116,9 +116,7 @@ impl RateGate {
     async fn spend(&self, limiter: &Limiter, lane: Lane, clock: &dyn Clock) {
         let mut left = self.cost();
         while let Some(portion) = NonZeroU32::new(left.min(limiter.burst.get())) {
-            if lane != Lane::Compromise {
-                self.no_urgent_waiting().await;
-            }
+            self.no_more_urgent_waits(lane).await;
             match limiter.rate.check_n(portion) {
                 // An error says that the portion is over the burst, which it never is.
                 Ok(Ok(())) | Err(_) => left -= portion.get(),
@@ -131,12 +129,13 @@ impl RateGate {
         }
     }
 
-    async fn no_urgent_waiting(&self) {
+    async fn no_more_urgent_waits(&self, lane: Lane) {
+        let before = &self.waiting[..usize::from(lane.rank())];
         loop {
-            let served = self.urgent_served.notified();
+            let served = self.served.notified();
             tokio::pin!(served);
             served.as_mut().enable();
-            if self.urgent_waiting.load(SeqCst) == 0 {
+            if before.iter().all(|waiting| waiting.load(SeqCst) == 0) {
                 return;
             }
             served.await;
@@ -237,20 +236,24 @@ fn limiter(rate: Rate, share: f64, steady: &Steady) -> Limiter {
     Limiter { rate: RateLimiter::direct_with_clock(quota, steady.clone()), burst }
 }
 
-/// Counts a compromise call that waits.
-struct Waiting<'a>(&'a RateGate);
+/// Counts a call that waits.
+struct Waiting<'a> {
+    gate: &'a RateGate,
+    lane: usize,
+}
 
 impl<'a> Waiting<'a> {
-    fn new(gate: &'a RateGate) -> Self {
-        gate.urgent_waiting.fetch_add(1, SeqCst);
-        Self(gate)
+    fn new(gate: &'a RateGate, lane: Lane) -> Self {
+        let lane = usize::from(lane.rank());
+        gate.waiting[lane].fetch_add(1, SeqCst);
+        Self { gate, lane }
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        if self.0.urgent_waiting.fetch_sub(1, SeqCst) == 1 {
-            self.0.urgent_served.notify_waiters();
+        if self.gate.waiting[self.lane].fetch_sub(1, SeqCst) == 1 {
+            self.gate.served.notify_waiters();
         }
     }
 }

@@ -100,6 +100,9 @@ pub struct Told {
     pub probe: Option<ProbeAnswer>,
     /// After sessions were ended: clients that had begun to log in before may still come in for so long.
     pub stragglers_for: Option<TimeDelta>,
+    /// After [`Telling::Retire`]: what the value had opened was ended for good on the way, which nobody could
+    /// do afterwards.
+    pub sessions_ended: bool,
 }
 
 /// For tests and tools that have none.

@@ -69,7 +69,8 @@ pub struct Applied {
     /// For [`Action::Probe`] and a try of a secret's version: what it told.
     pub probe: Option<ProbeAnswer>,
     /// After sessions at an issuer were ended: who had begun to log in before may come in until then, by
-    /// the provider's clock, and what they open must be ended too.
+    /// the provider's clock, and what they open must be ended too. After a value was retired: its sessions
+    /// were ended on the way, for good.
     pub stragglers_until: Option<DateTime<Utc>>,
 }
 
@@ -145,6 +146,20 @@ pub trait Provider: Send + Sync + 'static {
         account: &AccountId,
         sink: &mut dyn InventorySink,
     ) -> Result<(), Failure>;
+
+    /// Lists every role of an account into `sink` as it is now, page by page; others may come with them. Cheaper
+    /// than the [`inventory`](Self::inventory) where that lists more.
+    ///
+    /// # Errors
+    /// A [`Failure`], or what the sink failed with, as one.
+    async fn roles(
+        &self,
+        account: &AccountId,
+        _lane: Lane,
+        sink: &mut dyn InventorySink,
+    ) -> Result<(), Failure> {
+        self.inventory(account, sink).await
+    }
 
     /// The configured accounts.
     fn accounts(&self) -> Vec<AccountId>;

@@ -21,7 +21,7 @@ use crate::provider::accounts;
 use crate::rotations;
 use crate::run::{config, consume, process_of};
 use crate::scenario::{
-    Publication, case_of, contract, event, key, notice, person_of_three, tags, user, zones,
+    Publication, arn, case_of, contract, event, key, notice, person_of_three, role, tags, user, zones,
 };
 use crate::sim::{Process, Sim};
 use crate::vault::Value;
@@ -246,6 +246,30 @@ async fn a_case_that_grows_in_steps_is_held_and_stays_released_up_to_what_was_re
     sim.store.lock().unwrap().release(&case_of("grows"), sim.clock.now());
     worker.engine.wake();
     until("all is done", || done(3)).await;
+    nothing_broke(&sim);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_was_made_after_the_last_listing_is_cut_before_a_compromise_is_over() {
+    let sim = Arc::new(Sim::calm(100));
+    let key = user_with_key(&sim, "u0");
+    let _worker = Worker::start(&sim, 0, config(&sim));
+    until("both accounts are listed", || sim.store.lock().unwrap().listed.len() == 2).await;
+    pause(MINUTE).await;
+    let trust = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": arn(0, "user", "u0")}, "Action": "sts:AssumeRole"}
+    ]});
+    let at = (accounts()[0].clone(), "back-door".to_owned());
+    let id = {
+        let mut world = sim.world.lock().unwrap();
+        role(&mut world, 0, "back-door", &[], trust);
+        world.roles[&at].id.clone()
+    };
+    sim.scope.lock().unwrap().roles.insert(id);
+    publish(&sim, key_notice("leak", &key));
+    until("the key is done", || tasks(&sim).iter().any(is_done)).await;
+    let cut = !sim.world.lock().unwrap().roles[&at].denies.read().is_empty();
+    assert!(cut, "its sessions may be held by whoever held the key");
     nothing_broke(&sim);
 }
 

@@ -91,7 +91,7 @@ pub fn user(
     id
 }
 
-fn role(world: &mut World, account: usize, name: &str, bound: &[(&str, &str)], trust: Value) {
+pub fn role(world: &mut World, account: usize, name: &str, bound: &[(&str, &str)], trust: Value) {
     let id = format!("AROA{:016}", world.next_serial());
     let role = Role {
         account: accounts()[account].clone(),

@@ -43,13 +43,13 @@ impl Change {
     }
 
     /// Sets the pending password.
-    pub(super) async fn make(&self, session: Session) -> Result<WasSet, DatabaseError> {
+    pub(super) async fn make(&self, session: &Session) -> Result<WasSet, DatabaseError> {
         let (from, to) = (self.current.username(), self.pending.username());
         let password = self.pending.password();
         if self.twins {
-            roles::set_password_of_twin(&session, from, to, password).await?;
+            roles::set_password_of_twin(session, from, to, password).await?;
         } else {
-            roles::set_password(&session, to, password).await?;
+            roles::set_password(session, to, password).await?;
         }
         Ok(WasSet { already: false, at: now(session).await? })
     }
@@ -80,12 +80,11 @@ pub(super) fn take_turns(
     Err(DatabaseError::OtherUser { which, username: other.username().to_owned() })
 }
 
-/// The server's clock, and goodbye.
-pub(super) async fn now(session: Session) -> Result<DateTime<Utc>, DatabaseError> {
+/// The server's clock.
+pub(super) async fn now(session: &Session) -> Result<DateTime<Utc>, DatabaseError> {
     const ASK: &str = "SELECT pg_catalog.clock_timestamp()";
     let doing = "read the server's clock";
     let rows = session.query(doing, ASK, &[]).await?;
-    session.close().await;
     match rows.first() {
         Some(row) => Ok(row.get(0)),
         None => Err(DatabaseError::Timeout { doing }),

@@ -1,6 +1,5 @@
 //! Logging in: always on a fresh connection, always within a time.
 
-use severance_engine::ports::SecretValue;
 use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, NoTls};
@@ -41,24 +40,46 @@ impl Connector {
 
     /// Tries a login. Anything but a plain yes or no is an error.
     pub(super) async fn try_login(&self, login: &DatabaseValue) -> Result<Entry, DatabaseError> {
-        let config = self.config(login);
+        // The client library takes a copy of the password, which it does not wipe.
+        let mut config = self.config(login);
+        config.password(login.password().reveal());
+        match self.connect(login, &config).await? {
+            Ok(session) => Ok(Entry::Open(session)),
+            Err(error) => match refusal(&error) {
+                Some(refusal) => Ok(Entry::Refused(refusal)),
+                None => Err(DatabaseError::of(LOG_IN, error)),
+            },
+        }
+    }
+
+    /// The same where being let in is to prove that the password is right: it proves nothing where the
+    /// server does not ask *us* for one (`trust`), which says nothing of other clients.
+    pub(super) async fn try_password(&self, login: &DatabaseValue) -> Result<Entry, DatabaseError> {
+        let entry = self.try_login(login).await?;
+        if let Entry::Open(_) = entry
+            && let Ok(session) = self.connect(login, &self.config(login)).await?
+        {
+            session.close().await;
+            return Err(DatabaseError::NoPasswordAsked(login.username().to_owned()));
+        }
+        Ok(entry)
+    }
+
+    async fn connect(
+        &self,
+        login: &DatabaseValue,
+        config: &Config,
+    ) -> Result<Result<Session, tokio_postgres::Error>, DatabaseError> {
         let connecting = async {
             match login.engine {
-                // The client library takes a copy of the password, which it does not wipe.
                 Engine::Postgres => match &self.tls {
                     Some(tls) => config.connect(tls.clone()).await.map(Session::over),
                     None => config.connect(NoTls).await.map(Session::over),
                 },
             }
         };
-        match timeout(self.settings.connect_timeout, connecting).await {
-            Err(_) => Err(DatabaseError::Timeout { doing: LOG_IN }),
-            Ok(Ok(session)) => Ok(Entry::Open(session)),
-            Ok(Err(error)) => match refusal(&error) {
-                Some(refusal) => Ok(Entry::Refused(refusal)),
-                None => Err(DatabaseError::of(LOG_IN, error)),
-            },
-        }
+        let connected = timeout(self.settings.connect_timeout, connecting).await;
+        connected.map_err(|_| DatabaseError::Timeout { doing: LOG_IN })
     }
 
     /// Logs in to do something, which a refusal prevents.
@@ -81,14 +102,18 @@ impl Connector {
         session.limit(self.settings.statement_timeout).await
     }
 
+    /// The same for one that acts on itself.
+    pub(super) async fn prepare_itself(&self, session: Session) -> Result<Session, DatabaseError> {
+        self.prepare(session).await?.act_as_itself().await
+    }
+
+    /// Without the password.
     fn config(&self, login: &DatabaseValue) -> Config {
-        let password: &SecretValue = login.password();
         let mut config = Config::new();
         config
             .host(login.host())
             .port(login.port())
             .user(login.username())
-            .password(password.reveal())
             .dbname(login.database())
             .application_name("severance")
             .ssl_mode(if self.tls.is_some() { SslMode::Require } else { SslMode::Disable });

@@ -11,6 +11,9 @@ use crate::tls::is_certificate_refused;
 /// Words of a server that are repeated, at most.
 const LONGEST_MESSAGE: usize = 300;
 
+/// SQLSTATE.
+const TOO_MANY_CONNECTIONS: &str = "53300";
+
 /// Which of the values that an operation was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
@@ -64,7 +67,7 @@ pub enum DatabaseError {
     /// password is gone cannot take another.
     #[error("this needs an administrator's value, and none is configured for the server")]
     AdminNeeded,
-    /// The user to be copied does not exist.
+    /// The user to be changed or copied does not exist. Somebody took it away, and must say what is to be.
     #[error("the user {0} does not exist")]
     NoSuchUser(String),
     /// The user to be copied may do everything, and a second such user is not made unasked.
@@ -93,6 +96,11 @@ pub enum DatabaseError {
     /// The retired login is still accepted: the server does not ask for its password.
     #[error("{0} is still let in with the old value")]
     StillAccepted(String),
+    /// The server lets a login in whatever its password is.
+    #[error(
+        "the server lets {0} in without asking for a password, so that nothing is proven by it"
+    )]
+    NoPasswordAsked(String),
     /// Connections that did not end in time.
     #[error("{left} connections of {username} are still open")]
     StillOpen {
@@ -166,7 +174,6 @@ impl DatabaseError {
             Self::Connection { .. } | Self::Timeout { .. } | Self::StillOpen { .. } => {
                 FailureClass::RetrySoon
             }
-            Self::NoSuchUser(_) => FailureClass::Gone,
             _ => FailureClass::Cannot,
         }
     }
@@ -182,6 +189,11 @@ impl DatabaseError {
         }
     }
 
+    /// Whether there was no room for one more connection, of this login or at all.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::Server { code, .. } if code == TOO_MANY_CONNECTIONS)
+    }
+
     fn code(&self) -> &str {
         match self {
             Self::Value { .. } => "BadValue",
@@ -191,6 +203,7 @@ impl DatabaseError {
             Self::NoSuchUser(_) => "NoSuchUser",
             Self::Superuser(_) => "Superuser",
             Self::StillAccepted(_) => "StillAccepted",
+            Self::NoPasswordAsked(_) => "NoPasswordAsked",
             Self::StillOpen { .. } => "StillOpen",
             Self::AgeHidden(_) => "AgeHidden",
             Self::Refused { code, .. }

@@ -2,11 +2,10 @@
 
 use severance_engine::ports::SecretValue;
 
-use super::change::{Change, WasSet, now, parse, same_server, take_turns};
+use super::change::{Change, WasSet, now, parse, same_server};
 use super::connector::{Connector, Entry};
 use super::error::{DatabaseError, Which};
 use super::refusal::Refusal;
-use super::roles;
 use super::session::Session;
 use super::sessions::{self, Sessions, Terminated};
 use super::settings::DatabaseSettings;
@@ -15,7 +14,7 @@ use crate::tls::TrustError;
 
 /// Sets, tries and takes away passwords of PostgreSQL logins.
 pub struct DatabaseIssuer {
-    connector: Connector,
+    pub(super) connector: Connector,
 }
 
 /// What the server said to a login.
@@ -28,15 +27,6 @@ pub enum LoginAnswer {
         /// SQLSTATE: `28P01`, or `28000` for a user that may not log in.
         code: String,
     },
-}
-
-/// The old value is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Retired {
-    /// It was so before: nothing was changed.
-    pub already: bool,
-    /// SQLSTATE of the refusal that proves it.
-    pub code: String,
 }
 
 impl DatabaseIssuer {
@@ -62,19 +52,27 @@ impl DatabaseIssuer {
         pending: &SecretValue,
         admin: Option<&SecretValue>,
     ) -> Result<WasSet, DatabaseError> {
-        let Some(admin) = admin else { return self.take_over(current, &[], pending).await };
+        let Some(admin) = admin else {
+            return self.take_over(current, &[], pending, false).await;
+        };
         let change = Change::parse(current, pending)?;
         let admin = parse(admin, Which::Admin)?;
-        if let Some(already) = self.is_set(&change.pending).await? {
-            return Ok(already);
+        match self.is_set(&change.pending, false).await {
+            Ok(Some(already)) => return Ok(already),
+            // Whoever fills the login up must not keep its password from changing.
+            Err(error) if !error.is_full() => return Err(error),
+            Ok(None) | Err(_) => {}
         }
         let session = self.log_in_as_admin(&admin, &change.current).await?;
-        change.make(session).await
+        let set = change.make(&session).await?;
+        session.close().await;
+        Ok(set)
     }
 
     /// The same without an administrator. Where `current` is refused, since another rotation changed the
     /// password and was cut short, a few of `others` are tried in their order: values that the same login
-    /// had or was to have. The first that is let in sets the pending one.
+    /// had or was to have. The first that is let in sets the pending one, and where asked to (`end_sessions`),
+    /// ends what was opened before on the same connection, which nobody can take from it.
     ///
     /// # Errors
     /// As of [`set`](Self::set).
@@ -83,20 +81,25 @@ impl DatabaseIssuer {
         current: &SecretValue,
         others: &[&SecretValue],
         pending: &SecretValue,
+        end_sessions: bool,
     ) -> Result<WasSet, DatabaseError> {
         let change = Change::parse(current, pending)?;
         let Change { current, pending, twins } = &change;
-        if let Some(already) = self.is_set(pending).await? {
+        if let Some(already) = self.is_set(pending, end_sessions).await? {
             return Ok(already);
         }
         if *twins {
             return Err(DatabaseError::AdminNeeded);
         }
-        match self.connector.log_in_by_any(current, others, pending).await {
-            Ok(session) => change.make(session).await,
+        let session = match self.connector.log_in_by_any(current, others, pending).await {
+            Ok(session) => session,
             // An earlier attempt, cut off here, may have ended there since we looked.
-            Err(refused) => self.is_set(pending).await?.ok_or(refused),
-        }
+            Err(refused) => return self.is_set(pending, end_sessions).await?.ok_or(refused),
+        };
+        let set = change.make(&session).await?;
+        end_earlier(&session, pending, set, end_sessions).await?;
+        session.close().await;
+        Ok(set)
     }
 
     /// Tries a value by a login on a fresh connection.
@@ -108,89 +111,51 @@ impl DatabaseIssuer {
         self.answer(&parse(value, Which::Tried)?).await
     }
 
-    /// Takes the password of the user of two that is out of use away, and proves that `old` is refused.
-    /// The user stays, without any password, for the next rotation. Done by `admin`, or without one by
-    /// the user itself. Whether `current` is accepted is the caller's to know.
-    ///
-    /// # Errors
-    /// Where both values name one user, or `old` is accepted all the same.
-    pub async fn retire(
-        &self,
-        old: &SecretValue,
-        current: &SecretValue,
-        admin: Option<&SecretValue>,
-    ) -> Result<Retired, DatabaseError> {
-        let old = parse(old, Which::Old)?;
-        let current = parse(current, Which::Current)?;
-        let admin = admin.map(|admin| parse(admin, Which::Admin)).transpose()?;
-        same_server(&current, &old, Which::Old)?;
-        take_turns(&current, &old, Which::Old)?;
-        self.forget(&old, admin.as_ref(), false).await
-    }
-
-    /// The same for a login that no other one takes turns with now: it has no password from then on. By the
-    /// login itself only where none is to follow (`followed`), since it could not take one any more.
-    ///
-    /// # Errors
-    /// Where an administrator is needed, or `old` is accepted all the same.
-    pub async fn take_away(
-        &self,
-        old: &SecretValue,
-        admin: Option<&SecretValue>,
-        followed: bool,
-    ) -> Result<Retired, DatabaseError> {
-        let old = parse(old, Which::Old)?;
-        let admin = admin.map(|admin| parse(admin, Which::Admin)).transpose()?;
-        self.forget(&old, admin.as_ref(), followed).await
-    }
-
-    async fn forget(
-        &self,
-        old: &DatabaseValue,
-        admin: Option<&DatabaseValue>,
-        admin_needed: bool,
-    ) -> Result<Retired, DatabaseError> {
-        let session = match self.connector.try_login(old).await? {
-            Entry::Refused(Refusal { code }) => return Ok(Retired { already: true, code }),
-            Entry::Open(session) => session,
-        };
-        let session = match admin {
-            Some(admin) => {
-                session.close().await;
-                self.log_in_as_admin(admin, old).await?
-            }
-            None if admin_needed => return Err(DatabaseError::AdminNeeded),
-            None => self.connector.prepare(session).await?,
-        };
-        roles::forget_password(&session, old.username()).await?;
-        session.close().await;
-        match self.answer(old).await? {
-            LoginAnswer::Refused { code } => Ok(Retired { already: false, code }),
-            LoginAnswer::Accepted => Err(DatabaseError::StillAccepted(old.username().to_owned())),
-        }
-    }
-
-    /// Ends connections of `username`, all but the one that does it, until none is left. `by` is the
-    /// user itself, or an administrator (with `pg_signal_backend`, and for
+    /// Ends connections of a login, all but the one that does it, until none is left. It is done by the first
+    /// of `by` that is let in: the login itself, or an administrator (with `pg_signal_backend`, and for
     /// [`Sessions::OpenedBefore`] with `pg_read_all_stats`).
     ///
     /// # Errors
-    /// Where some do not end within seconds, or `by` may not end them.
+    /// Where some do not end within seconds, or nobody may end them.
     pub async fn terminate_sessions(
         &self,
-        username: &str,
+        of: &SecretValue,
         which: Sessions,
-        by: &SecretValue,
+        by: &[&SecretValue],
     ) -> Result<Terminated, DatabaseError> {
-        let by = parse(by, Which::Admin)?;
-        let session = self.connector.log_in(&by, Which::Admin).await?;
-        let terminated = sessions::terminate(&session, username, which).await?;
+        let of = parse(of, Which::Tried)?;
+        let session = self.log_in_to_end(&of, by).await?;
+        let terminated = sessions::terminate(&session, of.username(), which).await?;
         session.close().await;
         Ok(terminated)
     }
 
+    /// The first of them that is let in: one that is refused, or finds no room, leaves it to the next.
+    async fn log_in_to_end(
+        &self,
+        of: &DatabaseValue,
+        by: &[&SecretValue],
+    ) -> Result<Session, DatabaseError> {
+        let mut refused = DatabaseError::AdminNeeded;
+        for by in by {
+            let by = parse(by, Which::Admin)?;
+            same_server(of, &by, Which::Admin)?;
+            let itself = by.username() == of.username();
+            let which = if itself { Which::Current } else { Which::Admin };
+            match self.connector.log_in(&by, which).await {
+                Ok(session) if itself => return session.act_as_itself().await,
+                Ok(session) => return Ok(session),
+                Err(error @ (DatabaseError::Refused { .. } | DatabaseError::Server { .. })) => {
+                    refused = error;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refused)
+    }
+
     /// An administrator's password goes to no other server than the one that it is for.
-    async fn log_in_as_admin(
+    pub(super) async fn log_in_as_admin(
         &self,
         admin: &DatabaseValue,
         of: &DatabaseValue,
@@ -199,18 +164,23 @@ impl DatabaseIssuer {
         self.connector.log_in(admin, Which::Admin).await
     }
 
-    async fn is_set(&self, pending: &DatabaseValue) -> Result<Option<WasSet>, DatabaseError> {
-        match self.connector.try_login(pending).await? {
-            Entry::Refused(_) => Ok(None),
-            Entry::Open(session) => {
-                let session = self.connector.prepare(session).await?;
-                Ok(Some(WasSet { already: true, at: now(session).await? }))
-            }
-        }
+    async fn is_set(
+        &self,
+        pending: &DatabaseValue,
+        end_sessions: bool,
+    ) -> Result<Option<WasSet>, DatabaseError> {
+        let Entry::Open(session) = self.connector.try_password(pending).await? else {
+            return Ok(None);
+        };
+        let session = self.connector.prepare_itself(session).await?;
+        let set = WasSet { already: true, at: now(&session).await? };
+        end_earlier(&session, pending, set, end_sessions).await?;
+        session.close().await;
+        Ok(Some(set))
     }
 
-    async fn answer(&self, login: &DatabaseValue) -> Result<LoginAnswer, DatabaseError> {
-        Ok(match self.connector.try_login(login).await? {
+    pub(super) async fn answer(&self, login: &DatabaseValue) -> Result<LoginAnswer, DatabaseError> {
+        Ok(match self.connector.try_password(login).await? {
             Entry::Open(session) => {
                 session.close().await;
                 LoginAnswer::Accepted
@@ -218,4 +188,17 @@ impl DatabaseIssuer {
             Entry::Refused(Refusal { code }) => LoginAnswer::Refused { code },
         })
     }
+}
+
+/// By the login itself, which needs no rights for it.
+async fn end_earlier(
+    session: &Session,
+    login: &DatabaseValue,
+    set: WasSet,
+    end_sessions: bool,
+) -> Result<(), DatabaseError> {
+    if end_sessions {
+        sessions::terminate(session, login.username(), Sessions::OpenedBefore(set.at)).await?;
+    }
+    Ok(())
 }

@@ -1,10 +1,10 @@
 //! The value after this one: the same text with another password and, where two users take turns,
 //! the other user.
 
+use severance_engine::fields::Fields;
 use severance_engine::ports::SecretValue;
 
 use super::value::{DatabaseValue, LONGEST_NAME, ValueError};
-use crate::fields::Fields;
 
 /// What AWS's template for alternating users appends to the second one's name.
 const CLONE: &str = "_clone";

@@ -20,7 +20,7 @@ impl Connector {
         pending: &DatabaseValue,
     ) -> Result<Session, DatabaseError> {
         let mut refused = match self.try_login(current).await? {
-            Entry::Open(session) => return self.prepare(session).await,
+            Entry::Open(session) => return self.prepare_itself(session).await,
             Entry::Refused(Refusal { code }) => {
                 let username = current.username().to_owned();
                 DatabaseError::Refused { which: Which::Current, username, code }
@@ -29,7 +29,7 @@ impl Connector {
         let others = untried(current, others, pending);
         for (number, other) in others.iter().enumerate() {
             match self.try_login(other).await? {
-                Entry::Open(session) => return self.prepare(session).await,
+                Entry::Open(session) => return self.prepare_itself(session).await,
                 Entry::Refused(Refusal { code }) => {
                     let username = current.username().to_owned();
                     refused = DatabaseError::AllRefused { username, code, tried: number + 2 };
@@ -40,8 +40,8 @@ impl Connector {
     }
 }
 
-/// Values of the same login on the same server whose password was not tried yet, in their order. What
-/// cannot be read, or is for somebody else, is none of them.
+/// Values of the same login on the same server whose password was not tried yet, in their order, and for
+/// the database of now. What cannot be read, or is for somebody else, is none of them.
 fn untried(
     current: &DatabaseValue,
     others: &[&SecretValue],
@@ -54,7 +54,7 @@ fn untried(
         let known = |it: &DatabaseValue| it.password().reveal() == other.password().reveal();
         let is_known = known(current) || known(pending) || untried.iter().any(known);
         if is_same && !is_known {
-            untried.push(other);
+            untried.push(other.with_database_of(pending));
         }
         if untried.len() == MOST_OTHERS {
             break;

@@ -13,6 +13,13 @@ pub(super) struct Refusal {
     pub(super) code: String,
 }
 
+impl Refusal {
+    /// Whether the password was found right before the user was turned away.
+    pub(super) fn password_is_right(&self) -> bool {
+        self.code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION.code()
+    }
+}
+
 /// The refusal in an error of a login, where it is one.
 ///
 /// `28P01` is a wrong password, an expired one, or an unknown user. `28000` is that and more: `pg_hba`

@@ -12,12 +12,15 @@ use super::next_value::is_clone;
 use super::role_settings::role_settings;
 use super::session::Session;
 
-/// Gives a login another password.
+/// Gives a login another password. One that is not there cannot be given any, however often it is tried.
 pub(super) async fn set_password(
     session: &Session,
     username: &str,
     password: &SecretValue,
 ) -> Result<(), DatabaseError> {
+    if !exists(session, username).await? {
+        return Err(DatabaseError::NoSuchUser(username.to_owned()));
+    }
     session.execute("set the password", &password_statement(username, password)).await
 }
 
@@ -60,7 +63,7 @@ fn verifier(password: &SecretValue) -> String {
 
 async fn exists(session: &Session, username: &str) -> Result<bool, DatabaseError> {
     const FIND: &str = "SELECT FROM pg_catalog.pg_roles WHERE rolname = $1";
-    let rows = session.query("look for the other user", FIND, &[(&username, Type::TEXT)]).await?;
+    let rows = session.query("look for the user", FIND, &[(&username, Type::TEXT)]).await?;
     Ok(!rows.is_empty())
 }
 

@@ -46,12 +46,23 @@ impl Session {
         Self { client, driver: Driver(driver), timeout: UNLIMITED }
     }
 
-    /// Bounds every statement from here on, on the server too, so that none goes on unseen.
+    /// Bounds every statement from here on, on the server too, so that none goes on unseen. What the login
+    /// or the database has as its defaults neither stands in the way nor says which functions are run.
     pub(super) async fn limit(mut self, limit: Duration) -> Result<Self, DatabaseError> {
         self.timeout = limit;
         let milliseconds = limit.as_millis().max(1);
-        let statement = format!("SET statement_timeout = {milliseconds}");
-        self.execute("limit statements", &statement).await?;
+        let statements = format!(
+            "SET statement_timeout = {milliseconds}; SET default_transaction_read_only = off; \
+             SET search_path = pg_catalog, pg_temp"
+        );
+        self.execute("limit statements", &statements).await?;
+        Ok(self)
+    }
+
+    /// Acts as the user that logged in, even where `ALTER ROLE … SET role` makes it another: that one may
+    /// not change its password. Not for an administrator, who may have its rights by it.
+    pub(super) async fn act_as_itself(self) -> Result<Self, DatabaseError> {
+        self.execute("act as the login itself", "SET ROLE NONE").await?;
         Ok(self)
     }
 

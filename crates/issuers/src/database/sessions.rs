@@ -14,6 +14,11 @@ use super::session::Session;
 const ROUNDS: usize = 100;
 const BETWEEN_ROUNDS: Duration = Duration::from_millis(50);
 
+/// Whoever had begun to log in is waited for within a call no longer than this: twice the server's default.
+const LONGEST_WAIT: Duration = Duration::from_mins(2);
+
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+
 /// Which connections of a login to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sessions {
@@ -59,6 +64,21 @@ pub(super) async fn terminate(
         tokio::time::sleep(BETWEEN_ROUNDS).await;
     }
     Err(DatabaseError::StillOpen { username: username.to_owned(), left })
+}
+
+/// Ends every connection of the login whose password has just gone, but the one that does it: no later one can.
+/// Waits for clients that had begun to log in before, and answers whether none can be left.
+pub(super) async fn end_for_good(session: &Session, username: &str) -> Result<bool, DatabaseError> {
+    let Terminated { stragglers_for, .. } = terminate(session, username, Sessions::All).await?;
+    let Some(wait) = stragglers_for.to_std().ok().filter(|wait| *wait <= LONGEST_WAIT) else {
+        return Ok(false);
+    };
+    // Again and again, so that the server does not take this connection for an idle one.
+    for _ in 0..=wait.as_millis() / BETWEEN_LOOKS.as_millis() {
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+        terminate(session, username, Sessions::All).await?;
+    }
+    Ok(true)
 }
 
 /// Without `pg_read_all_stats` the server hides when another user's connections were opened.

@@ -2,9 +2,8 @@
 
 use rustls::pki_types::ServerName;
 use serde_json::value::RawValue;
+use severance_engine::fields::{Fields, Shape};
 use severance_engine::ports::SecretValue;
-
-use crate::fields::{Fields, Shape};
 
 /// What AWS's own rotation functions assume where the secret does not say.
 const DEFAULT_PORT: u16 = 5432;
@@ -117,8 +116,22 @@ impl DatabaseValue {
         &self.database
     }
 
+    /// Whether both name one user of one server.
+    pub(crate) fn is_same_login(&self, other: &Self) -> bool {
+        self.username == other.username && self.is_on_server_of(other)
+    }
+
+    /// The same login, to connect to the other's database.
+    pub(super) fn with_database_of(self, other: &Self) -> Self {
+        Self { database: other.database.clone(), ..self }
+    }
+
     pub(super) fn is_on_server_of(&self, other: &Self) -> bool {
-        self.host.eq_ignore_ascii_case(&other.host) && self.port == other.port
+        self.is_at(&other.host, other.port)
+    }
+
+    pub(super) fn is_at(&self, host: &str, port: u16) -> bool {
+        self.host.eq_ignore_ascii_case(host) && self.port == port
     }
 
     pub(super) fn password(&self) -> &SecretValue {
@@ -166,7 +179,13 @@ fn name(fields: &Fields<'_>, field: &'static str) -> Result<Option<String>, Valu
     Ok(Some(name.reveal().to_owned()))
 }
 
-impl<'a> Fields<'a> {
+/// Fields that are read by their names, each given once.
+trait Read<'a> {
+    fn get(&self, field: &'static str) -> Result<Option<&'a RawValue>, ValueError>;
+    fn text(&self, field: &'static str) -> Result<Option<SecretValue>, ValueError>;
+}
+
+impl<'a> Read<'a> for Fields<'a> {
     fn get(&self, field: &'static str) -> Result<Option<&'a RawValue>, ValueError> {
         let mut found = self.named(field);
         let first = found.next();

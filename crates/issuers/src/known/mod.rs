@@ -9,13 +9,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use severance_engine::ports::{
-    Admission, Clock, EngineEvent, Errand, Issuers, Observer, SecretValue, Telling, Told,
+    Admission, Clock, EngineEvent, Errand, Issuers, Observer, SecretStore, SecretValue, Telling,
+    Told,
 };
 use severance_lifecycle::failure::{Failure, FailureClass};
 use severance_lifecycle::record::ProbeAnswer;
 use severance_lifecycle::secret::{Issuer, SecretRef};
 
-use crate::database::{self, DatabaseError, DatabaseIssuer, DatabaseValue, RotationMode, Which};
+use crate::database::{
+    self, AdministratorRights, DatabaseError, DatabaseIssuer, DatabaseValue, RotationMode, Which,
+};
 use crate::random::RandomBytes;
 use crate::webhook::{self, Endpoint, WebhookIssuer};
 
@@ -85,6 +88,20 @@ impl KnownIssuers {
         for (name, webhook) in &self.webhooks {
             let answer = told_webhook::reach(webhook).await;
             reached.push((name.clone(), answer));
+        }
+        reached
+    }
+
+    /// Logs in to every server whose administrator is named, as that one: what it may not do there is told.
+    pub async fn reach_administrators(
+        &self,
+        store: &dyn SecretStore,
+    ) -> Vec<(&Administrator, Result<AdministratorRights, Failure>)> {
+        let mut reached = Vec::new();
+        let Some(database) = &self.database else { return reached };
+        for administrator in &database.administrators {
+            let rights = told_database::rights(&database.issuer, administrator, store).await;
+            reached.push((administrator, rights));
         }
         reached
     }

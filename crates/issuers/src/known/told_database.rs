@@ -1,11 +1,14 @@
 //! What a database server is told.
 
-use severance_engine::ports::{Errand, SecretValue, Telling, Told, Version};
+use severance_engine::ports::{Errand, SecretStore, SecretValue, Telling, Told, Version};
 use severance_lifecycle::failure::Failure;
 use severance_lifecycle::record::ProbeAnswer;
+use severance_lifecycle::task::Lane;
 
-use super::{cannot, endpoint};
-use crate::database::{DatabaseError, DatabaseIssuer, DatabaseValue, LoginAnswer, Sessions, Which};
+use super::{Administrator, cannot, endpoint};
+use crate::database::{
+    AdministratorRights, DatabaseError, DatabaseIssuer, DatabaseValue, LoginAnswer, Sessions, Which,
+};
 
 /// Does an errand.
 pub(super) async fn tell(
@@ -38,15 +41,21 @@ struct Here<'a> {
 impl Here<'_> {
     async fn set(&self, before: &SecretValue, end_sessions: bool) -> Result<Told, DatabaseError> {
         let others: Vec<_> = self.errand.others.iter().filter_map(|it| it.value.as_ref()).collect();
-        let set = match self.administrator() {
-            None => self.issuer.take_over(before, &others, self.version).await?,
-            admin => self.issuer.set(before, self.version, admin).await?,
+        let Some(admin) = self.administrator() else {
+            self.issuer.take_over(before, &others, self.version, end_sessions).await?;
+            return Ok(Told::default());
         };
+        let set = self.issuer.set(before, self.version, Some(admin)).await?;
         if end_sessions {
-            // By the login itself, which needs no rights for it.
-            let which = Sessions::OpenedBefore(set.at);
-            let username = username(self.version)?;
-            self.issuer.terminate_sessions(&username, which, self.version).await?;
+            // By the login itself, which needs no rights for it and may see when each was opened. Where others
+            // have filled it up, or have changed its password since, all of them go.
+            let (of, itself) = (self.version, Sessions::OpenedBefore(set.at));
+            match self.issuer.terminate_sessions(of, itself, &[of]).await {
+                Err(DatabaseError::Refused { .. } | DatabaseError::Server { .. }) => {
+                    self.issuer.terminate_sessions(of, Sessions::All, &[admin]).await?;
+                }
+                ended => drop(ended?),
+            }
         }
         Ok(Told::default())
     }
@@ -62,19 +71,22 @@ impl Here<'_> {
 
     async fn retire(&self, followed: bool) -> Result<Told, DatabaseError> {
         let admin = self.administrator();
-        match self.beside()? {
-            Some((current, false)) => self.issuer.retire(self.version, current, admin).await?,
-            Some((_, true)) | None => self.issuer.take_away(self.version, admin, followed).await?,
+        let retired = match self.beside()? {
+            Some((current, login)) if login.username() != self.login()?.username() => {
+                self.issuer.retire(self.version, current, admin).await?
+            }
+            _ => self.issuer.take_away(self.version, admin, followed).await?,
         };
-        Ok(Told::default())
+        Ok(Told { sessions_ended: retired.sessions_ended, ..Told::default() })
     }
 
     /// Every one of them: when the others were opened is known to the server alone.
     async fn end_sessions(&self) -> Result<Told, DatabaseError> {
-        let itself = self.beside()?.and_then(|(current, same)| same.then_some(current));
-        let by = itself.or(self.administrator()).ok_or(DatabaseError::AdminNeeded)?;
-        let username = username(self.version)?;
-        let ended = self.issuer.terminate_sessions(&username, Sessions::All, by).await?;
+        let of = self.login()?;
+        let itself = self.beside()?.filter(|(_, login)| login.is_same_login(&of));
+        let by: Vec<_> =
+            itself.map(|(current, _)| current).into_iter().chain(self.administrator()).collect();
+        let ended = self.issuer.terminate_sessions(self.version, Sessions::All, &by).await?;
         Ok(Told { stragglers_for: Some(ended.stragglers_for), ..Told::default() })
     }
 
@@ -82,12 +94,30 @@ impl Here<'_> {
         self.errand.administrator.as_ref()
     }
 
-    /// The other version's value, and whether it is of the same login.
-    fn beside(&self) -> Result<Option<(&SecretValue, bool)>, DatabaseError> {
-        let beside = self.errand.beside.as_ref().and_then(|beside| beside.value.as_ref());
-        let Some(beside) = beside else { return Ok(None) };
-        Ok(Some((beside, username(beside)? == username(self.version)?)))
+    fn login(&self) -> Result<DatabaseValue, DatabaseError> {
+        login(self.version)
     }
+
+    /// The other version's value, and whose it is.
+    fn beside(&self) -> Result<Option<(&SecretValue, DatabaseValue)>, DatabaseError> {
+        let beside = self.errand.beside.as_ref().and_then(|beside| beside.value.as_ref());
+        beside.map(|beside| Ok((beside, login(beside)?))).transpose()
+    }
+}
+
+/// Whether an administrator is let in, and what it may do.
+pub(super) async fn rights(
+    issuer: &DatabaseIssuer,
+    administrator: &Administrator,
+    store: &dyn SecretStore,
+) -> Result<AdministratorRights, Failure> {
+    let Administrator { host, port, secret } = administrator;
+    let value = store.read(secret, None, Lane::Rest).await?;
+    let value = value.ok_or_else(|| {
+        cannot("secretsmanager:GetSecretValue", "UnfitValue", "value: it is binary")
+    })?;
+    let rights = issuer.rights(&value, host, *port).await;
+    rights.map_err(|error| error.failure("database:Login"))
 }
 
 fn value(version: Option<&Version>) -> Result<&SecretValue, Failure> {
@@ -95,8 +125,7 @@ fn value(version: Option<&Version>) -> Result<&SecretValue, Failure> {
     value.ok_or_else(|| cannot("database", "NoValue", "the version's value was not read"))
 }
 
-fn username(value: &SecretValue) -> Result<String, DatabaseError> {
-    let login = DatabaseValue::parse(value)
-        .map_err(|source| DatabaseError::Value { which: Which::Tried, source })?;
-    Ok(login.username().to_owned())
+fn login(value: &SecretValue) -> Result<DatabaseValue, DatabaseError> {
+    DatabaseValue::parse(value)
+        .map_err(|source| DatabaseError::Value { which: Which::Tried, source })
 }

@@ -1,8 +1,7 @@
 //! The value after this one, where only its owner knows what it opens: one text in it is new.
 
+use severance_engine::fields::Fields;
 use severance_engine::ports::SecretValue;
-
-use crate::fields::Fields;
 
 /// Why no value can follow. Names the field, never what it holds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -82,8 +82,8 @@ async fn rotate(
     again(retire).await;
     assert!(!world.is_accepted(current).await && world.is_accepted(pending).await);
 
-    let (old, _) = login(current);
-    let end = || world.issuer.terminate_sessions(&old, Sessions::All, admin);
+    let by = [admin];
+    let end = || world.issuer.terminate_sessions(current, Sessions::All, &by);
     cut |= interrupted(polls, end()).await.is_none();
     again(end).await;
     cut

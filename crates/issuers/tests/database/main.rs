@@ -6,10 +6,12 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod administrators;
 mod alternating;
 mod answers;
 mod crash;
 mod interrupted;
+mod obstacles;
 mod refused;
 mod server;
 mod sessions;

@@ -60,7 +60,7 @@ async fn a_login_that_needs_no_password_is_never_called_retired() {
     let old = world.value("trusted", "Tr0st3dS3cr3t");
     let current = world.value("trusted_clone", "Tr0st3dCl0n3");
     let error = world.issuer.retire(&old, &current, Some(&world.admin())).await.unwrap_err();
-    assert!(matches!(error, DatabaseError::StillAccepted(_)), "{error}");
+    assert!(matches!(error, DatabaseError::NoPasswordAsked(_)), "{error}");
     assert_eq!(error.class(), FailureClass::Cannot);
 }
 
@@ -82,5 +82,14 @@ async fn an_administrator_that_is_none_is_told_so_and_superusers_are_not_copied(
     let gone = world.value("gone", "x");
     let pending = next(&gone, RotationMode::AlternatingUsers);
     let error = world.issuer.set(&gone, &pending, Some(&admin)).await.unwrap_err();
-    assert_eq!(error.class(), FailureClass::Gone);
+    assert_eq!(
+        (error.failure("x").code.as_str(), error.class()),
+        ("NoSuchUser", FailureClass::Cannot)
+    );
+    let pending = next(&gone, RotationMode::SingleUser);
+    let error = world.issuer.set(&gone, &pending, Some(&admin)).await.unwrap_err();
+    assert_eq!(
+        (error.failure("x").code.as_str(), error.class()),
+        ("NoSuchUser", FailureClass::Cannot)
+    );
 }

@@ -39,12 +39,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts one.
-    pub(crate) fn start() -> Self {
-        Self::start_with(&[])
-    }
-
-    /// Starts one with more settings.
+    /// Starts one with these settings beside the usual ones.
     pub(crate) fn start_with(settings: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let owner = Owner::find();
@@ -76,6 +71,12 @@ impl Server {
         self.log.lock().unwrap().clone()
     }
 
+    /// Stops it for good ("fast": it ends the connections, and leaves no shared memory behind).
+    pub(crate) fn stop(&mut self) {
+        let _ = kill_process(self.pid(), Signal::INT);
+        let _ = self.process.wait();
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_child(&self.process)
     }
@@ -83,9 +84,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // "Fast": ends the connections, leaves no shared memory behind.
-        let _ = kill_process(self.pid(), Signal::INT);
-        let _ = self.process.wait();
+        if let Ok(None) = self.process.try_wait() {
+            self.stop();
+        }
     }
 }
 

@@ -23,7 +23,7 @@ async fn connections_of_the_old_password_are_gone_and_those_of_the_new_stay() {
     let new = world.open(&pending).await;
 
     let before = Sessions::OpenedBefore(set.at);
-    let terminated = world.issuer.terminate_sessions("app", before, &pending).await.unwrap();
+    let terminated = world.issuer.terminate_sessions(&pending, before, &[&pending]).await.unwrap();
     assert_eq!(terminated.count, 3);
     assert_eq!(terminated.stragglers_for, TimeDelta::seconds(60));
     for client in &old {
@@ -31,9 +31,10 @@ async fn connections_of_the_old_password_are_gone_and_those_of_the_new_stay() {
     }
     assert!(is_open(&new).await && is_open(&admin).await);
 
-    let again = world.issuer.terminate_sessions("app", before, &pending).await.unwrap();
+    let again = world.issuer.terminate_sessions(&pending, before, &[&pending]).await.unwrap();
     assert_eq!(again.count, 0);
-    let all = world.issuer.terminate_sessions("app", Sessions::All, &world.admin()).await.unwrap();
+    let all =
+        world.issuer.terminate_sessions(&first, Sessions::All, &[&world.admin()]).await.unwrap();
     assert_eq!(all.count, 1);
     assert!(!is_open(&new).await && is_open(&admin).await);
 }
@@ -43,7 +44,7 @@ async fn a_user_never_ends_the_connection_that_it_works_on() {
     let world = World::new().await;
     let first = world.first();
     let other = world.open(&first).await;
-    let own = world.issuer.terminate_sessions("app", Sessions::All, &first).await.unwrap();
+    let own = world.issuer.terminate_sessions(&first, Sessions::All, &[&first]).await.unwrap();
     assert_eq!(own.count, 1);
     assert!(!is_open(&other).await);
 }
@@ -57,15 +58,21 @@ async fn who_may_not_see_or_end_them_is_told_so() {
     let now = world.issuer.set(&world.first(), &world.first(), None).await.unwrap().at;
 
     let before = Sessions::OpenedBefore(now);
-    let hidden = world.issuer.terminate_sessions("app", before, &keeper).await.unwrap_err();
+    let hidden =
+        world.issuer.terminate_sessions(&world.first(), before, &[&keeper]).await.unwrap_err();
     assert!(matches!(hidden, DatabaseError::AgeHidden(_)), "{hidden}");
-    let denied = world.issuer.terminate_sessions("app", Sessions::All, &keeper).await.unwrap_err();
+    let denied = world
+        .issuer
+        .terminate_sessions(&world.first(), Sessions::All, &[&keeper])
+        .await
+        .unwrap_err();
     assert_eq!(denied.failure("x").code, "42501");
     assert_eq!(denied.class(), FailureClass::Cannot);
     assert!(is_open(&client).await);
 
     world.sql("GRANT pg_signal_backend, pg_read_all_stats TO keeper").await;
-    let allowed = world.issuer.terminate_sessions("app", before, &keeper).await.unwrap();
+    let allowed =
+        world.issuer.terminate_sessions(&world.first(), before, &[&keeper]).await.unwrap();
     assert_eq!(allowed.count, 1);
     assert!(!is_open(&client).await);
 }

@@ -29,11 +29,11 @@ async fn the_value_that_is_let_in_sets_the_next_one() {
     let alone = world.issuer.set(&first, &third, None).await.unwrap_err();
     assert_eq!(alone.failure("x").code, "28P01");
 
-    let set = world.issuer.take_over(&first, &[&second], &third).await.unwrap();
+    let set = world.issuer.take_over(&first, &[&second], &third, false).await.unwrap();
     assert!(!set.already);
     assert!(world.is_accepted(&third).await);
     assert!(!world.is_accepted(&second).await && !world.is_accepted(&first).await);
-    let again = world.issuer.take_over(&first, &[&second], &third).await.unwrap();
+    let again = world.issuer.take_over(&first, &[&second], &third, false).await.unwrap();
     assert!(again.already);
 }
 
@@ -46,7 +46,7 @@ async fn wherever_it_is_cut_the_next_attempt_ends_it() {
         world.issuer.set(&current, &second, None).await.unwrap();
         let third = next(&current, RotationMode::SingleUser);
         let known = [&second];
-        let take_over = || world.issuer.take_over(&current, &known, &third);
+        let take_over = || world.issuer.take_over(&current, &known, &third, false);
         let whole = interrupted(polls, take_over()).await.is_some();
         let mut left = 10;
         // What was cut off may still be under way on the server.
@@ -73,7 +73,7 @@ async fn only_values_of_the_same_login_are_tried_each_once_and_few() {
     let broken = SecretValue::new("hunter2".into());
     let no_more = [&elsewhere, &other, &broken, &first, &third, &first];
     let before = refusals(&world);
-    let error = world.issuer.take_over(&first, &no_more, &third).await.unwrap_err();
+    let error = world.issuer.take_over(&first, &no_more, &third, false).await.unwrap_err();
     assert_eq!(error.failure("x").message, "the server refuses the current login of app (28P01)");
     world.whole_log().await;
     // The pending value before and after, and the current one.
@@ -82,7 +82,7 @@ async fn only_values_of_the_same_login_are_tried_each_once_and_few() {
     let lost: Vec<_> = (0..9).map(|number| world.value("app", &format!("l0st{number}"))).collect();
     let lost: Vec<_> = lost.iter().flat_map(|value| [value, value]).collect();
     let before = refusals(&world);
-    let error = world.issuer.take_over(&first, &lost, &third).await.unwrap_err();
+    let error = world.issuer.take_over(&first, &lost, &third, false).await.unwrap_err();
     let failure = error.failure("x");
     assert_eq!((failure.code.as_str(), failure.class), ("28P01", FailureClass::Cannot));
     assert_eq!(
@@ -100,6 +100,6 @@ async fn users_in_turns_need_their_administrator_all_the_same() {
     let world = World::new().await;
     let (first, second, _) = amid_a_rotation(&world).await;
     let clone = next(&first, RotationMode::AlternatingUsers);
-    let error = world.issuer.take_over(&first, &[&second], &clone).await.unwrap_err();
+    let error = world.issuer.take_over(&first, &[&second], &clone, false).await.unwrap_err();
     assert_eq!(error.failure("x").code, "AdminNeeded");
 }

@@ -23,8 +23,13 @@ pub(crate) struct World {
 impl World {
     /// A server with the login `app`.
     pub(crate) async fn new() -> Self {
-        let server = Server::start();
-        let issuer = DatabaseIssuer::new(settings(&server)).unwrap();
+        Self::over(&[]).await
+    }
+
+    /// The same, where the server has more settings.
+    pub(crate) async fn over(settings: &[&str]) -> Self {
+        let server = Server::start_with(settings);
+        let issuer = DatabaseIssuer::new(self::settings(&server)).unwrap();
         let world = Self { server, issuer };
         world.create_login("app", FIRST, "").await;
         world

@@ -37,7 +37,7 @@ async fn nonsense_blocks_and_is_named() {
         (200, "[]", NotAnObject),
         (200, "{}", NoStatus),
         (200, r#"{"status":1}"#, NotAString("status")),
-        (200, r#"{"status":"ok"}"#, UnknownStatus("ok".to_owned())),
+        (200, r#"{"status":"ok"}"#, UnknownStatus(Some("ok".to_owned()))),
         (200, r#"{"status":"accepted"}"#, unfit),
         (200, &large, TooLarge),
         (201, r#"{"status":"done"}"#, Code(201)),

@@ -4,6 +4,7 @@ mod blast_radius;
 mod covering;
 mod draft;
 mod inventory;
+mod owners;
 mod planner;
 mod portions;
 mod protected;

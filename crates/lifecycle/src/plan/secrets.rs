@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::draft::Draft;
 use super::inventory::{Identity, IdentityDetail, SecretDetail};
+use super::owners::key_owner;
 use super::planner::{Planner, SelectorMatch, Wanted};
 use super::ties::Ties;
 use crate::credential::Target;
@@ -51,9 +52,15 @@ impl Planner<'_> {
             Ok(issuer) => {
                 let protected = matches!(&issuer,
                     Issuer::AccessKey { user } if self.protected.has_user(user));
-                let refused = protected.then_some(BlockReason::Protected).or(flattened);
+                let owner = key_owner(draft.ties, detail)
+                    .filter(|_| matches!(issuer, Issuer::AccessKey { .. }));
+                let apart = owner.and_then(|owner| self.is_of_another_zone(draft, owner, &binding));
+                let refused = protected.then_some(BlockReason::Protected).or(flattened).or(apart);
+                let vouched = owner.is_some_and(|owner| self.is_bound(owner, &binding.zone));
                 let (target, binding) = (Target::Secret { secret, issuer }, binding.clone());
-                self.task(draft, Wanted { target, desired, binding, refused })
+                let mut task = self.task(draft, Wanted { target, desired, binding, refused });
+                task.record.rotation.vouched = vouched;
+                task
             }
             Err(reason) => {
                 let mut task = self.unresolved(draft, by_arn(identity), reason);
@@ -240,8 +247,7 @@ fn issuer(ties: &Ties, detail: &SecretDetail, desired: Desired) -> Result<Issuer
 
 /// The user of the first key that has one.
 fn key_issuer(ties: &Ties, detail: &SecretDetail) -> Result<Issuer, BlockReason> {
-    let owner = detail.key_ids().find_map(|key_id| ties.owner(key_id)?.user());
-    if let Some(user) = owner {
+    if let Some(user) = key_owner(ties, detail).and_then(Identity::user) {
         return Ok(Issuer::AccessKey { user });
     }
     let Some(key_id) = detail.key_ids().next() else {

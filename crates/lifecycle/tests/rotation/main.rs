@@ -5,6 +5,7 @@
 
 mod deaf;
 mod drive;
+mod forged;
 mod overdue;
 #[path = "../support/policy.rs"]
 mod policy;

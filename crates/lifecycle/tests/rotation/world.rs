@@ -77,6 +77,10 @@ pub(crate) struct World {
     pub(crate) administered: bool,
     /// The issuer says yes and does nothing.
     pub(crate) deaf: bool,
+    /// Versions that name a key whose secret half they do not hold.
+    pub(crate) forged: BTreeSet<String>,
+    /// Keys that are another user's.
+    pub(crate) strangers: BTreeSet<String>,
     /// The issuer answers no try.
     pub(crate) mute: bool,
     /// Whether it can be found at all.
@@ -141,6 +145,8 @@ impl World {
             sessions_of: BTreeSet::new(),
             administered: true,
             deaf: false,
+            forged: BTreeSet::new(),
+            strangers: BTreeSet::new(),
             mute: false,
             gone: false,
             told: None,
@@ -250,6 +256,13 @@ impl World {
         }
     }
 
+    /// Somebody stores a value and makes it current.
+    pub(crate) fn put_by_hand(&mut self, id: &str, value: Value) {
+        let created = self.now;
+        self.versions.push(Version { id: id.into(), stages: BTreeSet::new(), created, value });
+        self.move_label(CURRENT, id);
+    }
+
     /// Lets time pass, and what happens by itself happen.
     pub(crate) fn pass(&mut self, until: DateTime<Utc>) {
         self.now = until.max(self.now);
@@ -339,7 +352,8 @@ impl World {
             }),
             _ => None,
         };
-        let listed = |key: &&Key| key.created + self.lag.0 <= self.now;
+        let listed =
+            |key: &&Key| key.created + self.lag.0 <= self.now && !self.strangers.contains(&key.id);
         let keys = self.keys.iter().filter(listed).map(|key| UserKey {
             state: state(key),
             used: key.used,
@@ -414,6 +428,10 @@ impl World {
             }
             SecretAction::Try { version, sample } => {
                 let value = self.version(version).ok_or(Refused::Conflict)?.value.clone();
+                // A key that does not work is refused before its signature is looked at.
+                if self.forged.contains(version) && self.accepts(&value) {
+                    return Ok(Some(ProbeAnswer::Unavailable { why: "wrong half".into() }));
+                }
                 if let Value::Key(id) = &value {
                     self.keys
                         .iter_mut()

@@ -164,3 +164,19 @@ async fn search(limit: f64, burst: f64, seconds: u32) -> (f64, f64) {
     let admitted = burst + limit * f64::from(seconds);
     (accepted / admitted, refused / (accepted + refused))
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_backlog_of_rotations_takes_no_rate_from_contract_ends() {
+    let clock = Virtual::clock();
+    let gate = gate(&clock, 100, 1, 0.0);
+    let second = Duration::from_secs(1);
+    // Two at a time, so that one of them always waits.
+    let (one, two, rest) = tokio::join!(
+        through(&gate, Lane::ContractEnd, &clock, second),
+        through(&gate, Lane::ContractEnd, &clock, second),
+        through(&gate, Lane::Rest, &clock, second),
+    );
+    assert!(one + two >= 95, "{one} and {two} contract ends, {rest} others");
+    let rest = through(&gate, Lane::Rest, &clock, second).await;
+    assert!(rest >= 95, "{rest} once no contract end waits");
+}

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::Here;
+use super::{Here, possession};
 use crate::credential::Target;
 use crate::decide::{Situation, look as others};
 use crate::observe::{KeyView, Observed, Presence};
@@ -37,6 +37,7 @@ pub(in crate::decide) fn look(
         record.rotation.old = what_leaves(view, policy);
     }
     name_what_leaves(&mut record.rotation, view);
+    possession::keep(record, view);
     let Target::Secret { secret, issuer } = target else { return };
     let situation = Situation { target, observed, record, policy };
     let here = Here { desired: Desired::Rotated, situation: &situation, secret, issuer, view, now };

@@ -10,7 +10,7 @@ use crate::credential::UserRef;
 use crate::decide::{Check, Decision, act, wait};
 use crate::secret::{Issuer, is_ours, version_id};
 use crate::secret_action::SecretAction;
-use crate::secret_view::{CURRENT, KEY_ROUNDING, PENDING, UserKey, VersionState};
+use crate::secret_view::{CURRENT, Held, KEY_ROUNDING, PENDING, UserKey, VersionState};
 use crate::task::BlockReason;
 
 /// A call that was sent has been carried out by then, or never will be: far beyond its time limit.
@@ -41,6 +41,9 @@ impl<'a> Here<'a> {
     pub(super) fn new_is_made(&self) -> Decision {
         if let Some(busy) = self.somebody_elses_is_pending() {
             return busy;
+        }
+        if let Some(unproven) = self.attempt_is_open().or_else(|| self.is_possessed()) {
+            return unproven;
         }
         match self.issuer {
             Issuer::AccessKey { user } => self.key_is_made(user),
@@ -94,9 +97,6 @@ impl<'a> Here<'a> {
     }
 
     fn key_is_made(&self, user: &UserRef) -> Decision {
-        if let Some(unsure) = self.attempt_is_open() {
-            return unsure;
-        }
         if let Some(full) = self.is_full(user) {
             return full;
         }
@@ -107,9 +107,21 @@ impl<'a> Here<'a> {
     }
 
     fn value_is_prepared(&self) -> Decision {
-        let from = self.view.current().map(|version| version.id.clone()).unwrap_or_default();
+        let from = self.followed().map(str::to_owned).unwrap_or_default();
         let version = self.next_version();
         self.act(SecretAction::Prepare { version, from }, "a new value follows the old one")
+    }
+
+    /// The version whose value the next one is made of: what is current, but where that names another login
+    /// than the one that was proven to be held.
+    fn followed(&self) -> Option<&'a str> {
+        let current = self.view.current();
+        let old = self.old();
+        let Some(Held::Login { username }) = old.map(|old| &old.held) else {
+            return current.map(|it| it.id.as_str());
+        };
+        let same = current.filter(|it| it.login() == Some(username)).map(|it| it.id.as_str());
+        same.or(old.map(|old| old.version.as_str()))
     }
 
     /// The first of this task's versions that is not there yet. One that is there and cannot follow is

@@ -11,6 +11,7 @@ mod make;
 mod old;
 mod old_value;
 mod overdue;
+mod possession;
 mod replace;
 mod room;
 mod telling;
@@ -37,6 +38,7 @@ pub(super) fn rotate(here: Here<'_>) -> Decision {
         .or_else(|| here.cannot_be_rotated())
         .or_else(|| here.readers_are_denied().filter(|said| here.is_possible(said)))
         .or_else(|| here.nothing_may_follow())
+        .or_else(|| here.is_tried_before_it_dies().filter(|said| here.is_possible(said)))
         .or_else(|| here.old_dies_first())
         .or_else(|| here.new_is_handed_out())
         .or_else(|| here.old_dies())
@@ -51,8 +53,9 @@ pub(super) fn revoke(here: Here<'_>) -> Decision {
     if here.ended_before() {
         return Decision::Done(Verification::ControlPlane);
     }
-    let checks: [&dyn Fn() -> Check; 9] = [
+    let checks: [&dyn Fn() -> Check; 10] = [
         &|| here.readers_are_denied(),
+        &|| here.is_not_held(),
         &|| here.old_credential_dies(),
         &|| here.other_burnt_keys_die(),
         &|| here.other_burnt_values_die(),

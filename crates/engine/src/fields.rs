@@ -4,12 +4,13 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use severance_engine::ports::SecretValue;
 use zeroize::Zeroizing;
+
+use crate::ports::SecretValue;
 
 /// What a value is that is no JSON object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
+pub enum Shape {
     /// Not JSON, or something after it.
     NotJson,
     /// JSON, but a list, a text, a number.
@@ -17,22 +18,26 @@ pub(crate) enum Shape {
 }
 
 /// The fields of a value, in order, as they are written.
-pub(crate) struct Fields<'a>(Vec<(Zeroizing<String>, &'a RawValue)>);
+pub struct Fields<'a>(Vec<(Zeroizing<String>, &'a RawValue)>);
 
 impl<'a> Fields<'a> {
-    pub(crate) fn of(value: &'a SecretValue) -> Result<Self, Shape> {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// A [`Shape`] of a value that has none.
+    pub fn of(value: &'a SecretValue) -> Result<Self, Shape> {
         let whole: &RawValue = serde_json::from_str(value.reveal()).map_err(|_| Shape::NotJson)?;
         // The library's own words are dropped: they repeat the value.
         serde_json::from_str(whole.get()).map_err(|_| Shape::NotAnObject)
     }
 
     /// What is written under a name, each time that it is.
-    pub(crate) fn named(&self, field: &str) -> impl Iterator<Item = &'a RawValue> {
+    pub fn named(&self, field: &str) -> impl Iterator<Item = &'a RawValue> {
         self.0.iter().filter(move |(name, _)| name.as_str() == field).map(|(_, raw)| *raw)
     }
 
     /// The value with other texts in some fields; everything else is as it was, in the same order.
-    pub(crate) fn replaced<'t>(&self, text_of: impl Fn(&str) -> Option<&'t str>) -> SecretValue {
+    pub fn replaced<'t>(&self, text_of: impl Fn(&str) -> Option<&'t str>) -> SecretValue {
         // Large enough never to move, since a move would leave a copy behind.
         let written = |(name, raw): &(Zeroizing<String>, &RawValue)| {
             let value = text_of(name).map_or(raw.get().len(), |text| 6 * text.len() + 2);

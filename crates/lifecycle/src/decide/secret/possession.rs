@@ -1,0 +1,170 @@
+//! Whether a secret holds the credential that its value names. The id of a key and the name of a login are no
+//! secrets: whoever may write the value could name anybody's, and would be handed a new one. AWS's own rotation
+//! functions log in with the current value before an administrator changes a password, for the same reason.
+
+use chrono::TimeDelta;
+
+use super::Here;
+use crate::decide::{Check, Decision, wait};
+use crate::record::{ProbeSeries, Record};
+use crate::rotation::{RevokeOrder, series};
+use crate::secret::Issuer;
+use crate::secret_action::SecretAction;
+use crate::secret_view::{Held, SecretView};
+use crate::task::BlockReason;
+
+/// Tries in a row that tell nothing before a person is asked.
+const INCONCLUSIVE_LIMIT: u32 = 40;
+
+/// A blocked try is made again so often.
+const BLOCKED_PAUSE: TimeDelta = TimeDelta::minutes(5);
+
+/// So many other versions of a login are tried: a server may lock one that is refused too often.
+const MOST_OTHERS: usize = 3;
+
+impl<'a> Here<'a> {
+    /// What is missing before another credential is made: the issuer accepted what the secret holds. A key
+    /// that is dead by now cannot be tried; where it is exposed, that the user's own tags name the secret's
+    /// zone is enough, or nothing could follow what died first.
+    pub(super) fn is_possessed(&self) -> Check {
+        let asks = matches!(self.issuer, Issuer::AccessKey { .. } | Issuer::Database { .. });
+        if self.rotation().possessed || !asks {
+            return None;
+        }
+        let Some((credential, versions)) = self.what_to_try() else {
+            let (field, why) = ("value".to_owned(), "what it holds is not known".to_owned());
+            return Some(Decision::Blocked(BlockReason::UnfitValue { field, why }));
+        };
+        if versions.is_empty() {
+            let vouched = self.is_exposed() && self.rotation().vouched;
+            let why = "the key does not work, so that it cannot be tried";
+            return (!vouched).then(|| not_held(credential, why));
+        }
+        Some(self.is_tried(credential, &versions))
+    }
+
+    /// One try of each before what is exposed dies: after that there is nothing to try.
+    pub(super) fn is_tried_before_it_dies(&self) -> Check {
+        let dies_first = self.is_exposed() && self.terms().order == RevokeOrder::RevokeFirst;
+        if self.rotation().possessed || !dies_first || !self.is_readable() {
+            return None;
+        }
+        let (_, versions) = self.what_to_try()?;
+        let untried = versions.into_iter().find(|version| self.tries(version).is_none());
+        untried.map(|version| self.try_it(version))
+    }
+
+    /// A key that a secret which ends names and does not hold is not the leaver's: it is left alone. Whatever
+    /// tells nothing spares nothing.
+    pub(super) fn is_not_held(&self) -> Check {
+        let asks = matches!(self.issuer, Issuer::AccessKey { .. });
+        if self.rotation().possessed || !asks || self.is_exposed() || !self.is_readable() {
+            return None;
+        }
+        let (credential, versions) = self.what_to_try()?;
+        let version = *versions.first()?;
+        match self.tries(version) {
+            None => Some(self.try_it(version)),
+            Some(tries) if tries.unavailable => Some(self.is_tried(credential, &versions)),
+            Some(_) => None,
+        }
+    }
+
+    fn is_tried(&self, credential: String, versions: &[&str]) -> Decision {
+        let mut next = None;
+        for version in versions {
+            let tries = self.tries(version);
+            let pause = if self.is_refused(tries) {
+                BLOCKED_PAUSE
+            } else {
+                self.situation.policy.proof.interval
+            };
+            match tries.and_then(|tries| tries.last).map(|last| last + pause) {
+                Some(later) if later > self.now => next = next.min(Some(later)).or(Some(later)),
+                _ => return self.try_it(version),
+            }
+            if !self.is_refused(tries) {
+                break;
+            }
+        }
+        let last = versions.last().and_then(|version| self.tries(version));
+        match next {
+            Some(next) if !self.is_refused(last) => {
+                wait(next, "trying what the secret holds again")
+            }
+            _ => not_held(credential, &why(last)),
+        }
+    }
+
+    /// Whether it is of no use to go on trying it.
+    fn is_refused(&self, tries: Option<&ProbeSeries>) -> bool {
+        // A new key takes seconds to be accepted everywhere; a password takes none.
+        let patience = match self.issuer {
+            Issuer::Database { .. } => TimeDelta::zero(),
+            _ => self.terms().patience,
+        };
+        tries.is_some_and(|it| {
+            it.refused_since.is_some_and(|since| self.now >= since + patience)
+                || it.unavailable
+                || it.inconclusive >= INCONCLUSIVE_LIMIT
+        })
+    }
+
+    fn try_it(&self, version: &str) -> Decision {
+        let sample = self.tries(version).map_or(0, |tries| tries.samples);
+        let version = version.to_owned();
+        self.act(SecretAction::Try { version, sample }, "does the secret hold what it names?")
+    }
+
+    /// What the old version names, and the versions that tell whether the secret holds it. A rotation that was
+    /// cut short may have told a server of a password that no label is on any more.
+    fn what_to_try(&self) -> Option<(String, Vec<&'a str>)> {
+        let old = self.old()?;
+        match &old.held {
+            Held::AccessKey { key_id } => {
+                let works = is_active(self.view, key_id);
+                let versions = works.then_some(old.version.as_str()).into_iter().collect();
+                Some((format!("access key {key_id}"), versions))
+            }
+            Held::Login { username } => {
+                let others = self.versions_of_login(username, &[&old.version]).take(MOST_OTHERS);
+                let versions = std::iter::once(old.version.as_str()).chain(others).collect();
+                Some((format!("login {username}"), versions))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Takes in that what the old version names was accepted: a key as one of this user's, a login by any password
+/// that the secret holds.
+pub(super) fn keep(record: &mut Record, view: &SecretView) {
+    let Some(old) = record.rotation.old.as_ref() else { return };
+    let accepted = |version: &str| {
+        record.probes.get(&series(version)).is_some_and(|tries| tries.acceptances > 0)
+    };
+    let held = match &old.held {
+        Held::AccessKey { key_id } => accepted(&old.version) && is_active(view, key_id),
+        Held::Login { username } => {
+            let mut of_login = view.versions.iter().filter(|it| it.login() == Some(username));
+            accepted(&old.version) || of_login.any(|it| accepted(&it.id))
+        }
+        _ => false,
+    };
+    record.rotation.possessed |= held;
+}
+
+fn is_active(view: &SecretView, key_id: &str) -> bool {
+    view.user_keys().iter().any(|key| key.state.id == key_id && key.state.status.is_active())
+}
+
+fn why(tries: Option<&ProbeSeries>) -> String {
+    match tries {
+        Some(it) if it.unavailable || it.inconclusive > 0 => it.why.clone(),
+        _ => "refused".to_owned(),
+    }
+}
+
+fn not_held(credential: String, why: &str) -> Decision {
+    Decision::Blocked(BlockReason::NotHeld { credential, why: why.to_owned() })
+}
