@@ -93,7 +93,7 @@ fn an_issuer_that_accepts_the_old_value_still_is_told_ever_more_slowly() {
 
 #[test]
 fn an_issuer_that_answers_no_try_of_the_old_value_has_a_person_asked() {
-    for issuer in told()[..2].iter() {
+    for issuer in &told()[..2] {
         let mut drive = routine_that_is_replaced(issuer.clone());
         drive.world.mute = true;
         let end = drive.run();
