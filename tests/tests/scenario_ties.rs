@@ -3,15 +3,12 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use serde_json::{Value, json};
 use severance_engine::ports::CaseDetail;
 use severance_lifecycle::finding::Finding;
 use severance_sandbox::aws::control::SeededUser;
 use severance_tests::aws::{Key, Tried, try_key};
-use severance_tests::clock::now;
 use severance_tests::events::{key_notice, notice, rotation, secret_rotation};
-use severance_tests::wait::until;
 use severance_tests::worker::Worker;
 use severance_tests::world::{World, key_of, probeable};
 
@@ -59,12 +56,6 @@ impl Scene {
 
     /// A person makes another key and puts it into the secret.
     async fn put_by_hand(&self, user: &SeededUser) -> Key {
-        // When a secret changed is told in whole seconds: what comes after is surely later.
-        let listed = now();
-        until("the next second", LIMIT, async || {
-            (now() - listed > TimeDelta::seconds(1)).then_some(())
-        })
-        .await;
         let made = self.world.admin.create_access_key().user_name(&user.name).send().await.unwrap();
         let made = made.access_key.unwrap();
         let value = json!({

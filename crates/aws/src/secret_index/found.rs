@@ -4,12 +4,14 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
+use super::listed::State;
+
 /// What secrets were found to hold.
 #[derive(Clone, Default)]
 pub(super) struct Found {
     pub(super) places: Places,
-    /// What was read in values, by secret, with the change that it was read at.
-    pub(super) read: HashMap<String, (i64, Contents)>,
+    /// What was read in values, by secret, with the state that it was read in.
+    pub(super) read: HashMap<String, (State, Contents)>,
 }
 
 /// Where keys are: all places of each, since one that a secret stops handing out another may hand out still.
@@ -32,8 +34,8 @@ pub(crate) struct Place {
     pub(crate) arn: String,
     /// Which of the account's regions it is in.
     pub(crate) region: usize,
-    /// When it last changed, in seconds: what was found unusable may be good after a change.
-    pub(super) changed: i64,
+    /// What was found unusable in it may be good after a change.
+    pub(super) state: State,
     /// What it holds cannot be read or is wrong.
     pub(super) unusable: bool,
 }
@@ -76,7 +78,7 @@ impl Places {
     pub(super) fn stay_unusable(&mut self, before: &Self) {
         for (id, places) in &mut self.0 {
             for place in places {
-                let same = |old: &&Place| old.arn == place.arn && old.changed == place.changed;
+                let same = |old: &&Place| old.arn == place.arn && old.state == place.state;
                 place.unusable = before.of(id).iter().find(same).is_some_and(|old| old.unusable);
             }
         }
@@ -84,7 +86,7 @@ impl Places {
 }
 
 impl Place {
-    pub(super) fn new(arn: &str, region: usize, changed: i64) -> Self {
-        Self { arn: arn.to_owned(), region, changed, unusable: false }
+    pub(super) fn new(arn: &str, region: usize, state: State) -> Self {
+        Self { arn: arn.to_owned(), region, state, unusable: false }
     }
 }

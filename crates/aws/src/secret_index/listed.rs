@@ -26,12 +26,20 @@ pub(crate) struct Listed {
     pub(super) tags: BTreeMap<String, String>,
     /// Versions with their labels.
     versions: HashMap<String, Vec<String>>,
-    /// When it last changed, in seconds.
-    pub(super) changed: i64,
+    /// When it last changed.
+    changed: DateTime<Utc>,
     created: DateTime<Utc>,
     last_rotated: Option<DateTime<Utc>>,
     deleted_at: Option<DateTime<Utc>>,
     owning_service: Option<String>,
+}
+
+/// A state of a secret. What is told in whole seconds misses a change within one: a value that is stored is
+/// another version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct State {
+    changed: DateTime<Utc>,
+    current: Option<String>,
 }
 
 impl Listed {
@@ -43,7 +51,7 @@ impl Listed {
             primary: entry.primary_region,
             tags: tags(entry.tags),
             versions: entry.secret_versions_to_stages.unwrap_or_default(),
-            changed: entry.last_changed_date.map_or(0, |date| date.secs()),
+            changed: entry.last_changed_date.as_ref().map(time).unwrap_or_default(),
             created: entry.created_date.as_ref().map(time).unwrap_or_default(),
             last_rotated: entry.last_rotated_date.as_ref().map(time),
             deleted_at: entry.deleted_date.as_ref().map(time),
@@ -59,12 +67,17 @@ impl Listed {
             primary: answer.primary_region,
             tags: tags(answer.tags),
             versions: answer.version_ids_to_stages.unwrap_or_default(),
-            changed: answer.last_changed_date.map_or(0, |date| date.secs()),
+            changed: answer.last_changed_date.as_ref().map(time).unwrap_or_default(),
             created: answer.created_date.as_ref().map(time).unwrap_or_default(),
             last_rotated: answer.last_rotated_date.as_ref().map(time),
             deleted_at: answer.deleted_date.as_ref().map(time),
             owning_service: answer.owning_service,
         })
+    }
+
+    /// What tells this state of the secret from the next one.
+    pub(super) fn state(&self) -> State {
+        State { changed: self.changed, current: self.labelled(CURRENT).map(str::to_owned) }
     }
 
     /// The region of its primary, where it is a replica in this one.

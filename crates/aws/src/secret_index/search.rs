@@ -140,7 +140,7 @@ impl SecretIndex {
         reads_left: &mut usize,
         found: &mut Found,
     ) -> Result<Contents, Failure> {
-        let place = || Place::new(&secret.arn, secret.region, secret.changed);
+        let place = || Place::new(&secret.arn, secret.region, secret.state());
         for id in secret.keys_in_tag(&self.finding) {
             found.places.add(&id, place());
         }
@@ -153,7 +153,7 @@ impl SecretIndex {
         if let Some(key_id) = &contents.key_id {
             found.places.add(key_id, place());
         }
-        found.read.insert(secret.arn.clone(), (secret.changed, contents.clone()));
+        found.read.insert(secret.arn.clone(), (secret.state(), contents.clone()));
         Ok(contents)
     }
 
@@ -166,7 +166,7 @@ impl SecretIndex {
     ) -> Result<Contents, Failure> {
         let arn = &secret.arn;
         let before = self.known().found.read.get(arn).cloned();
-        if let Some((_, contents)) = before.filter(|(at, _)| *at == secret.changed) {
+        if let Some((_, contents)) = before.filter(|(at, _)| *at == secret.state()) {
             return Ok(contents);
         }
         if *reads_left == 0 {
