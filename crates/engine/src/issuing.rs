@@ -60,7 +60,9 @@ impl Issuing<'_> {
             SecretAction::Set { version, from, .. } => {
                 (version, Some(from.as_str()), Telling::Set { end_sessions: self.thorough })
             }
-            SecretAction::Try { version, .. } => (version, None, Telling::Try),
+            SecretAction::Try { version, .. } => {
+                (version, self.of_one_server(version), Telling::Try)
+            }
             SecretAction::Finish { version } => (version, None, Telling::Finish),
             SecretAction::Retire { version, current } => {
                 let followed = self.task.desired == Desired::Rotated;
@@ -116,6 +118,15 @@ impl Issuing<'_> {
                 Some(time) => Some(at + time),
             },
         })
+    }
+
+    /// Until it is proven that the secret holds what it names, by one of its versions: the version whose server
+    /// that has to be for.
+    fn of_one_server(&self, version: &str) -> Option<&str> {
+        let rotation = &self.task.record.rotation;
+        let old = rotation.old.as_ref().map(|old| old.version.as_str());
+        let is_database = matches!(self.issuer, Issuer::Database { .. });
+        old.filter(|old| is_database && !rotation.possessed && *old != version)
     }
 
     async fn prepare(&self, version: &str, from: &str) -> Result<Applied, Failure> {

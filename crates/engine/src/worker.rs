@@ -18,6 +18,7 @@ use severance_lifecycle::journal::Happening;
 use severance_lifecycle::observe::{Observed, View};
 use severance_lifecycle::plan::Identity;
 use severance_lifecycle::policy::{Desired, Holds, Policy};
+use severance_lifecycle::record::ProbeAnswer;
 use severance_lifecycle::secret_action::SecretAction;
 use severance_lifecycle::task::{BlockReason, Lane, Mode, Task, TaskState};
 use tokio_util::sync::CancellationToken;
@@ -366,6 +367,11 @@ impl Worker {
 
     fn applied(&mut self, action: Action, applied: Applied) {
         let now = self.shared.now();
+        if let Action::Secret { what: SecretAction::Retire { version, .. }, .. } = &action
+            && matches!(applied.probe, Some(ProbeAnswer::Accepted { .. }))
+        {
+            self.task.record.was_held(version);
+        }
         let happened = if let (Action::Probe { key_id, .. }, Some(answer)) =
             (&action, applied.probe.clone())
         {

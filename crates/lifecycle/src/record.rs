@@ -117,6 +117,12 @@ pub enum ProbeAnswer {
 }
 
 impl Record {
+    /// A value was accepted until its issuer was told to refuse it: the secret held what that names.
+    pub fn was_held(&mut self, version: &str) {
+        let is_old = self.rotation.old.as_ref().is_some_and(|old| old.version == version);
+        self.rotation.possessed |= is_old;
+    }
+
     /// Takes in a probe's answer. One acceptance starts the row again.
     pub fn probed(&mut self, key_id: &str, answer: &ProbeAnswer, at: DateTime<Utc>) {
         let series = self.probes.entry(key_id.to_owned()).or_default();

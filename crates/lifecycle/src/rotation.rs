@@ -204,7 +204,14 @@ impl RotationRecord {
 
     /// The access key that is left behind, where it is one.
     pub fn old_key(&self) -> Option<&str> {
-        match &self.old.as_ref()?.held {
+        self.old.as_ref()?.key_id()
+    }
+}
+
+impl OldVersion {
+    /// The access key that it holds.
+    pub fn key_id(&self) -> Option<&str> {
+        match &self.held {
             Held::AccessKey { key_id } => Some(key_id),
             _ => None,
         }

@@ -13,6 +13,7 @@ use crate::act::credentials;
 use crate::calls::Calls;
 use crate::failure::{cannot, replan};
 use crate::probe;
+use crate::secret_index::is_final;
 use crate::secret_value::Secret;
 
 /// A value that was made is stored with so many tries: without it, the key is lost.
@@ -172,7 +173,15 @@ async fn try_version(
     version: &str,
     sample: u32,
 ) -> Result<ProbeAnswer, Failure> {
-    Ok(match value::key(calls, secret, version).await? {
+    let held = match value::key(calls, secret, version).await {
+        // What waits for the answer counts the tries that tell nothing.
+        Err(failure) if !is_final(&failure) => {
+            let endpoint = format!("secretsmanager of {}", secret.arn);
+            return Ok(ProbeAnswer::Inconclusive { endpoint, why: failure.code });
+        }
+        held => held?,
+    };
+    Ok(match held {
         Some(held) => {
             probe::attempt(calls, &held, usize::try_from(sample).unwrap_or_default()).await
         }

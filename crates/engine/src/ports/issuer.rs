@@ -52,7 +52,8 @@ pub struct Errand {
     pub what: Telling,
     /// The version that it is about.
     pub version: Version,
-    /// The version beside it: the one that a new one follows, or the one that stays where an old one goes.
+    /// The version beside it: the one that a new one follows, or the one that stays where an old one goes. For a
+    /// try: the one whose server it must be for.
     pub beside: Option<Version>,
     /// For [`Telling::Set`] without an administrator: other versions of the same login, in the order in
     /// which they may be tried where the one beside is refused.
@@ -96,7 +97,7 @@ pub struct Version {
 /// What an issuer did or answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Told {
-    /// What a try told.
+    /// What a try told. After [`Telling::Retire`]: that the value was accepted until then, where it was.
     pub probe: Option<ProbeAnswer>,
     /// After sessions were ended: clients that had begun to log in before may still come in for so long.
     pub stragglers_for: Option<TimeDelta>,

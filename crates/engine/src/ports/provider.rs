@@ -66,7 +66,8 @@ pub struct Applied {
     pub request_id: Option<String>,
     /// The provider's clock when it answered.
     pub at: DateTime<Utc>,
-    /// For [`Action::Probe`] and a try of a secret's version: what it told.
+    /// For [`Action::Probe`] and a try of a secret's version: what it told. For the end of an old value: that it
+    /// was accepted until then, where it was.
     pub probe: Option<ProbeAnswer>,
     /// After sessions at an issuer were ended: who had begun to log in before may come in until then, by
     /// the provider's clock, and what they open must be ended too. After a value was retired: its sessions

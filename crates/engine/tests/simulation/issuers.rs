@@ -362,7 +362,10 @@ impl SimProvider {
             Telling::Finish => {}
             Telling::Retire { followed } => match value {
                 Value::Login { user, password } => {
+                    let works = here.logins.get(&user).copied().flatten() == Some(password);
                     logins::retire(here, &user, password, followed)?;
+                    let accepted = || ProbeAnswer::Accepted { endpoint: "issuer".to_owned() };
+                    told.probe = works.then(accepted);
                 }
                 Value::Opaque(number) => {
                     here.accepted.remove(&number);

@@ -65,6 +65,20 @@ impl Connector {
         Ok(entry)
     }
 
+    /// Whether the password of a login without room for one more is right. The server may not have asked for it.
+    pub(super) async fn is_right_though_full(
+        &self,
+        login: &DatabaseValue,
+        error: &DatabaseError,
+    ) -> Result<bool, DatabaseError> {
+        if !error.is_full_behind_password() {
+            return Ok(false);
+        }
+        let unasked = self.connect(login, &self.config(login)).await?;
+        let unasked = unasked.map_err(|error| DatabaseError::of(LOG_IN, error));
+        Ok(unasked.is_err_and(|error| !error.is_full()))
+    }
+
     async fn connect(
         &self,
         login: &DatabaseValue,

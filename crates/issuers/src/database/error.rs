@@ -8,6 +8,10 @@ use super::value::ValueError;
 use crate::chain::chain;
 use crate::tls::is_certificate_refused;
 
+/// PostgreSQL's functions that begin a session once the password was found right (`postinit.c`,
+/// `miscinit.c`). A server that is full altogether says so before it asks for one, in another.
+const AFTER_PASSWORD: [&str; 3] = ["InitializeSessionUserId", "InitPostgres", "CheckMyDatabase"];
+
 /// Words of a server that are repeated, at most.
 const LONGEST_MESSAGE: usize = 300;
 
@@ -121,6 +125,8 @@ pub enum DatabaseError {
         code: String,
         /// The server's words, at most 300 characters.
         message: String,
+        /// What it was about to do is done after the password was found right.
+        password_is_right: bool,
     },
     /// The server's certificate is not believed.
     #[error("{doing}: the server's certificate is not trusted")]
@@ -160,6 +166,7 @@ impl DatabaseError {
                 doing,
                 code: said.code().code().to_owned(),
                 message: said.message().chars().take(LONGEST_MESSAGE).collect(),
+                password_is_right: said.routine().is_some_and(|it| AFTER_PASSWORD.contains(&it)),
             },
             None if is_certificate_refused(&source) => Self::Certificate { doing, source },
             None if has_no_tls(&source) => Self::NoTls { doing },
@@ -192,6 +199,11 @@ impl DatabaseError {
     /// Whether there was no room for one more connection, of this login or at all.
     pub(super) fn is_full(&self) -> bool {
         matches!(self, Self::Server { code, .. } if code == TOO_MANY_CONNECTIONS)
+    }
+
+    /// The same, found out after the password was right.
+    pub(super) fn is_full_behind_password(&self) -> bool {
+        self.is_full() && matches!(self, Self::Server { password_is_right: true, .. })
     }
 
     fn code(&self) -> &str {

@@ -123,8 +123,12 @@ impl DatabaseIssuer {
             }
             Ok(Entry::Refused(refused)) => return Ok(Found::Refused(refused.code)),
             Ok(Entry::Open(session)) => (Some(session), false),
-            // Whatever its password is: it gets another one, or none.
-            Err(error) if error.is_full() && admin.is_some() && ending != Ending::InTurns => {
+            // It is right, or a secret could have the password taken away of a login that it only names.
+            Err(error)
+                if error.is_full_behind_password()
+                    && admin.is_some()
+                    && ending != Ending::InTurns =>
+            {
                 (None, true)
             }
             Err(error) => return Err(error),

@@ -126,7 +126,7 @@ impl DatabaseValue {
         Self { database: other.database.clone(), ..self }
     }
 
-    pub(super) fn is_on_server_of(&self, other: &Self) -> bool {
+    pub(crate) fn is_on_server_of(&self, other: &Self) -> bool {
         self.is_at(&other.host, other.port)
     }
 

@@ -61,6 +61,12 @@ impl Here<'_> {
     }
 
     async fn accepts(&self) -> Result<Told, DatabaseError> {
+        if let Some((_, beside)) = self.beside()?
+            && !beside.is_on_server_of(&self.login()?)
+        {
+            let why = "it names another server".to_owned();
+            return Ok(Told { probe: Some(ProbeAnswer::Unavailable { why }), ..Told::default() });
+        }
         let endpoint = endpoint(&self.errand.issuer);
         let probe = match self.issuer.accepts(self.version).await? {
             LoginAnswer::Accepted => ProbeAnswer::Accepted { endpoint },
@@ -77,7 +83,10 @@ impl Here<'_> {
             }
             _ => self.issuer.take_away(self.version, admin, followed).await?,
         };
-        Ok(Told { sessions_ended: retired.sessions_ended, ..Told::default() })
+        // It was let in before, or its password was not taken away.
+        let accepted = || ProbeAnswer::Accepted { endpoint: endpoint(&self.errand.issuer) };
+        let probe = (!retired.already).then(accepted);
+        Ok(Told { probe, sessions_ended: retired.sessions_ended, ..Told::default() })
     }
 
     /// Every one of them: when the others were opened is known to the server alone.
@@ -128,4 +137,48 @@ fn value(version: Option<&Version>) -> Result<&SecretValue, Failure> {
 fn login(value: &SecretValue) -> Result<DatabaseValue, DatabaseError> {
     DatabaseValue::parse(value)
         .map_err(|source| DatabaseError::Value { which: Which::Tried, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use severance_lifecycle::secret::{Issuer, SecretRef};
+
+    use super::*;
+    use crate::database::{DatabaseSettings, Transport};
+
+    fn version(id: &str, host: &str) -> Version {
+        let value = format!(
+            r#"{{"engine":"postgres","host":"{host}","port":9,"username":"app","password":"p"}}"#
+        );
+        Version { id: id.into(), value: Some(SecretValue::new(value)) }
+    }
+
+    #[tokio::test]
+    async fn what_another_server_accepts_says_nothing_of_this_one() {
+        let settings =
+            DatabaseSettings { transport: Transport::Plaintext, ..DatabaseSettings::default() };
+        let issuer = DatabaseIssuer::new(settings).unwrap();
+        let errand = Errand {
+            secret: SecretRef {
+                account: "111111111111".into(),
+                region: "eu-west-1".into(),
+                arn: "arn:aws:secretsmanager:eu-west-1:111111111111:secret:app-AbCdEf".into(),
+                name: "app".into(),
+            },
+            issuer: Issuer::Database { alternating: false },
+            attempt: "t.0".into(),
+            what: Telling::Try,
+            version: version("v2", "staging.test"),
+            beside: Some(version("v1", "production.test")),
+            others: Vec::new(),
+            administrator: None,
+            lane: Lane::Rest,
+        };
+        let told = tell(&issuer, &errand, "database:Try").await.unwrap();
+        assert!(
+            matches!(&told.probe, Some(ProbeAnswer::Unavailable { why }) if why.contains("server")),
+            "{:?}",
+            told.probe
+        );
+    }
 }

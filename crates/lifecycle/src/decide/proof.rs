@@ -65,11 +65,13 @@ pub(super) fn missing_key_is_dead(
         || (gone(record, policy, now) && !is_being_tried(key_id, record))
 }
 
-/// Whether a row of refusals has begun and can go on: a deleted key is refused like one that is off.
+/// Whether tries tell something of it: a deleted key is refused like one that is off, and one that is accepted
+/// lives on somewhere.
 fn is_being_tried(key_id: &str, record: &Record) -> bool {
     let series = record.probes.get(key_id);
     series.is_some_and(|it| {
-        it.refusals > 0 && !it.unavailable && it.inconclusive < INCONCLUSIVE_LIMIT
+        let told = it.refusals > 0 || it.acceptances > 0;
+        told && !it.unavailable && it.inconclusive < INCONCLUSIVE_LIMIT
     })
 }
 

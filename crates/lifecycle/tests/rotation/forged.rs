@@ -31,10 +31,6 @@ fn whoever_writes_anothers_key_id_into_a_secret_is_handed_no_key_of_theirs() {
             let end = drive.run();
             let killed = terms == Terms::RevokeFirst;
             assert_eq!(drive.world.keys[0].active, !killed, "{terms:?}");
-            if killed && vouched {
-                // What the notice names dies at once, and the user's zone is the secret's.
-                continue;
-            }
             assert!(not_held(&end), "{terms:?}: {end:?}");
             assert_eq!(drive.world.keys_made, 0, "{terms:?}");
         }
@@ -136,4 +132,47 @@ fn a_value_that_names_another_login_by_now_is_not_the_next_ones_model() {
             "{version:?}"
         );
     }
+}
+
+#[test]
+fn a_version_that_passes_for_one_of_ours_has_no_administrator_set_its_password() {
+    for terms in [Terms::Routine, Terms::ReplaceThenRevoke, Terms::RevokeFirst] {
+        for (alternating, user) in [(false, "app"), (true, "app_clone")] {
+            let mut world = World::new(Issuer::Database { alternating });
+            world.logins.insert("app".into(), Some(99));
+            let chosen = Value::Login { user: user.into(), password: 7 };
+            // Made after whatever is exposed.
+            world.pass(world.now + TimeDelta::seconds(1));
+            world.put_pending("severance-t-fedcba9876543210-0001", chosen);
+            let mut drive = Drive::new(world, terms, Tape::new(vec![]));
+            drive.exposed_at -= TimeDelta::seconds(1);
+            drive.meddled = true;
+            let end = drive.run();
+            let untouched = [("app".to_owned(), Some(99))].into();
+            assert_eq!(drive.world.logins, untouched, "{terms:?} {user}: {end:?}");
+        }
+    }
+}
+
+#[test]
+fn another_credential_that_works_does_not_have_the_named_one_switched_off() {
+    let mut drive = drive(true, true, Terms::Routine);
+    assert!(not_held(&drive.run()));
+    let theirs = drive.world.make_key(false).unwrap();
+    drive.world.put_by_hand("by-hand", Value::Key(theirs));
+    drive.meddled = true;
+    drive.world.pass(drive.world.now + TimeDelta::days(1));
+    let end = drive.run();
+    assert!(drive.world.keys[0].active, "{end:?}");
+}
+
+#[test]
+fn the_right_half_in_another_version_proves_it() {
+    let mut drive = drive(true, true, Terms::Routine);
+    assert!(not_held(&drive.run()));
+    drive.world.put_by_hand("put-right", Value::Key("AKIAOLD".into()));
+    drive.world.pass(drive.world.now + TimeDelta::minutes(6));
+    let end = drive.run();
+    assert!(matches!(end, End::Done(_)), "{end:?}");
+    assert_eq!(drive.world.keys_made, 1);
 }

@@ -130,3 +130,15 @@ fn what_a_later_rotation_replaced_is_not_the_earlier_ones_to_end() {
     assert!(matches!(first.run(), End::Done(_)));
     assert!(is_active(&first, &good), "the second's to end");
 }
+
+#[test]
+fn an_old_key_that_is_stored_once_more_has_its_grace_from_when_it_is_replaced_again() {
+    let mut drive = routine(World::new(Issuer::AccessKey { user: user() }));
+    let grace = drive.policy().rotation.grace;
+    drive.run_until(|drive| drive.record.rotation.grace_from.is_some());
+    drive.world.pass(drive.world.now + grace - TimeDelta::minutes(1));
+    drive.world.put_by_hand("rolled-back", Value::Key("AKIAOLD".into()));
+    let back = drive.world.now;
+    drive.run_until(|drive| !is_active(drive, "AKIAOLD"));
+    assert!(drive.world.now - back >= grace, "{}", drive.world.now - back);
+}

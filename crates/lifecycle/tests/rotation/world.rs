@@ -263,6 +263,11 @@ impl World {
         self.move_label(CURRENT, id);
     }
 
+    /// Somebody stores a value that waits.
+    pub(crate) fn put_pending(&mut self, id: &str, value: Value) {
+        self.store(id, value);
+    }
+
     /// Lets time pass, and what happens by itself happen.
     pub(crate) fn pass(&mut self, until: DateTime<Utc>) {
         self.now = until.max(self.now);

@@ -44,13 +44,19 @@ pub(in crate::decide) fn look(
     let new = here.handed_out().map(|version| version.id.clone());
     let in_step = new.is_some() && view.replicas.iter().all(|replica| replica.in_sync);
     let dead = here.old().is_some() && here.old_is_proven_dead();
-    let is_back =
-        here.old().is_some_and(|old| view.current().is_some_and(|it| it.id == old.version));
+    let is_back = here.old().is_some_and(|old| {
+        let of_old = |it: &VersionState| old.key_id().is_some() && it.key_id() == old.key_id();
+        view.current().is_some_and(|it| it.id == old.version || of_old(it))
+    });
     let beside: Vec<_> = here.burnt_beside().map(|version| version.id.clone()).collect();
     let beside_keys: Vec<_> =
         here.burnt_beside().filter_map(|version| version.key_id()).map(str::to_owned).collect();
     let rotation = &mut record.rotation;
     if let Some(new) = new {
+        if rotation.new.as_ref() != Some(&new) {
+            // Others may have stored what was there before.
+            rotation.grace_from = None;
+        }
         rotation.new = Some(new);
         rotation.promoted_at.get_or_insert(now);
         rotation.grace_from.get_or_insert(now);

@@ -53,9 +53,8 @@ pub(super) fn revoke(here: Here<'_>) -> Decision {
     if here.ended_before() {
         return Decision::Done(Verification::ControlPlane);
     }
-    let checks: [&dyn Fn() -> Check; 10] = [
+    let checks: [&dyn Fn() -> Check; 9] = [
         &|| here.readers_are_denied(),
-        &|| here.is_not_held(),
         &|| here.old_credential_dies(),
         &|| here.other_burnt_keys_die(),
         &|| here.other_burnt_values_die(),
@@ -256,6 +255,9 @@ impl<'a> Here<'a> {
         }
         // What must die is read in it, once that is put right.
         if self.value_is_unknown().is_some() {
+            return None;
+        }
+        if self.is_not_held().is_some() {
             return None;
         }
         // What cannot be read any more can be ended at its issuer no more.

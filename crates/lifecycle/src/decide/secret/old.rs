@@ -66,6 +66,9 @@ impl<'a> Here<'a> {
         if let Some(shared) = self.is_needed_elsewhere(key_id) {
             return Some(shared);
         }
+        if let Some(not_held) = self.is_not_held() {
+            return Some(not_held);
+        }
         if self.is_thorough() {
             let said = access_key::revoke(self.situation, key_id, user, view, self.now);
             return (!matches!(said, Decision::Done(_))).then_some(said);

@@ -7,10 +7,10 @@ use chrono::TimeDelta;
 use super::Here;
 use crate::decide::{Check, Decision, wait};
 use crate::record::{ProbeSeries, Record};
-use crate::rotation::{RevokeOrder, series};
+use crate::rotation::{OldVersion, RevokeOrder, series};
 use crate::secret::Issuer;
 use crate::secret_action::SecretAction;
-use crate::secret_view::{Held, SecretView};
+use crate::secret_view::{Held, SecretView, UserKey};
 use crate::task::BlockReason;
 
 /// Tries in a row that tell nothing before a person is asked.
@@ -26,9 +26,9 @@ const BLOCKED_PAUSE: TimeDelta = TimeDelta::minutes(5);
 const MOST_OTHERS: usize = 3;
 
 impl<'a> Here<'a> {
-    /// What is missing before another credential is made: the issuer accepted what the secret holds. A key
-    /// that is dead by now cannot be tried; where it is exposed, that the user's own tags name the secret's
-    /// zone is enough, or nothing could follow what died first.
+    /// What is missing before another credential is made or told of: the issuer accepted what the secret
+    /// holds. A key that is dead by now cannot be tried; where it is exposed, that the user's own tags name the
+    /// secret's zone is enough, unless it was found not to be held, or nothing could follow what died first.
     pub(super) fn is_possessed(&self) -> Check {
         let asks = matches!(self.issuer, Issuer::AccessKey { .. } | Issuer::Database { .. });
         if self.rotation().possessed || !asks {
@@ -38,12 +38,24 @@ impl<'a> Here<'a> {
             let (field, why) = ("value".to_owned(), "what it holds is not known".to_owned());
             return Some(Decision::Blocked(BlockReason::UnfitValue { field, why }));
         };
-        if versions.is_empty() {
-            let vouched = self.is_exposed() && self.rotation().vouched;
-            let why = "the key does not work, so that it cannot be tried";
-            return (!vouched).then(|| not_held(credential, why));
+        if !versions.is_empty() {
+            return Some(self.is_tried(credential, &versions));
         }
-        Some(self.is_tried(credential, &versions))
+        let found_wrong = self.old_tries().is_some_and(|tries| tries.unavailable);
+        let vouched = self.is_exposed() && self.rotation().vouched && !found_wrong;
+        let is_theirs = |key: &UserKey| self.is_old_key(&key.state.id);
+        let why = if self.view.user_keys().iter().any(is_theirs) {
+            "the key does not work, so that it cannot be tried"
+        } else {
+            "it is no key of the user's"
+        };
+        (!vouched).then(|| not_held(credential, why))
+    }
+
+    /// The same for a login, whatever is there to follow it: whoever may write the value could store a version
+    /// that passes for one of ours, and would have an administrator set the password in it.
+    pub(super) fn login_is_possessed(&self) -> Check {
+        matches!(self.issuer, Issuer::Database { .. }).then(|| self.is_possessed()).flatten()
     }
 
     /// A try of each before what is exposed dies, and a few where it tells nothing: after that there is nothing
@@ -62,20 +74,20 @@ impl<'a> Here<'a> {
         untried.map(|version| self.try_it(version))
     }
 
-    /// A key that a secret which ends names and does not hold is not the leaver's: it is left alone. Whatever
+    /// A key that a secret names and does not hold is not its to end, but where a compromise names it. Whatever
     /// tells nothing spares nothing.
     pub(super) fn is_not_held(&self) -> Check {
-        let asks = matches!(self.issuer, Issuer::AccessKey { .. });
-        if self.rotation().possessed || !asks || self.is_exposed() || !self.is_readable() {
+        if self.rotation().possessed || self.is_exposed() {
             return None;
         }
         let (credential, versions) = self.what_to_try()?;
-        let version = *versions.first()?;
-        match self.tries(version) {
-            None => Some(self.try_it(version)),
-            Some(tries) if tries.unavailable => Some(self.is_tried(credential, &versions)),
-            Some(_) => None,
+        if self.old_tries().is_some_and(|tries| tries.unavailable) {
+            return Some(self.is_tried(credential, &versions));
         }
+        let key_id = self.old().and_then(OldVersion::key_id)?;
+        let asks = self.old_tries().is_none() && self.is_readable() && self.works(key_id);
+        let version = versions.first().filter(|_| asks)?;
+        Some(self.try_it(version)).filter(|said| self.is_possible(said))
     }
 
     fn is_tried(&self, credential: String, versions: &[&str]) -> Decision {
@@ -124,23 +136,42 @@ impl<'a> Here<'a> {
         self.act(SecretAction::Try { version, sample }, "does the secret hold what it names?")
     }
 
-    /// What the old version names, and the versions that tell whether the secret holds it. A rotation that was
-    /// cut short may have told a server of a password that no label is on any more.
+    /// What the old version names, and the versions that tell whether the secret holds it: a person may have
+    /// stored the right half beside a wrong one, and a rotation that was cut short may have told a server of a
+    /// password that no label is on any more.
     fn what_to_try(&self) -> Option<(String, Vec<&'a str>)> {
         let old = self.old()?;
+        let first = std::iter::once(old.version.as_str());
         match &old.held {
             Held::AccessKey { key_id } => {
-                let works = is_active(self.view, key_id);
-                let versions = works.then_some(old.version.as_str()).into_iter().collect();
+                let others = self.view.holders(key_id).map(|it| it.id.as_str());
+                let others = others.filter(|id| *id != old.version).take(MOST_OTHERS);
+                let all = first.chain(others);
+                let versions = all.filter(|_| self.may_work_somewhere(key_id)).collect();
                 Some((format!("access key {key_id}"), versions))
             }
             Held::Login { username } => {
                 let others = self.versions_of_login(username, &[&old.version]).take(MOST_OTHERS);
-                let versions = std::iter::once(old.version.as_str()).chain(others).collect();
-                Some((format!("login {username}"), versions))
+                Some((format!("login {username}"), first.chain(others).collect()))
             }
             _ => None,
         }
+    }
+
+    fn works(&self, key_id: &str) -> bool {
+        let mut keys = self.view.user_keys().iter();
+        keys.any(|key| key.state.id == key_id && key.state.status.is_active())
+    }
+
+    /// A key that was just switched off is accepted for a while yet: long enough to be tried.
+    fn may_work_somewhere(&self, key_id: &str) -> bool {
+        let off = self.rotation().off_since.get(key_id);
+        let is_recent = off.is_some_and(|off| self.now < *off + self.situation.policy.spread);
+        self.works(key_id) || is_recent
+    }
+
+    fn old_tries(&self) -> Option<&'a ProbeSeries> {
+        self.tries(&self.old()?.version)
     }
 }
 
@@ -152,7 +183,11 @@ pub(super) fn keep(record: &mut Record, view: &SecretView) {
         record.probes.get(&series(version)).is_some_and(|tries| tries.acceptances > 0)
     };
     let held = match &old.held {
-        Held::AccessKey { key_id } => accepted(&old.version) && is_active(view, key_id),
+        Held::AccessKey { key_id } => {
+            let is_theirs = view.user_keys().iter().any(|key| key.state.id == *key_id);
+            let mut holders = view.holders(key_id);
+            is_theirs && (accepted(&old.version) || holders.any(|it| accepted(&it.id)))
+        }
         Held::Login { username } => {
             let mut of_login = view.versions.iter().filter(|it| it.login() == Some(username));
             accepted(&old.version) || of_login.any(|it| accepted(&it.id))
@@ -160,10 +195,6 @@ pub(super) fn keep(record: &mut Record, view: &SecretView) {
         _ => false,
     };
     record.rotation.possessed |= held;
-}
-
-fn is_active(view: &SecretView, key_id: &str) -> bool {
-    view.user_keys().iter().any(|key| key.state.id == key_id && key.state.status.is_active())
 }
 
 fn why(tries: Option<&ProbeSeries>) -> String {

@@ -105,7 +105,8 @@ impl<'a> Here<'a> {
             (Some(_), None) => false,
             (None, _) => true,
         };
-        forgotten.then(|| self.set(new, "its issuer must know the new value"))
+        let set = || self.set(new, "its issuer must know the new value");
+        forgotten.then(|| self.login_is_possessed().unwrap_or_else(set))
     }
 
     /// Whether another task made the current version, told its issuer of it and found it accepted: that is
