@@ -9,6 +9,7 @@ mod postponing;
 mod times;
 mod undoing;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -21,6 +22,7 @@ use severance_lifecycle::plan::{
     Identity, MatchedIdentity, Planner, Portions, SelectorMatch, Ties, unresolved_task,
 };
 use severance_lifecycle::policy::Desired;
+use severance_lifecycle::secret::Holding;
 use severance_lifecycle::task::{Lane, TaskState};
 
 use self::ahead::Memory;
@@ -155,7 +157,6 @@ async fn in_portions(
     now: DateTime<Utc>,
 ) -> Result<Drawn, Unanswered> {
     let case = &claimed.case;
-    let lane = Lane::of_case(case.trigger);
     let zones = shared.zones();
     let protected = shared.protected();
     let planner =
@@ -171,7 +172,7 @@ async fn in_portions(
             }
             if let Some(portion) = users_of(&mut matched, shared.config.portion) {
                 let portion = [portion];
-                tie(shared, claimed, &portion, lane, &mut ties, &mut draft).await?;
+                tie(shared, claimed, &portion, portions.exposed(), &mut ties, &mut draft).await?;
                 let [portion] = portion;
                 draft.add(planner.plan_portion(case, portion, &mut portions, now));
                 draft.store_portion().await?;
@@ -181,7 +182,7 @@ async fn in_portions(
     }
     if let Payload::ContractEnd(end) = &claimed.event.payload {
         add_roles_of_partner(shared, end, &mut rest).await?;
-        tie(shared, claimed, &rest, lane, &mut ties, &mut draft).await?;
+        tie(shared, claimed, &rest, portions.exposed(), &mut ties, &mut draft).await?;
         let has_door = |(it, _): &MatchedIdentity| it.user().is_none();
         let doors = rest.iter().flat_map(|found| &found.identities).any(has_door)
             || !ties.secrets.is_empty();
@@ -190,7 +191,7 @@ async fn in_portions(
             ties.leaving = ties::leavers(shared, &planner, case, &contract(end)).await?;
         }
     } else {
-        tie(shared, claimed, &rest, lane, &mut ties, &mut draft).await?;
+        tie(shared, claimed, &rest, portions.exposed(), &mut ties, &mut draft).await?;
     }
     draft.add(planner.plan_rest(case, &rest, &ties, &portions, now));
     Ok(draft.finish())
@@ -206,16 +207,17 @@ fn users_of(matched: &mut SelectorMatch, portion: usize) -> Option<SelectorMatch
     Some(SelectorMatch { selector: matched.selector.clone(), identities, refused: None })
 }
 
-/// Looks up what belongs to what was matched.
+/// Looks up what belongs to what was matched, and to what earlier plans exposed.
 async fn tie(
     shared: &Shared,
     claimed: &ClaimedCase,
     matches: &[SelectorMatch],
-    lane: Lane,
+    exposed: &BTreeSet<Holding>,
     ties: &mut Ties,
     draft: &mut Draft<'_>,
 ) -> Result<(), LedgerError> {
-    let Tied { ties: more, failures } = ties::of(shared, matches, lane).await?;
+    let lane = Lane::of_case(claimed.case.trigger);
+    let Tied { ties: more, failures } = ties::of(shared, matches, exposed, lane).await?;
     let failures = failures.into_iter();
     draft.fail(failures.map(|(selector, failure)| (unresolved_id(claimed, &selector), failure)));
     ties.extend(more);

@@ -25,15 +25,17 @@ pub(crate) struct Tied {
     pub(crate) failures: Vec<(Selector, Failure)>,
 }
 
-/// Looks up what belongs to what was matched. The ledger is asked; the provider only of keys in secrets that
+/// Looks up what belongs to what was matched, and to what earlier plans exposed. The ledger is asked; the provider only of keys in secrets that
 /// no listed user has.
 pub(crate) async fn of(
     shared: &Shared,
     found: &[SelectorMatch],
+    exposed: &BTreeSet<Holding>,
     lane: Lane,
 ) -> Result<Tied, LedgerError> {
     let matched = || found.iter().flat_map(|one| &one.identities).map(|(it, _)| it);
     let mut wanted: BTreeSet<Holding> = matched().flat_map(holdings).collect();
+    wanted.extend(exposed.iter().cloned());
     for one in found {
         if let SelectorTarget::AccessKeyId(key_id) = &one.selector.target {
             wanted.insert(Holding::AccessKey { key_id: key_id.clone() });

@@ -219,13 +219,22 @@ async fn what_only_waits_for_its_secrets_to_be_listed_is_told_apart() {
     assert!(claimed.looked_on.is_empty());
     let mut looked_on = unresolved(&claimed.case, "ann");
     looked_on.state = TaskState::Blocked { reason: BlockReason::SecretsNotListed };
-    let tasks = vec![due(unresolved(&claimed.case, "nobody"), 100), due(looked_on.clone(), 100)];
+    let secret = about(&claimed.case, secret_of("app"), Desired::Rotated);
+    let key = Target::AccessKey { key_id: "AKIAann".into(), user: user("ann") };
+    let tasks = vec![
+        due(unresolved(&claimed.case, "nobody"), 100),
+        due(looked_on.clone(), 100),
+        due(secret.clone(), 0),
+        due(about(&claimed.case, key, Desired::Revoked), 0),
+    ];
     let mut first = plan(CaseState::Open, tasks);
     first.again_at = Some(at(100));
     rig.ledger.commit_plan(&claimed.lease, first).await.unwrap();
     let again = rig.claim_cases(100).await.remove(0);
     assert_eq!(again.unresolved.map(|selectors| selectors.len()), Some(2));
     assert_eq!(again.looked_on, [looked_on.id].into());
+    // What they hand out, or did, is what is looked for.
+    assert_eq!((again.secrets, again.keys), (vec![secret], ["AKIAann".to_owned()].into()));
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::secret::Issuer;
+use crate::secret::{Holding, Issuer};
 use crate::secret_action::SecretAction;
 use crate::secret_view::Held;
 
@@ -88,6 +88,10 @@ pub struct RotationRecord {
     pub possessed: bool,
     /// When this was planned, the user's own tags named the zone of the secret.
     pub vouched: bool,
+    /// What the secret handed out when this was planned, where that is exposed: others may hand it out still
+    /// when this one does no more.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub held: BTreeSet<Holding>,
     /// Exposed versions beside that one which were on a label at some look, or had lost it: what another
     /// rotation was about to hand out, or left its grace.
     pub beside: BTreeSet<String>,

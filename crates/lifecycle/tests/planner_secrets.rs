@@ -15,9 +15,10 @@ use severance_lifecycle::plan::{
     TagKeys, Ties, unresolved_task,
 };
 use severance_lifecycle::policy::{Desired, Holds};
-use severance_lifecycle::rotation::RevokeOrder;
+use severance_lifecycle::rotation::{OldVersion, RevokeOrder};
 use severance_lifecycle::secret::{Holding, Issuer, Strategy as How};
-use severance_lifecycle::task::{BlockReason, Lane, Mode, Task, TaskState};
+use severance_lifecycle::secret_view::Held;
+use severance_lifecycle::task::{BlockReason, Lane, Mode, Task, TaskState, Verification};
 use severance_lifecycle::zone::{ZoneSettings, Zones};
 
 const ACCOUNT: &str = "111122223333";
@@ -466,6 +467,80 @@ fn secrets_that_share_a_credential_wait_and_in_a_compromise_one_of_them_replaces
         assert_eq!(task_of(&planned, &a).state, TaskState::Open);
         assert_eq!(blocked(task_of(&planned, &b)), Some(&shared));
     }
+}
+
+/// What is planned once a listing was looked at, after these tasks of an earlier plan.
+fn plan_again(found: &[SelectorMatch], ties: &Ties, earlier: &[&Task]) -> Planned {
+    let (zones, tag_keys, protected) = (zones(), TagKeys::default(), Protected::default());
+    let planner = Planner { zones: &zones, tag_keys: &tag_keys, protected: &protected };
+    let mut portions = Portions::default();
+    for task in earlier {
+        portions.stands(task);
+        portions.left_behind(task);
+    }
+    planner.plan_rest(&notice(Severity::High), found, ties, &portions, now())
+}
+
+#[test]
+fn a_secret_that_is_found_later_waits_for_the_one_that_replaces_the_credential_already() {
+    let how = || How::Database { alternating: false };
+    let [a, b, c] = ["a", "b", "c"].map(|name| secret(name, how(), &[login("app@db:5432")]));
+    let first = plan(&notice(Severity::High), &[named(&b)], &ties(&[], &[&b, &c]));
+    let (writes, waits) = (task_of(&first, &b), task_of(&first, &c));
+    let shared = BlockReason::SharedCredential {
+        secrets: [&a, &b, &c].map(|secret| secret.arn.clone()).to_vec(),
+    };
+    let verification = Verification::ControlPlane;
+    let through = Task { state: TaskState::Done { verification }, ..writes.clone() };
+    for stands in [writes, &through] {
+        let again = plan_again(&[named(&b)], &ties(&[], &[&a, &b, &c]), &[stands, waits]);
+        assert_eq!(blocked(task_of(&again, &a)), Some(&shared));
+        assert_eq!(blocked(task_of(&again, &b)), None, "it is at it, and nobody is told otherwise");
+        assert_eq!(blocked(task_of(&again, &c)), Some(&shared));
+        let told = Finding::SharedCredential {
+            secrets: [&a, &b, &c].map(|secret| secret.arn.clone()).to_vec(),
+        };
+        assert!(again.findings.contains(&told));
+    }
+    // Whoever waits, or only observes, replaces nothing that another one could break.
+    let quiet = Task { mode: Mode::Observe, ..writes.clone() };
+    for stands in [waits, &quiet] {
+        let again = plan_again(&[named(&b)], &ties(&[], &[&a, &b, &c]), &[stands]);
+        assert_eq!(task_of(&again, &a).state, TaskState::Open);
+    }
+}
+
+#[test]
+fn what_a_secret_handed_out_stays_exposed_where_others_hand_it_out_still() {
+    let [listed, found, beside, new] = [KEY, "AKIAFOUND", "AKIABESIDE", "AKIANEW"];
+    let ann = user("ann", &[listed, found, beside, new]);
+    let before = secret("b", How::IamAccessKey, &[key(listed)]);
+    let first = plan(&notice(Severity::High), &[named(&before)], &ties(&[&ann], &[&before]));
+    let mut stands = task_of(&first, &before).clone();
+    let held = Held::AccessKey { key_id: found.into() };
+    stands.record.rotation.old = Some(OldVersion { version: "v1".into(), held });
+    stands.record.rotation.beside_keys = BTreeSet::from([beside.into()]);
+    let now_hands_out = secret("b", How::IamAccessKey, &[key(new)]);
+    for old in [listed, found, beside] {
+        let other = secret("a", How::IamAccessKey, &[key(old)]);
+        let untold = secret("u", How::Untold, &[key(old)]);
+        let tied = ties(&[&ann], &[&now_hands_out, &other, &untold]);
+        let again = plan_again(&[named(&now_hands_out)], &tied, &[&stands]);
+        assert_eq!(task_of(&again, &other).state, TaskState::Open, "{old}");
+        let told = Finding::HandsOutRevoked {
+            secret: untold.arn.clone(),
+            credential: format!("access key {old}"),
+        };
+        assert!(again.findings.contains(&told), "{old}: {:?}", again.findings);
+    }
+    // A login has its name, whatever its password; here the secret names another one by now.
+    let named_before = secret("b", How::Managed, &[login("app@db:5432")]);
+    let first = plan(&notice(Severity::High), &[named(&named_before)], &Ties::default());
+    let [elsewhere, other] = [("b", "other@db:5432"), ("a", "app@db:5432")]
+        .map(|(name, of)| secret(name, How::Managed, &[login(of)]));
+    let stands = task_of(&first, &named_before);
+    let again = plan_again(&[named(&elsewhere)], &ties(&[], &[&elsewhere, &other]), &[stands]);
+    assert_eq!(task_of(&again, &other).desired, Desired::Rotated);
 }
 
 #[test]

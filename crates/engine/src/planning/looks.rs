@@ -33,7 +33,7 @@ impl<'a> Looks<'a> {
         } else {
             shared.listings.have_begun_after(&accounts, ticket)
         };
-        Self { claimed, protected: shared.protected(), listed, portions: Portions::default() }
+        Self { claimed, protected: shared.protected(), listed, portions: earlier(claimed) }
     }
 
     /// Selectors whose own tasks are planned, and whose secrets no listing has shown yet; and the others.
@@ -95,6 +95,19 @@ impl<'a> Looks<'a> {
     fn was_planned(&self, selector: &Selector) -> bool {
         self.claimed.looked_on.contains(&unresolved_id(self.claimed, selector))
     }
+}
+
+/// What earlier plans of the case leave to know. What they exposed is looked for as long as a listing is waited
+/// for, and not later: nothing new is to slip into an old case.
+fn earlier(claimed: &ClaimedCase) -> Portions {
+    let mut portions = Portions::default();
+    claimed.secrets.iter().for_each(|task| portions.stands(task));
+    let is_notice = claimed.case.trigger == Trigger::CompromiseNotice;
+    if is_notice && !claimed.looked_on.is_empty() {
+        claimed.secrets.iter().for_each(|task| portions.left_behind(task));
+        claimed.keys.iter().for_each(|key_id| portions.dies(key_id));
+    }
+    portions
 }
 
 /// That no secret holds a key that is to be replaced is said only by a listing that began after the event.

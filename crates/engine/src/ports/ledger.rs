@@ -155,6 +155,10 @@ pub struct ClaimedCase {
     /// When it is planned again: the tasks that the case waits for, with how many credentials each comes
     /// to. Empty at first.
     pub known: BTreeMap<TaskId, usize>,
+    /// When it is planned again: its tasks for secrets, which are left as they are. Empty at first.
+    pub secrets: Vec<Task>,
+    /// Where [`looked_on`](Self::looked_on) is not empty: the access keys that have tasks of their own.
+    pub keys: BTreeSet<String>,
     /// Tasks of it are still to be let go: see [`Ledger::admit`].
     pub admits: bool,
 }

@@ -218,6 +218,7 @@ impl Store {
         let counting =
             self.tasks.values().map(|row| &row.task).filter(|t| t.case == *id && t.counts);
         let known = counting.map(|task| (task.id.clone(), task.credentials)).collect();
+        let (secrets, keys) = self.earlier(id);
         let admits = self.cases[id].case.state == CaseState::Open
             && self.tasks.values().any(|row| row.task.case == *id && row.parked);
         let row = self.cases.get_mut(id).unwrap();
@@ -226,6 +227,8 @@ impl Store {
         ClaimedCase {
             admits,
             known,
+            secrets,
+            keys,
             looked_on,
             lease: CaseLease { case: id.clone(), token, until },
             case: row.case.clone(),
@@ -234,6 +237,17 @@ impl Store {
             undo,
             unresolved: (row.case.state != CaseState::Accepted).then_some(unresolved),
         }
+    }
+
+    /// A case's tasks for secrets, and the keys that have tasks of their own.
+    fn earlier(&self, id: &CaseId) -> (Vec<Task>, BTreeSet<String>) {
+        let of_case = || self.tasks.values().map(|row| &row.task).filter(|task| task.case == *id);
+        let is_secret = |task: &&Task| matches!(task.target, Target::Secret { .. });
+        let keys = of_case().filter_map(|task| match &task.target {
+            Target::AccessKey { key_id, .. } => Some(key_id.clone()),
+            _ => None,
+        });
+        (of_case().filter(is_secret).cloned().collect(), keys.collect())
     }
 
     fn undo(&self, id: &CaseId) -> Vec<Task> {

@@ -10,6 +10,7 @@ mod cases;
 mod claim;
 mod commands;
 mod contracts;
+mod earlier;
 mod holds;
 mod inventory;
 mod journal;

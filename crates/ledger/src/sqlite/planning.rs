@@ -1,22 +1,21 @@
 //! Claiming cases for planning, and storing plans.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use chrono::{DateTime, Utc};
 use severance_engine::ports::{
     CaseLease, ClaimRequest, ClaimedCase, NewTask, PlanCommit, PlanPortion,
 };
 use severance_lifecycle::case::{Case, CaseState, closing};
-use severance_lifecycle::credential::{Target, TargetKind};
-use severance_lifecycle::event::{ContractChange, Event, Payload, Selector};
-use severance_lifecycle::ids::{CaseId, TaskId};
-use severance_lifecycle::task::{BlockReason, Lane, Task, TaskState};
+use severance_lifecycle::credential::TargetKind;
+use severance_lifecycle::event::{ContractChange, Event, Payload};
+use severance_lifecycle::ids::CaseId;
+use severance_lifecycle::task::{Lane, Task};
 use sqlx::SqliteConnection;
 
 use super::cases::CaseRow;
+use super::earlier::Earlier;
 use super::tasks::Parking;
-use super::{cases, journal, outbox, tasks};
-use crate::codec::{count, from_json, micros, to_json};
+use super::{cases, earlier, journal, outbox, tasks};
+use crate::codec::{from_json, micros, to_json};
 use crate::fault::Fault;
 
 /// Leases cases of one lane that are due.
@@ -93,13 +92,11 @@ async fn read(
         let undo = if reinstates { undo(connection, &case).await? } else { Vec::new() };
         let admits =
             case.state == CaseState::Open && tasks::has_parked(connection, &case.id).await?;
-        let mut looked_on = BTreeSet::new();
-        let (unresolved, known) = match case.state {
-            CaseState::Open => (
-                Some(unresolved(connection, &case.id, &mut looked_on).await?),
-                credentials(connection, &case.id).await?,
-            ),
-            _ => (None, BTreeMap::new()),
+        let again = case.state == CaseState::Open;
+        let earlier = if again { Some(earlier::read(connection, &case.id).await?) } else { None };
+        let (unresolved, Earlier { looked_on, known, secrets, keys, .. }) = match earlier {
+            Some(mut earlier) => (Some(std::mem::take(&mut earlier.unresolved)), earlier),
+            None => (None, Earlier::default()),
         };
         let lease = CaseLease { case: case.id.clone(), token: request.token, until: request.until };
         let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
@@ -112,6 +109,8 @@ async fn read(
             unresolved,
             looked_on,
             known,
+            secrets,
+            keys,
             admits,
         });
     }
@@ -141,48 +140,6 @@ async fn undo(connection: &mut SqliteConnection, case: &Case) -> Result<Vec<Task
     .fetch_all(connection)
     .await?;
     bodies.iter().map(|body| from_json("task", body)).collect()
-}
-
-/// The selectors that had no answer; and the tasks that stand for those of which only the secrets are still
-/// looked for.
-async fn unresolved(
-    connection: &mut SqliteConnection,
-    case: &CaseId,
-    looked_on: &mut BTreeSet<TaskId>,
-) -> Result<Vec<Selector>, Fault> {
-    let bodies: Vec<String> = sqlx::query_scalar(
-        "SELECT body FROM tasks INDEXED BY tasks_blocked
-         WHERE case_id = ? AND state = 'blocked' AND kind = 'unresolved' ORDER BY number",
-    )
-    .bind(case.as_str())
-    .fetch_all(connection)
-    .await?;
-    let mut selectors = Vec::new();
-    for body in bodies {
-        let task: Task = from_json("task", &body)?;
-        if matches!(task.state, TaskState::Blocked { reason: BlockReason::SecretsNotListed }) {
-            looked_on.insert(task.id);
-        }
-        if let Target::Unresolved { selector } = task.target {
-            selectors.push(selector);
-        }
-    }
-    Ok(selectors)
-}
-
-/// How many credentials each task comes to that the case waits for.
-async fn credentials(
-    connection: &mut SqliteConnection,
-    case: &CaseId,
-) -> Result<BTreeMap<TaskId, usize>, Fault> {
-    let rows: Vec<(String, i64)> = sqlx::query_as(
-        "SELECT id, COALESCE(json_extract(body, '$.credentials'), 1)
-         FROM tasks INDEXED BY tasks_case WHERE case_id = ? AND counts = 1",
-    )
-    .bind(case.as_str())
-    .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().map(|(id, n)| (TaskId(id), count(n))).collect())
 }
 
 /// Stores a portion of a plan: its tasks wait until the rest is stored.

@@ -10,9 +10,11 @@ use super::ties::Ties;
 use crate::case::Case;
 use crate::credential::Target;
 use crate::event::{Selector, Trigger};
-use crate::task::TaskState;
+use crate::policy::Desired;
+use crate::secret::Holding;
+use crate::task::{BlockReason, Mode, Task, TaskState};
 
-/// What earlier portions of a plan leave for the rest of it to know. Who leaves with a contract is not in it:
+/// What earlier portions of a plan, and earlier plans of its case, leave for the rest of it to know. Who leaves with a contract is not in it:
 /// that is much, and of use only where there is a role or a secret; see [`Ties::leaving`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Portions {
@@ -20,6 +22,10 @@ pub struct Portions {
     pub(super) selectors: Vec<Selector>,
     /// Locks of users that are revoked as a whole.
     pub(super) whole: BTreeSet<String>,
+    /// Secrets that a task of an earlier plan replaces, by ARN.
+    pub(super) writers: BTreeSet<String>,
+    /// What is exposed by earlier plans, whoever hands it out by now.
+    pub(super) exposed: BTreeSet<Holding>,
 }
 
 impl Portions {
@@ -28,6 +34,38 @@ impl Portions {
         if !self.selectors.contains(&selector) {
             self.selectors.push(selector);
         }
+    }
+
+    /// A secret has a task by an earlier plan, and that task stays as it is. Whether it is through or not, it
+    /// writes: what was never to be done, or waits for another secret's writer, does not.
+    pub fn stands(&mut self, task: &Task) {
+        let Target::Secret { secret, .. } = &task.target else { return };
+        let waits = matches!(
+            &task.state,
+            TaskState::Blocked { reason: BlockReason::SharedCredential { .. } }
+        );
+        let observes = task.mode == Mode::Observe && task.record.rotation.new.is_none();
+        if task.desired == Desired::Rotated && !waits && !observes {
+            self.writers.insert(secret.arn.clone());
+        }
+    }
+
+    /// What a secret's task found exposed stays so when the secret hands out something else.
+    pub fn left_behind(&mut self, task: &Task) {
+        let rotation = &task.record.rotation;
+        let keys = rotation.beside_keys.iter().map(String::as_str).chain(rotation.old_key());
+        keys.for_each(|key_id| self.dies(key_id));
+        self.exposed.extend(rotation.held.iter().cloned());
+    }
+
+    /// A key has a task of its own by an earlier plan.
+    pub fn dies(&mut self, key_id: &str) {
+        self.exposed.insert(Holding::AccessKey { key_id: key_id.to_owned() });
+    }
+
+    /// What is exposed by earlier plans.
+    pub fn exposed(&self) -> &BTreeSet<Holding> {
+        &self.exposed
     }
 }
 

@@ -71,6 +71,9 @@ impl Planner<'_> {
                 task
             }
         };
+        if draft.case.trigger == Trigger::CompromiseNotice {
+            task.record.rotation.held.clone_from(&detail.holds);
+        }
         task.credentials = detail.holds.len().max(1);
         self.plan_keys_of_secret(draft, &task, desired, detail);
         let id = draft.add(task);
@@ -170,7 +173,8 @@ impl Planner<'_> {
         });
         let planned = draft.secrets.values().filter_map(|(_, identity)| identity.secret());
         let held = planned.flat_map(|(_, detail)| detail.holds.iter().cloned());
-        let exposed: BTreeSet<Holding> = keys.chain(held).collect();
+        let before = draft.portions.exposed.iter().cloned();
+        let exposed: BTreeSet<Holding> = keys.chain(held).chain(before).collect();
         let ties = draft.ties;
         for identity in ties.sharing(&exposed) {
             if draft.secrets.contains_key(&identity.arn) {

@@ -15,6 +15,7 @@ use crate::task::{BlockReason, Mode, TaskState};
 impl Planner<'_> {
     /// Has secrets that share a credential wait for a person. In a compromise the credential must die all
     /// the same: one of them, the first by its ARN of those that enforce, replaces it, and the others wait.
+    /// One whose task an earlier plan let go goes on, or two would replace the same: what is found later waits.
     pub(super) fn shared_wait(draft: &mut Draft<'_>) {
         let compromise = draft.case.trigger == Trigger::CompromiseNotice;
         let is_hidden = |identity: &Identity| {
@@ -37,13 +38,14 @@ impl Planner<'_> {
         // One that only observes would replace nothing.
         let enforces = |id: &TaskId| draft.tasks.get(id).is_some_and(|it| it.mode == Mode::Enforce);
         rotated.sort_by_key(|(arn, id, _)| (!enforces(id), arn.clone()));
-        let mut writers = BTreeSet::new();
+        let mut writers = draft.portions.writers.clone();
         for (arn, id, identity) in rotated {
             let mut secrets = sharers(draft, identity);
             if secrets.is_empty() {
                 continue;
             }
-            let replaces = compromise && secrets.is_disjoint(&writers);
+            let goes_on = draft.portions.writers.contains(&arn);
+            let replaces = goes_on || compromise && secrets.is_disjoint(&writers);
             secrets.insert(arn.clone());
             let secrets: Vec<_> = secrets.into_iter().collect();
             draft.find(Finding::SharedCredential { secrets: secrets.clone() });
