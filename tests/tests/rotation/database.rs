@@ -373,8 +373,8 @@ impl World {
 async fn an_administrator_gives_a_secret_no_login_that_it_only_names() {
     let world = World::new(true).await;
     let rig = &world.rig;
-    let named = rig.secret("ev", &value(&world.server, "app", "made-up-half"));
-    for issuer in [SINGLE, ALTERNATING] {
+    for (name, issuer) in [("one", SINGLE), ("turns", ALTERNATING)] {
+        let named = rig.secret(name, &value(&world.server, "app", "made-up-half"));
         let case = rig.rotate(&named, issuer, Why::Routine).await;
         let is_blocked = |task: &severance_lifecycle::task::Task| {
             matches!(&task.state, TaskState::Blocked { reason: BlockReason::NotHeld { credential, .. } }

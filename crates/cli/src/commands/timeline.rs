@@ -27,10 +27,9 @@ pub(super) fn words(entry: &JournalEntry) -> String {
             format!("probed {key_id}: {}{}", probe(answer), request(request_id.as_deref()))
         }
         Happening::Tried { version, answer, request_id } => {
-            // A version of the task's own is new: that it is accepted is what is wanted.
-            let own = entry.task.as_ref().is_some_and(|task| version.contains(task.as_str()));
+            // It may be wanted: of a new value, and of an old one before anything is changed.
             let answer = match answer {
-                ProbeAnswer::Accepted { endpoint } if own => format!("accepted at {endpoint}"),
+                ProbeAnswer::Accepted { endpoint } => format!("accepted at {endpoint}"),
                 other => probe(other),
             };
             format!("tried {version}: {answer}{}", request(request_id.as_deref()))
