@@ -38,6 +38,7 @@ mod store;
 mod usable;
 mod values;
 mod vault;
+mod waiting;
 mod world;
 
 use std::sync::Mutex;
