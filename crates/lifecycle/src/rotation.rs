@@ -86,7 +86,7 @@ pub struct RotationRecord {
     pub old: Option<OldVersion>,
     /// Its issuer accepted what that version names: a key as one of the user's whose key is to be replaced.
     pub possessed: bool,
-    /// When this was planned, the user's own tags named the zone of the secret.
+    /// The user's own tags name the zone of the secret, and that is one; by the last look at them.
     pub vouched: bool,
     /// Exposed versions beside that one which were on a label at some look, or had lost it: what another
     /// rotation was about to hand out, or left its grace.

@@ -16,6 +16,7 @@
 )]
 
 mod aging;
+mod apart;
 mod bug;
 mod calm;
 mod chance;
