@@ -15,7 +15,7 @@ use crate::roles::Roles;
 use crate::scheduler::Scheduler;
 use crate::shared::Shared;
 use crate::urgency::Urgency;
-use crate::{aging, inventory, publishing};
+use crate::{aging, inventory, publishing, roles};
 
 /// What an engine is made of.
 pub struct Parts {
@@ -89,6 +89,7 @@ impl Engine {
         let pump = publishing::run(Arc::clone(shared));
         let inventory = inventory::run(Arc::clone(shared));
         let aging = aging::run(Arc::clone(shared));
+        let roles = roles::run(Arc::clone(shared));
         let work = async {
             let known = tokio::select! {
                 biased;
@@ -103,6 +104,7 @@ impl Engine {
             () = pump => false,
             () = inventory => false,
             () = aging => false,
+            () = roles => false,
         };
         publishing::flush(shared, shared.config.drain / 5).await;
         whole

@@ -1,6 +1,8 @@
 //! What is checked before a task is touched at all: identities that are never touched, and tasks that
 //! planning refused.
 
+mod binding;
+
 use severance_lifecycle::credential::{Target, UserRef};
 use severance_lifecycle::event::{Selector, SelectorTarget};
 use severance_lifecycle::finding::Finding;
@@ -35,19 +37,8 @@ pub(crate) async fn check(shared: &Shared, task: &mut Task) -> Result<Guarded, L
     if shared.zones().get(&task.binding.zone).mode == Mode::Observe {
         task.mode = Mode::Observe;
     }
-    if let TaskState::Blocked { reason: BlockReason::FlattenedBoundary { tag } } = &task.state {
-        let Some(now_bound) = known(shared, &task.target).await? else {
-            return Ok(Guarded::Refused(BlockReason::FlattenedBoundary { tag: tag.clone() }));
-        };
-        match shared.config.tag_keys.bind(&now_bound.tags) {
-            Err(flattened) => {
-                return Ok(Guarded::Refused(BlockReason::FlattenedBoundary { tag: flattened.tag }));
-            }
-            Ok(binding) => {
-                task.mode = shared.zones().get(&binding.zone).mode;
-                task.binding = binding;
-            }
-        }
+    if let Some(reason) = binding::judge(shared, task).await? {
+        return Ok(Guarded::Refused(reason));
     }
     if matches!(&task.state, TaskState::Blocked { reason: BlockReason::SharedCredential { .. } }) {
         let sharing = sharing(shared, &task.target).await?;

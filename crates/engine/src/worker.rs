@@ -135,6 +135,9 @@ impl Worker {
 
     async fn rounds(&mut self) -> Result<Release, Stop> {
         Presence::set_proving(self.task.accepted_at.is_some());
+        if let Some(again_in) = self.shared.roles.waits(&self.shared, &self.task.id) {
+            return Ok(self.waiting_for_roles(again_in));
+        }
         self.known = match self.task.desired {
             Desired::Revoked | Desired::Rotated => {
                 guard::known(&self.shared, &self.task.target).await?
@@ -324,6 +327,7 @@ impl Worker {
             return Ok(self.refuse(&action, &BlockReason::Protected));
         }
         if action.changes_provider() {
+            self.shared.roles.forget(&self.task.id);
             self.intend(&action, reason).await?;
         }
         let shared = Arc::clone(&self.shared);

@@ -5,6 +5,8 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::ids::ZoneName;
+
 /// Why a task cannot be finished for now.
 #[allow(missing_docs, reason = "the fields are named for what they are")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +25,8 @@ pub enum BlockReason {
     UnknownKey,
     /// Tagged with two zones or two contracts: reported, never guessed at.
     FlattenedBoundary { tag: String },
+    /// The secret holds a key of a user whose own tags name another zone: the secret's zone has no say there.
+    UserOfAnotherZone { user: String, zone: ZoneName, secret_zone: ZoneName },
     /// The worker's own identity or a break-glass identity.
     Protected,
     /// AWS refuses changes to service-linked roles.
@@ -112,6 +116,9 @@ impl fmt::Display for BlockReason {
             Self::RootKey => f.write_str("a root user's key: only its account's owner can act"),
             Self::UnknownKey => f.write_str("no account of this partition has such a key"),
             Self::FlattenedBoundary { tag } => write!(f, "flattened boundary: {tag}"),
+            Self::UserOfAnotherZone { user, zone, secret_zone } => {
+                write!(f, "its user {user} is of zone {zone}, and the secret of zone {secret_zone}")
+            }
             Self::Protected => f.write_str("the worker's own or a break-glass identity"),
             Self::ServiceLinkedRole => f.write_str("a service-linked role: AWS refuses changes"),
             Self::ServiceRole { services } => {

@@ -86,7 +86,7 @@ pub struct RotationRecord {
     pub old: Option<OldVersion>,
     /// Its issuer accepted what that version names: a key as one of the user's whose key is to be replaced.
     pub possessed: bool,
-    /// When this was planned, the user's own tags named the zone of the secret.
+    /// The user's own tags name the zone of the secret, and that is one; by the last look at them.
     pub vouched: bool,
     /// What the secret handed out when this was planned, where that is exposed: others may hand it out still
     /// when this one does no more.

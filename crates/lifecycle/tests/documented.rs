@@ -20,7 +20,17 @@ fn text(name: &str) -> String {
     for field in
         ["account", "credential", "field", "key_id", "message", "operation", "region", "service"]
             .into_iter()
-            .chain(["status", "tag", "user", "value", "version", "what", "why"])
+            .chain([
+                "secret_zone",
+                "status",
+                "tag",
+                "user",
+                "value",
+                "version",
+                "what",
+                "why",
+                "zone",
+            ])
     {
         fields[field] = "…".into();
     }

@@ -709,8 +709,8 @@ fn a_secret_gives_its_zone_no_say_over_a_user_of_another_zone() {
                 continue;
             }
             assert!(
-                matches!(blocked(task), Some(BlockReason::FlattenedBoundary { tag })
-                    if tag.contains("quiet") && tag.contains("acme")),
+                matches!(blocked(task), Some(BlockReason::UserOfAnotherZone { user, zone, secret_zone })
+                    if user == "ann" && zone.as_str() == "quiet" && secret_zone.as_str() == "acme"),
                 "{:?}",
                 task.state
             );
@@ -722,6 +722,28 @@ fn a_secret_gives_its_zone_no_say_over_a_user_of_another_zone() {
             assert_eq!(own, compromise.then_some(("quiet", Mode::Observe)));
         }
     }
+}
+
+#[test]
+fn nobody_vouches_for_a_user_without_a_zone_and_a_flattened_user_is_told_as_such() {
+    let untagged = [("severance:zone", ""), ("severance:contract", "")];
+    let app = tagged(secret("app", How::IamAccessKey, &[key(KEY)]), &untagged);
+    let ann = tagged(user("ann", &[KEY]), &untagged);
+    let planned = plan(&notice(Severity::High), &[named(&app)], &ties(&[&ann], &[&app]));
+    let task = task_of(&planned, &app);
+    assert_eq!((&task.state, task.record.rotation.vouched), (&TaskState::Open, false));
+
+    let app = secret("app", How::IamAccessKey, &[key(KEY)]);
+    let ann = tagged(user("ann", &[KEY]), &[("severance:zone", "acme quiet")]);
+    let planned = plan(&notice(Severity::High), &[named(&app)], &ties(&[&ann], &[&app]));
+    let task = task_of(&planned, &app);
+    assert!(
+        matches!(blocked(task), Some(BlockReason::FlattenedBoundary { tag })
+            if tag.contains("acme quiet")),
+        "{:?}",
+        task.state
+    );
+    assert!(!task.record.rotation.vouched);
 }
 
 #[test]

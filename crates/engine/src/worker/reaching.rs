@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
+use severance_lifecycle::journal::Happening;
 use severance_lifecycle::task::{Lane, TaskState};
 
 use super::{Turn, Worker};
@@ -10,6 +12,7 @@ use crate::guard;
 use crate::ports::Release;
 use crate::reach;
 use crate::resolve::Unanswered;
+use crate::roles::Answer;
 
 impl Worker {
     /// Looks up roles within reach that were not known when the case was planned. Answers how the claim
@@ -45,6 +48,11 @@ impl Worker {
         self.shared.listings.cover(&self.shared.provider.accounts())
     }
 
+    /// Its place is given to others: a listing may take long, and fail.
+    pub(super) fn waiting_for_roles(&self, again_in: TimeDelta) -> Release {
+        Release { next_at: Some(self.shared.now() + again_in), attempts: self.attempts }
+    }
+
     /// Where all that is known of what is exposed is closed for the first time, roles are listed once more: one that
     /// was made since the last listing is within reach too. Answers what comes next where that is not the end.
     pub(super) async fn newest_roles_are_closed(&mut self) -> Result<Option<Turn>, Stop> {
@@ -54,9 +62,20 @@ impl Worker {
             return Ok(None);
         }
         let shared = Arc::clone(&self.shared);
-        let listing = shared.roles.list(&shared);
-        if let Err(failure) = giving_way(&shared, &mut self.lease, self.task.lane, listing).await? {
-            return Ok(Some(Turn::Release(self.failed_lookup(&failure))));
+        match shared.roles.ask(&shared, &self.task) {
+            Answer::Listed => {}
+            Answer::Failed(failure) => {
+                return Ok(Some(Turn::Release(self.failed_lookup(&failure))));
+            }
+            Answer::Waits { again_in, is_new } => {
+                let release = self.waiting_for_roles(again_in);
+                if let Some(until) = release.next_at.filter(|_| is_new) {
+                    let reason = "waiting for the roles to be listed as they are now".to_owned();
+                    let what = Happening::Waiting { until, reason };
+                    self.telling.task(&self.task, self.shared.now(), what);
+                }
+                return Ok(Some(Turn::Release(release)));
+            }
         }
         let known = self.task.assumable.len();
         self.task.record.reach_looked_up = None;

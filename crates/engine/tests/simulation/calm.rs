@@ -56,13 +56,13 @@ impl Drop for Worker {
     }
 }
 
-fn publish(sim: &Sim, publication: Publication) {
+pub fn publish(sim: &Sim, publication: Publication) {
     sim.topic.lock().unwrap().records.push(publication.record);
     sim.arrived.notify_one();
 }
 
 /// Makes a user whose first key is in scope, and answers that key's id.
-fn user_with_key(sim: &Sim, name: &str) -> String {
+pub fn user_with_key(sim: &Sim, name: &str) -> String {
     let mut world = sim.world.lock().unwrap();
     let id = user(sim, &mut world, 0, name, &ACME);
     let key = world.users[&(accounts()[0].clone(), name.to_owned())].keys[0].id.clone();
@@ -75,12 +75,12 @@ fn person(sim: &Sim, name: &str) {
     sim.scope.lock().unwrap().users.insert(id);
 }
 
-fn key_notice(id: &str, key: &str) -> Publication {
+pub fn key_notice(id: &str, key: &str) -> Publication {
     notice(id, MINUTE, "high", &json!([{"access_key_id": key}]))
 }
 
 /// The tasks that their case waits for, but for those that stand for a look at the next listing.
-fn tasks(sim: &Sim) -> Vec<Task> {
+pub fn tasks(sim: &Sim) -> Vec<Task> {
     let store = sim.store.lock().unwrap();
     let tasks = store.tasks.values().map(|row| row.task.clone());
     tasks.filter(|task| task.counts && !looks(task)).collect()
@@ -94,21 +94,21 @@ fn state(sim: &Sim, id: &str) -> CaseState {
     sim.store.lock().unwrap().cases[&case_of(id)].case.state.clone()
 }
 
-fn is_done(task: &Task) -> bool {
+pub fn is_done(task: &Task) -> bool {
     matches!(task.state, TaskState::Done { .. })
 }
 
-fn times_called(sim: &Sim, action: &str) -> usize {
+pub fn times_called(sim: &Sim, action: &str) -> usize {
     sim.changes.lock().unwrap().iter().filter(|(_, name)| *name == action).count()
 }
 
-fn nothing_broke(sim: &Sim) {
+pub fn nothing_broke(sim: &Sim) {
     let violations = sim.violations.lock().unwrap();
     assert!(violations.is_empty(), "{violations:#?}");
 }
 
 /// Virtual time passes until this is so.
-async fn until(what: &str, is_so: impl Fn() -> bool) {
+pub async fn until(what: &str, is_so: impl Fn() -> bool) {
     // Closely at first; what is looked for slowly may take a day.
     for step in [20, 2_000] {
         for _ in 0..50_000 {

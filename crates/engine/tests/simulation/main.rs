@@ -16,6 +16,7 @@
 )]
 
 mod aging;
+mod apart;
 mod bug;
 mod calm;
 mod chance;
@@ -38,6 +39,7 @@ mod store;
 mod usable;
 mod values;
 mod vault;
+mod waiting;
 mod world;
 
 use std::sync::Mutex;

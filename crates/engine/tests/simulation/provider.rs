@@ -546,6 +546,26 @@ impl Provider for SimProvider {
         Ok(())
     }
 
+    async fn roles(
+        &self,
+        account: &AccountId,
+        lane: Lane,
+        sink: &mut dyn InventorySink,
+    ) -> Result<(), Failure> {
+        self.sim.role_listings.fetch_add(1, SeqCst);
+        pause(self.sim.slow_roles.load(SeqCst)).await;
+        if self.sim.roles_fail.load(SeqCst) {
+            return Err(failure(FailureClass::RetrySoon, "iam:ListRoles", "ServiceFailure"));
+        }
+        self.read(account, lane, "iam:ListRoles").await?;
+        let roles = {
+            let world = self.sim.world.lock().unwrap();
+            let all = world.roles.values().map(Role::identity);
+            all.filter(|identity| identity.account == *account).collect()
+        };
+        sink.page(roles).await
+    }
+
     fn accounts(&self) -> Vec<AccountId> {
         accounts()
     }

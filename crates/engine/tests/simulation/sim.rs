@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 
 use chrono::TimeDelta;
 use severance_lifecycle::ids::{AccountId, CaseId, TaskId};
@@ -94,6 +94,12 @@ pub struct Sim {
     pub slow_lookup: AtomicI64,
     /// How many listings were begun.
     pub listings: AtomicU64,
+    /// How long a listing of roles takes beside its usual time, in ms.
+    pub slow_roles: AtomicI64,
+    /// Whether roles cannot be listed, in passing.
+    pub roles_fail: AtomicBool,
+    /// How many listings of one account's roles were begun.
+    pub role_listings: AtomicU64,
     /// Calls that changed something, and when.
     pub changes: Mutex<Vec<(Time, &'static str)>>,
     /// Versions of which it was told that they are handed out and refused.
@@ -161,6 +167,9 @@ impl Sim {
             unlistable: Mutex::default(),
             slow_lookup: AtomicI64::new(0),
             listings: AtomicU64::new(0),
+            slow_roles: AtomicI64::new(0),
+            roles_fail: AtomicBool::new(false),
+            role_listings: AtomicU64::new(0),
             changes: Mutex::default(),
             unusable: Mutex::default(),
             lost: Mutex::default(),

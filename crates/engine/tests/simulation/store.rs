@@ -478,7 +478,9 @@ impl Store {
             let refused = matches!(
                 &other.state,
                 TaskState::Blocked {
-                    reason: BlockReason::Protected | BlockReason::FlattenedBoundary { .. }
+                    reason: BlockReason::Protected
+                        | BlockReason::FlattenedBoundary { .. }
+                        | BlockReason::UserOfAnotherZone { .. }
                 }
             );
             let idle = other.record.changes.is_empty() && (refused || (row.parked && held));

@@ -38,7 +38,7 @@ pub(super) const HOLDS: &str = "
     FROM (SELECT t.case_id, t.target_key, t.desired, t.enforced, t.state, t.cause,
             t.changed = 0 AND (
                 (t.state = 'blocked' AND json_extract(t.body, '$.state.reason.block')
-                    IN ('protected', 'flattened-boundary'))
+                    IN ('protected', 'flattened-boundary', 'user-of-another-zone'))
                 OR (t.parked = 1 AND EXISTS (SELECT 1 FROM cases AS c
                     WHERE c.id = t.case_id AND c.state = 'held'))) AS idle
         FROM tasks AS t INDEXED BY tasks_lock

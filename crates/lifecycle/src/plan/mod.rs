@@ -15,6 +15,7 @@ mod ties;
 
 pub use blast_radius::BlastRadius;
 pub use inventory::{Flattened, Identity, IdentityDetail, SecretDetail, TagKeys};
+pub use owners::{another_zone, vouches};
 pub use planner::{MatchedIdentity, Planned, Planner, SelectorMatch, unresolved_task};
 pub use portions::Portions;
 pub use protected::Protected;

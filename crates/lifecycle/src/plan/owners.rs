@@ -1,7 +1,7 @@
 //! Whose the keys are that secrets hand out, and whether a secret's zone has a say over them.
 
 use super::draft::Draft;
-use super::inventory::{Flattened, Identity, SecretDetail};
+use super::inventory::{Flattened, Identity, SecretDetail, TagKeys};
 use super::planner::Planner;
 use super::ties::Ties;
 use crate::finding::Finding;
@@ -9,32 +9,45 @@ use crate::ids::{UNASSIGNED_ZONE, ZoneName};
 use crate::task::{Binding, BlockReason};
 
 impl Planner<'_> {
-    /// A secret gives its zone no say over a user whose own tags name another one: its approvers, and whether
-    /// anything is changed there at all, are that zone's.
+    /// As [`another_zone`], and told.
     pub(super) fn is_of_another_zone(
         &self,
         draft: &mut Draft<'_>,
         owner: &Identity,
         binding: &Binding,
     ) -> Option<BlockReason> {
-        if self.is_bound(owner, &binding.zone) || self.is_bound(owner, &UNASSIGNED_ZONE.into()) {
-            return None;
-        }
-        let tag = match self.tag_keys.bind(&owner.tags) {
-            Ok(theirs) => format!(
-                "its user {} is of zone {}, and the secret of zone {}",
-                owner.name, theirs.zone, binding.zone
-            ),
-            Err(Flattened { tag }) => tag,
+        let reason = another_zone(self.tag_keys, owner, &binding.zone)?;
+        let tag = match &reason {
+            BlockReason::FlattenedBoundary { tag } => tag.clone(),
+            other => other.to_string(),
         };
-        let identity = owner.arn.clone();
-        draft.find(Finding::FlattenedBoundary { identity, tag: tag.clone() });
-        Some(BlockReason::FlattenedBoundary { tag })
+        draft.find(Finding::FlattenedBoundary { identity: owner.arn.clone(), tag });
+        Some(reason)
     }
+}
 
-    pub(super) fn is_bound(&self, identity: &Identity, zone: &ZoneName) -> bool {
-        self.tag_keys.bind(&identity.tags).is_ok_and(|binding| binding.zone == *zone)
+/// A secret gives its zone no say over a user whose own tags name another one: its approvers, and whether
+/// anything is changed there at all, are that zone's.
+pub fn another_zone(
+    keys: &TagKeys,
+    user: &Identity,
+    secret_zone: &ZoneName,
+) -> Option<BlockReason> {
+    match keys.bind(&user.tags) {
+        Err(Flattened { tag }) => Some(BlockReason::FlattenedBoundary { tag }),
+        Ok(own) if own.zone == *secret_zone || own.zone.as_str() == UNASSIGNED_ZONE => None,
+        Ok(own) => Some(BlockReason::UserOfAnotherZone {
+            user: user.name.clone(),
+            zone: own.zone,
+            secret_zone: secret_zone.clone(),
+        }),
     }
+}
+
+/// Whether the user's own tags name the secret's zone. That neither has one says nothing.
+pub fn vouches(keys: &TagKeys, user: &Identity, secret_zone: &ZoneName) -> bool {
+    secret_zone.as_str() != UNASSIGNED_ZONE
+        && keys.bind(&user.tags).is_ok_and(|own| own.zone == *secret_zone)
 }
 
 /// The user of the first key that has one.

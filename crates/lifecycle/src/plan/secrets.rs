@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::draft::Draft;
 use super::inventory::{Identity, IdentityDetail, SecretDetail};
-use super::owners::key_owner;
+use super::owners::{key_owner, vouches};
 use super::planner::{Planner, SelectorMatch, Wanted};
 use super::ties::Ties;
 use crate::credential::Target;
@@ -56,7 +56,8 @@ impl Planner<'_> {
                     .filter(|_| matches!(issuer, Issuer::AccessKey { .. }));
                 let apart = owner.and_then(|owner| self.is_of_another_zone(draft, owner, &binding));
                 let refused = protected.then_some(BlockReason::Protected).or(flattened).or(apart);
-                let vouched = owner.is_some_and(|owner| self.is_bound(owner, &binding.zone));
+                let vouched =
+                    owner.is_some_and(|owner| vouches(self.tag_keys, owner, &binding.zone));
                 let (target, binding) = (Target::Secret { secret, issuer }, binding.clone());
                 let mut task = self.task(draft, Wanted { target, desired, binding, refused });
                 task.record.rotation.vouched = vouched;
