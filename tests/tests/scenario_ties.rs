@@ -9,6 +9,7 @@ use severance_lifecycle::finding::Finding;
 use severance_sandbox::aws::control::SeededUser;
 use severance_tests::aws::{Key, Tried, try_key};
 use severance_tests::events::{key_notice, notice, rotation, secret_rotation};
+use severance_tests::wait::until;
 use severance_tests::worker::Worker;
 use severance_tests::world::{World, key_of, probeable};
 

@@ -772,3 +772,33 @@ fn a_key_whose_secrets_are_not_listed_dies_at_once_and_what_stands_for_the_look_
     assert_eq!(task_of(&planned, &app).desired, Desired::Rotated);
     assert!(planned.tasks.iter().all(|task| blocked(task).is_none()), "{:?}", planned.tasks);
 }
+
+#[test]
+fn the_key_that_a_case_made_is_not_planned_to_die_when_the_case_is_planned_again() {
+    const NEXT: &str = "AKIA0000000000OTHER1";
+    let ann = user("ann", &[KEY, NEXT]);
+    let tag_keys = TagKeys::default();
+    let (zones, protected) = (zones(), Protected::default());
+    let planner = Planner { zones: &zones, tag_keys: &tag_keys, protected: &protected };
+    let case = notice(Severity::Critical);
+    let before = secret("app", How::IamAccessKey, &[key(KEY)]);
+    let first = plan(&case, &[named(&before)], &ties(&[&ann], &[&before]));
+    let planned = |planned: &Planned, id: &str| {
+        let is_it =
+            |task: &Task| matches!(&task.target, Target::AccessKey { key_id, .. } if key_id == id);
+        planned.tasks.iter().any(is_it)
+    };
+    assert!(planned(&first, KEY) && !planned(&first, NEXT));
+    let mut portions = Portions::default();
+    portions.stands(task_of(&first, &before));
+    portions.left_behind(task_of(&first, &before));
+    let after = secret("app", How::IamAccessKey, &[key(NEXT)]);
+    let again =
+        planner.plan_rest(&case, &[named(&after)], &ties(&[&ann], &[&after]), &portions, now());
+    assert!(!planned(&again, NEXT), "{:?}", again.tasks);
+    // A secret that is found then is planned with what it holds.
+    let found = secret("late", How::IamAccessKey, &[key(NEXT)]);
+    let again =
+        planner.plan_rest(&case, &[named(&found)], &ties(&[&ann], &[&found]), &portions, now());
+    assert!(planned(&again, NEXT));
+}

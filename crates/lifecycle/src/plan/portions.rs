@@ -22,7 +22,9 @@ pub struct Portions {
     pub(super) selectors: Vec<Selector>,
     /// Locks of users that are revoked as a whole.
     pub(super) whole: BTreeSet<String>,
-    /// Secrets that a task of an earlier plan replaces, by ARN.
+    /// Secrets that have a task by an earlier plan, by ARN: what they held then was planned with it.
+    pub(super) secrets: BTreeSet<String>,
+    /// Those that such a task replaces.
     pub(super) writers: BTreeSet<String>,
     /// What is exposed by earlier plans, whoever hands it out by now.
     pub(super) exposed: BTreeSet<Holding>,
@@ -40,6 +42,7 @@ impl Portions {
     /// writes: what was never to be done, or waits for another secret's writer, does not.
     pub fn stands(&mut self, task: &Task) {
         let Target::Secret { secret, .. } = &task.target else { return };
+        self.secrets.insert(secret.arn.clone());
         let waits = matches!(
             &task.state,
             TaskState::Blocked { reason: BlockReason::SharedCredential { .. } }

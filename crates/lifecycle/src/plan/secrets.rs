@@ -76,7 +76,10 @@ impl Planner<'_> {
             task.record.rotation.held.clone_from(&detail.holds);
         }
         task.credentials = detail.holds.len().max(1);
-        self.plan_keys_of_secret(draft, &task, desired, detail);
+        // What it hands out by now may be what that task made.
+        if !draft.portions.secrets.contains(&identity.arn) {
+            self.plan_keys_of_secret(draft, &task, desired, detail);
+        }
         let id = draft.add(task);
         draft.secrets.insert(identity.arn.clone(), (id, identity));
     }
@@ -172,7 +175,9 @@ impl Planner<'_> {
             SelectorTarget::AccessKeyId(id) => Some(Holding::AccessKey { key_id: id.clone() }),
             _ => None,
         });
-        let planned = draft.secrets.values().filter_map(|(_, identity)| identity.secret());
+        let planned = draft.secrets.values().map(|(_, identity)| identity);
+        let planned = planned.filter(|it| !draft.portions.secrets.contains(&it.arn));
+        let planned = planned.filter_map(|identity| identity.secret());
         let held = planned.flat_map(|(_, detail)| detail.holds.iter().cloned());
         let before = draft.portions.exposed.iter().cloned();
         let exposed: BTreeSet<Holding> = keys.chain(held).chain(before).collect();
