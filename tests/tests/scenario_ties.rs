@@ -14,7 +14,8 @@ use severance_tests::worker::Worker;
 use severance_tests::world::{World, key_of, probeable};
 
 const LIMIT: Duration = Duration::from_mins(1);
-const ROTATED: &[(&str, &str)] = &[("severance:strategy", "iam-access-key")];
+const ROTATED: &[(&str, &str)] =
+    &[("severance:strategy", "iam-access-key"), ("severance:zone", "acme")];
 
 fn refused() -> Tried {
     Tried::Refused("InvalidClientTokenId".to_owned())

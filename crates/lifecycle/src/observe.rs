@@ -214,6 +214,14 @@ impl KeyStatus {
 }
 
 impl DenyState {
+    /// Before when it cuts sessions, where it does not deny everything.
+    pub fn cutoff(&self) -> Option<DateTime<Utc>> {
+        match self.scope {
+            Some(DenyScope::SessionsBefore(cutoff)) => Some(cutoff),
+            Some(DenyScope::Everything) | None => None,
+        }
+    }
+
     /// Whether it denies everything.
     pub fn denies_everything(&self) -> bool {
         self.scope == Some(DenyScope::Everything)

@@ -33,6 +33,10 @@ pub struct Record {
     pub dead_at: Option<DateTime<Utc>>,
     /// Since when every look in a row found nothing left to do but wait.
     pub sealed_since: Option<DateTime<Utc>>,
+    /// The latest cutoff of the denies that a key's last look found sealed. Another one was put since: what was
+    /// there may have been gone in between.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sealed_by: Option<DateTime<Utc>>,
     /// Since when every look in a row found none of the partner's principals in the trust policy.
     pub trust_clean_since: Option<DateTime<Utc>>,
     /// Since when every look in a row found a deny of everything in place.

@@ -229,7 +229,11 @@ fn kind(reason: &BlockReason) -> String {
 /// The task that deletes what was switched off, once quarantine is over. The case does not wait for it.
 fn deletion(revoked: &Task, delete_after: DateTime<Utc>, now: DateTime<Utc>) -> Task {
     let desired = Desired::Deleted;
+    let mut record = revoked.record.clone();
+    // What one look did not show days before is no first look.
+    record.missing_since = None;
     Task {
+        record,
         id: TaskId::of(&revoked.case, &revoked.target.key(), desired.as_str()),
         desired,
         lane: Lane::of(revoked.trigger, desired),

@@ -326,6 +326,15 @@ fn handed_out(sim: &Sim, store: &Store, world: &World, here: &Secret, task: &Tas
     }
 }
 
+/// Whether it is an exposed login that could not be tried before it died.
+pub fn is_unproven(task: &Task) -> bool {
+    let exposed = task.trigger == Trigger::CompromiseNotice;
+    let login = matches!(&task.target, Target::Secret { issuer: Issuer::Database { .. }, .. });
+    let not_held =
+        matches!(&task.state, TaskState::Blocked { reason: BlockReason::NotHeld { .. } });
+    exposed && login && not_held && !task.record.rotation.possessed
+}
+
 /// What must hold of secrets when everything has settled.
 pub fn at_the_end(sim: &Sim, store: &Store, world: &World) {
     let tasks = || store.tasks.values().map(|row| &row.task);
@@ -344,6 +353,10 @@ pub fn at_the_end(sim: &Sim, store: &Store, world: &World) {
                 if store.unmended.contains(&secret.arn) && mishaps::is_for_good(reason) =>
             {
                 sim.note("a rotation blocked by what nobody mends");
+            }
+            // It died by another task, or its last try was lost: a person stores the value once more.
+            TaskState::Blocked { reason: BlockReason::NotHeld { .. } } if is_unproven(task) => {
+                sim.note("an exposed login that died before it was proven to be held");
             }
             TaskState::Blocked { reason } => {
                 sim.violated(format!("{} is blocked at the end: {reason}", secret.name));

@@ -8,10 +8,11 @@ use severance_lifecycle::policy::Desired;
 use severance_lifecycle::secret::Strategy;
 use severance_lifecycle::secret_action::SecretAction;
 use severance_lifecycle::secret_view::CURRENT;
-use severance_lifecycle::task::{Mode, TaskState};
+use severance_lifecycle::task::{Mode, Task, TaskState};
 
 use crate::sim::Sim;
 use crate::store::Store;
+use crate::usable;
 use crate::vault::{Secret, Value};
 use crate::world::World;
 
@@ -65,6 +66,11 @@ pub fn at_the_end(sim: &Sim, store: &Store, world: &World) {
     for secret in world.secrets.values().filter(|it| it.deleted_at.is_none() && !it.meddled) {
         let (name, current) = (&secret.reference.name, secret.current());
         if secret.strategy == Strategy::Untold || is_to_end(store, world, secret) {
+            continue;
+        }
+        let of_it = |task: &Task| matches!(&task.target, Target::Secret { secret: it, .. } if it.arn == secret.reference.arn);
+        let mut tasks = store.tasks.values().map(|row| &row.task);
+        if tasks.any(|task| of_it(task) && usable::is_unproven(task)) {
             continue;
         }
         if !world.accepts(secret, &current.value, now) {

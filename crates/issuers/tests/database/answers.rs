@@ -31,13 +31,11 @@ async fn only_a_refused_password_or_user_is_a_no() {
     // The same code as for NOLOGIN, but nobody looked at the password.
     let error = world.issuer.accepts(&world.value("turned_away", FIRST)).await.unwrap_err();
     assert_eq!(error.failure("x").code, "28000");
-    // Let in, and then no room.
+    // Without room for one more, the password is right all the same, and a wrong one is refused.
     world.sql("ALTER ROLE app CONNECTION LIMIT 0").await;
-    let error = world.issuer.accepts(&world.first()).await.unwrap_err();
-    assert_eq!(
-        (error.failure("x").code.as_str(), error.class()),
-        ("53300", FailureClass::RetrySoon)
-    );
+    assert_eq!(world.issuer.accepts(&world.first()).await.unwrap(), LoginAnswer::Accepted);
+    let wrong = world.issuer.accepts(&world.value("app", "wr0ng")).await.unwrap();
+    assert_eq!(wrong, refused("28P01"));
     world.sql("ALTER ROLE app CONNECTION LIMIT -1").await;
     let elsewhere = world.first().reveal().replace("\"postgres\",\"team\"", "\"none\",\"team\"");
     let error = world.issuer.accepts(&SecretValue::new(elsewhere)).await.unwrap_err();

@@ -5,7 +5,8 @@ use chrono::{DateTime, Utc};
 use super::{deny, proof, role, secret};
 use crate::credential::Target;
 use crate::observe::{
-    Intruder, KeyState, KeyView, Observed, Presence, RoleStanding, RoleView, UserView, View,
+    DenyState, Intruder, KeyState, KeyView, Observed, Presence, RoleStanding, RoleView, UserView,
+    View,
 };
 use crate::policy::{Policy, RoleSessions};
 use crate::record::{Record, since};
@@ -55,12 +56,17 @@ pub(super) fn look_key(
     since(&mut record.dead_at, dead, now);
     let sealed = record.dead_at.is_some_and(|dead_at| {
         let from = dead_at + policy.cutoff_margin;
-        // A key that is gone leaves its sessions behind; only a user that is gone takes them along.
-        let user_gone = view.user != Presence::Same;
+        // A key that is gone leaves its sessions behind; only a user that is gone takes them along, and one look
+        // may be stale.
+        let user_gone = view.user != Presence::Same && proof::gone(record, policy, now);
         let sessions = user_gone || view.denies.iter().any(|deny| deny.cuts_sessions_before(from));
         sessions && roles_cut(&view.roles, record, policy)
     });
+    let by = view.denies.iter().filter_map(DenyState::cutoff).max().filter(|_| sealed);
+    let is_same = record.sealed_by == by;
+    since(&mut record.sealed_since, sealed && is_same, now);
     since(&mut record.sealed_since, sealed, now);
+    record.sealed_by = by;
 }
 
 fn look_user(record: &mut Record, view: &UserView, policy: &Policy, now: DateTime<Utc>) {
