@@ -68,13 +68,7 @@ impl Issuing<'_> {
                 let followed = self.task.desired == Desired::Rotated;
                 (version, current.as_deref(), Telling::Retire { followed })
             }
-            SecretAction::EndSessions { version } => {
-                // What is handed out is let in there, and before that what this task told it: another task
-                // may have told it of more since.
-                let rotation = &self.task.record.rotation;
-                let told = rotation.new.as_ref().or(rotation.set.keys().next());
-                (version, told.map(String::as_str), Telling::EndSessions)
-            }
+            SecretAction::EndSessions { version } => (version, self.let_in(), Telling::EndSessions),
             _ => return Err(unfit("no errand", "the issuer is not told of this")),
         };
         let version = self.version(version).await?;
@@ -118,6 +112,13 @@ impl Issuing<'_> {
                 Some(time) => Some(at + time),
             },
         })
+    }
+
+    /// What is handed out is let in there, and before that what this task told it: another task may have told it of
+    /// more since.
+    fn let_in(&self) -> Option<&str> {
+        let rotation = &self.task.record.rotation;
+        rotation.new.as_ref().or(rotation.set.keys().next()).map(String::as_str)
     }
 
     /// Until it is proven that the secret holds what it names, by one of its versions: the version whose server

@@ -783,22 +783,22 @@ fn the_key_that_a_case_made_is_not_planned_to_die_when_the_case_is_planned_again
     let case = notice(Severity::Critical);
     let before = secret("app", How::IamAccessKey, &[key(KEY)]);
     let first = plan(&case, &[named(&before)], &ties(&[&ann], &[&before]));
-    let planned = |planned: &Planned, id: &str| {
+    let dies = |planned: &Planned, id: &str| {
         let is_it =
             |task: &Task| matches!(&task.target, Target::AccessKey { key_id, .. } if key_id == id);
         planned.tasks.iter().any(is_it)
     };
-    assert!(planned(&first, KEY) && !planned(&first, NEXT));
+    assert!(dies(&first, KEY) && !dies(&first, NEXT));
     let mut portions = Portions::default();
     portions.stands(task_of(&first, &before));
     portions.left_behind(task_of(&first, &before));
     let after = secret("app", How::IamAccessKey, &[key(NEXT)]);
     let again =
         planner.plan_rest(&case, &[named(&after)], &ties(&[&ann], &[&after]), &portions, now());
-    assert!(!planned(&again, NEXT), "{:?}", again.tasks);
+    assert!(!dies(&again, NEXT), "{:?}", again.tasks);
     // A secret that is found then is planned with what it holds.
     let found = secret("late", How::IamAccessKey, &[key(NEXT)]);
     let again =
         planner.plan_rest(&case, &[named(&found)], &ties(&[&ann], &[&found]), &portions, now());
-    assert!(planned(&again, NEXT));
+    assert!(dies(&again, NEXT));
 }

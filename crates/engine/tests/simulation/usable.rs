@@ -326,13 +326,13 @@ fn handed_out(sim: &Sim, store: &Store, world: &World, here: &Secret, task: &Tas
     }
 }
 
-/// Whether it is an exposed login that could not be tried before it died.
+/// Whether it is about a login that could not be tried before it died, by this task or another. Nobody stores
+/// values here that are not held.
 pub fn is_unproven(task: &Task) -> bool {
-    let exposed = task.trigger == Trigger::CompromiseNotice;
     let login = matches!(&task.target, Target::Secret { issuer: Issuer::Database { .. }, .. });
     let not_held =
         matches!(&task.state, TaskState::Blocked { reason: BlockReason::NotHeld { .. } });
-    exposed && login && not_held && !task.record.rotation.possessed
+    login && not_held && !task.record.rotation.possessed
 }
 
 /// What must hold of secrets when everything has settled.
