@@ -13,7 +13,7 @@ use severance_lifecycle::observe::{
     Intruder, KeyState, KeyStatus, KeyView, Observed, Presence, View,
 };
 use severance_lifecycle::policy::{Desired, Holds, Policy, Proof, RoleSessions, ServiceRoles};
-use severance_lifecycle::record::Record;
+use severance_lifecycle::record::{ProbeAnswer, Record};
 use severance_lifecycle::rotation::RotationTerms;
 use severance_lifecycle::secret::{Issuer, SecretRef, version_id};
 use severance_lifecycle::secret_action::SecretAction;
@@ -404,4 +404,53 @@ fn a_secret_that_ends_lists_its_sessions_and_roles_and_tells_of_what_appeared_on
     let here = Situation { target: &target, observed: &observed, record: &record, policy: &policy };
     assert!(ways(&here).iter().all(|way| way.way != "sessions"), "a routine one leaves them");
     assert_eq!(findings(Desired::Rotated, &here), []);
+}
+
+#[test]
+fn an_end_leaves_alone_what_the_secret_only_names_and_takes_what_it_holds() {
+    let user = UserRef { account: "111122223333".into(), name: "app".into(), id: "AIDA1".into() };
+    let (target, observed) = (target(Issuer::AccessKey { user }), in_mid_rotation());
+    let ends = RotationTerms { ends: true, ..RotationTerms::default() };
+    let policy = Policy { rotation: ends, ..policy() };
+    let View::Secret(view) = &observed.view else { panic!("no secret") };
+    for forged in ["AKIA1", "AKIA2"] {
+        let mut record = Record::default();
+        let mut off = Vec::new();
+        for step in 0..6 {
+            look(&mut record, &target, &observed, &policy);
+            let here = Situation {
+                target: &target,
+                observed: &observed,
+                record: &record,
+                policy: &policy,
+            };
+            let at = now() + TimeDelta::seconds(step);
+            match decide(Desired::Revoked, &here, at) {
+                Decision::Act(Action::Secret { what, .. }, _) => {
+                    let SecretAction::Try { version, sample } = &what else {
+                        panic!("{forged}: {what}")
+                    };
+                    let endpoint = format!("region-{}", sample % 2);
+                    let is_forged = view.version(version).unwrap().key_id() == Some(forged);
+                    let answer = if is_forged {
+                        ProbeAnswer::Unavailable { why: "wrong half".into() }
+                    } else {
+                        ProbeAnswer::Accepted { endpoint }
+                    };
+                    record.tried(version, &answer, at);
+                }
+                Decision::Act(Action::DeactivateKey { key_id, .. }, _) => {
+                    off.push(key_id);
+                    break;
+                }
+                Decision::Blocked(reason) => {
+                    assert!(matches!(reason, BlockReason::NotHeld { .. }), "{reason}");
+                    break;
+                }
+                other => panic!("{forged}: {other:?}"),
+            }
+        }
+        let held = if forged == "AKIA1" { "AKIA2" } else { "AKIA1" };
+        assert_eq!(off, [held], "{forged} is only named");
+    }
 }

@@ -45,7 +45,12 @@ impl Portions {
         self.secrets.insert(secret.arn.clone());
         let waits = matches!(
             &task.state,
-            TaskState::Blocked { reason: BlockReason::SharedCredential { .. } }
+            TaskState::Blocked {
+                reason: BlockReason::SharedCredential { .. }
+                    | BlockReason::Protected
+                    | BlockReason::FlattenedBoundary { .. }
+                    | BlockReason::UserOfAnotherZone { .. }
+            }
         );
         let observes = task.mode == Mode::Observe && task.record.rotation.new.is_none();
         if task.desired == Desired::Rotated && !waits && !observes {

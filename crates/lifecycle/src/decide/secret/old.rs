@@ -105,25 +105,29 @@ impl<'a> Here<'a> {
         })
     }
 
-    /// Where the secret is exposed or ends, so is and does every key that one of its versions held then.
+    /// Where the secret is exposed or ends, so is and does every key that one of its versions held then. What
+    /// holds one of them up holds up no other.
     pub(super) fn other_burnt_keys_die(&self) -> Check {
         let Issuer::AccessKey { user } = self.issuer else { return None };
-        self.other_burnt_keys().find_map(|key| {
-            let key_id = key.state.id.clone();
-            if key.state.status.is_active() {
-                if let Some(shared) = self.is_needed_elsewhere(&key_id) {
-                    return Some(shared);
-                }
-                let user = user.clone();
-                return Some(act(
-                    Action::DeactivateKey { user, key_id },
-                    "another version of the secret holds it",
-                ));
-            }
-            let off = self.rotation().off_since.get(&key_id).copied().unwrap_or(self.now);
-            let until = off + self.situation.policy.proof.window;
-            (self.now < until).then(|| wait(until, "switched off; its state is watched"))
-        })
+        let mut said: Vec<_> =
+            self.other_burnt_keys().filter_map(|key| self.burnt_key_dies(user, key)).collect();
+        said.sort_by_key(|said| !matches!(said, Decision::Act(..)));
+        said.into_iter().next()
+    }
+
+    fn burnt_key_dies(&self, user: &UserRef, key: &UserKey) -> Check {
+        let key_id = key.state.id.clone();
+        if key.state.status.is_active() {
+            let spared = self.is_needed_elsewhere(&key_id).or_else(|| self.is_only_named(&key_id));
+            let user = user.clone();
+            return spared.or_else(|| {
+                let off = Action::DeactivateKey { user, key_id };
+                Some(act(off, "another version of the secret holds it"))
+            });
+        }
+        let off = self.rotation().off_since.get(&key_id).copied().unwrap_or(self.now);
+        let until = off + self.situation.policy.proof.window;
+        (self.now < until).then(|| wait(until, "switched off; its state is watched"))
     }
 
     fn other_burnt_keys(&self) -> impl Iterator<Item = &'a UserKey> {

@@ -81,13 +81,31 @@ impl<'a> Here<'a> {
             return None;
         }
         let (credential, versions) = self.what_to_try()?;
-        if self.old_tries().is_some_and(|tries| tries.unavailable) {
+        let found_wrong = self.old_tries().is_some_and(|tries| tries.unavailable);
+        if found_wrong && !versions.is_empty() {
             return Some(self.is_tried(credential, &versions));
         }
         let key_id = self.old().and_then(OldVersion::key_id)?;
         let asks = self.old_tries().is_none() && self.is_readable() && self.works(key_id);
         let version = versions.first().filter(|_| asks)?;
         Some(self.try_it(version)).filter(|said| self.is_possible(said))
+    }
+
+    /// The same for a key that other versions of the secret name.
+    pub(super) fn is_only_named(&self, key_id: &str) -> Check {
+        if self.is_exposed() {
+            return None;
+        }
+        let holders: Vec<_> = self.view.holders(key_id).map(|it| it.id.as_str()).collect();
+        let untried = holders.iter().find(|id| self.is_readable() && self.tries(id).is_none());
+        let said = untried.map(|version| self.try_it(version));
+        if let Some(said) = said.filter(|said| self.is_possible(said)) {
+            return Some(said);
+        }
+        let is_wrong = |id: &&str| self.tries(id).is_some_and(|tries| tries.unavailable);
+        let why = "the secret half in it is wrong";
+        (!holders.is_empty() && holders.iter().all(is_wrong))
+            .then(|| not_held(format!("access key {key_id}"), why))
     }
 
     fn is_tried(&self, credential: String, versions: &[&str]) -> Decision {
