@@ -140,6 +140,11 @@ impl SecretView {
         }
     }
 
+    /// One of the user's keys.
+    pub fn user_key(&self, key_id: &str) -> Option<&UserKey> {
+        self.user_keys().iter().find(|key| key.state.id == key_id)
+    }
+
     /// Versions that hold a key.
     pub fn holders<'a>(&'a self, key_id: &'a str) -> impl Iterator<Item = &'a VersionState> + 'a {
         self.versions.iter().filter(move |version| version.key_id() == Some(key_id))

@@ -40,8 +40,7 @@ impl<'a> Here<'a> {
     /// The key of a version where it works, is not the old one, and is handed out no more.
     fn spare_key_of(&self, version: &VersionState) -> Option<&'a UserKey> {
         let key_id = version.key_id()?;
-        let mut keys = self.view.user_keys().iter();
-        let key = keys.find(|key| key.state.id == key_id && key.state.status.is_active())?;
+        let key = self.view.user_key(key_id).filter(|key| key.state.status.is_active())?;
         (!self.is_old_key(key_id) && self.is_left_behind(key_id)).then_some(key)
     }
 

@@ -83,8 +83,7 @@ impl<'a> Here<'a> {
 
     /// Nobody was asked about another secret that holds the key too: it may be what production runs on.
     pub(super) fn is_needed_elsewhere(&self, key_id: &str) -> Check {
-        let mut keys = self.view.user_keys().iter();
-        let key = keys.find(|key| key.state.id == key_id)?;
+        let key = self.view.user_key(key_id)?;
         let needed = key.elsewhere && key.state.status.is_active() && !self.is_exposed();
         let key_id = key_id.to_owned();
         needed.then_some(Decision::Blocked(BlockReason::KeyInAnotherSecret { key_id }))

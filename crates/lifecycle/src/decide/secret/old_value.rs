@@ -62,10 +62,7 @@ impl Here<'_> {
                 Decision::Blocked(BlockReason::ProbeInconclusive { key_id: version, why })
             }
             Some(next) if next > self.now => wait(next, "the next try of the old value"),
-            _ => {
-                let sample = tries.map_or(0, |tries| tries.samples);
-                self.act(SecretAction::Try { version, sample }, "is the old value refused?")
-            }
+            _ => self.try_version(&old.version, "is the old value refused?"),
         }
     }
 

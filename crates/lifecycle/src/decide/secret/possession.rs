@@ -5,22 +5,16 @@
 use chrono::TimeDelta;
 
 use super::Here;
+use super::replace::{BLOCKED_PAUSE, INCONCLUSIVE_LIMIT, why};
 use crate::decide::{Check, Decision, wait};
 use crate::record::{ProbeSeries, Record};
 use crate::rotation::{OldVersion, RevokeOrder, series};
 use crate::secret::Issuer;
-use crate::secret_action::SecretAction;
-use crate::secret_view::{Held, SecretView, UserKey};
+use crate::secret_view::{Held, SecretView};
 use crate::task::BlockReason;
 
-/// Tries in a row that tell nothing before a person is asked.
-const INCONCLUSIVE_LIMIT: u32 = 40;
-
-/// So many of those before what is exposed waits no longer for them.
+/// So many tries in a row that tell nothing before what is exposed waits no longer for them.
 const MOST_BEFORE: u32 = 3;
-
-/// A blocked try is made again so often.
-const BLOCKED_PAUSE: TimeDelta = TimeDelta::minutes(5);
 
 /// So many other versions of a login are tried: a server may lock one that is refused too often.
 const MOST_OTHERS: usize = 3;
@@ -43,8 +37,8 @@ impl<'a> Here<'a> {
         }
         let found_wrong = self.old_tries().is_some_and(|tries| tries.unavailable);
         let vouched = self.is_exposed() && self.rotation().vouched && !found_wrong;
-        let is_theirs = |key: &UserKey| self.is_old_key(&key.state.id);
-        let why = if self.view.user_keys().iter().any(is_theirs) {
+        let old_key = self.old().and_then(OldVersion::key_id);
+        let why = if old_key.and_then(|key_id| self.view.user_key(key_id)).is_some() {
             "the key does not work, so that it cannot be tried"
         } else {
             "it is no key of the user's"
@@ -149,9 +143,7 @@ impl<'a> Here<'a> {
     }
 
     fn try_it(&self, version: &str) -> Decision {
-        let sample = self.tries(version).map_or(0, |tries| tries.samples);
-        let version = version.to_owned();
-        self.act(SecretAction::Try { version, sample }, "does the secret hold what it names?")
+        self.try_version(version, "does the secret hold what it names?")
     }
 
     /// What the old version names, and the versions that tell whether the secret holds it: a person may have
@@ -177,8 +169,7 @@ impl<'a> Here<'a> {
     }
 
     fn works(&self, key_id: &str) -> bool {
-        let mut keys = self.view.user_keys().iter();
-        keys.any(|key| key.state.id == key_id && key.state.status.is_active())
+        self.view.user_key(key_id).is_some_and(|key| key.state.status.is_active())
     }
 
     /// A key that was just switched off is accepted for a while yet: long enough to be tried.
@@ -202,7 +193,7 @@ pub(super) fn keep(record: &mut Record, view: &SecretView) {
     };
     let held = match &old.held {
         Held::AccessKey { key_id } => {
-            let is_theirs = view.user_keys().iter().any(|key| key.state.id == *key_id);
+            let is_theirs = view.user_key(key_id).is_some();
             let mut holders = view.holders(key_id);
             is_theirs && (accepted(&old.version) || holders.any(|it| accepted(&it.id)))
         }
@@ -213,13 +204,6 @@ pub(super) fn keep(record: &mut Record, view: &SecretView) {
         _ => false,
     };
     record.rotation.possessed |= held;
-}
-
-fn why(tries: Option<&ProbeSeries>) -> String {
-    match tries {
-        Some(it) if it.unavailable || it.inconclusive > 0 => it.why.clone(),
-        _ => "refused".to_owned(),
-    }
 }
 
 fn not_held(credential: String, why: &str) -> Decision {

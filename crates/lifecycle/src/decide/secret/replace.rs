@@ -78,8 +78,7 @@ impl<'a> Here<'a> {
         match &version.held {
             Held::Unfit { .. } => true,
             Held::AccessKey { key_id } if self.view.keys.is_some() => {
-                let keys = self.view.user_keys();
-                match keys.iter().find(|key| key.state.id == *key_id) {
+                match self.view.user_key(key_id) {
                     Some(key) => !key.state.status.is_active(),
                     // One that was just made may not be listed yet.
                     None => self.now >= version.created + self.situation.policy.spread,
@@ -145,18 +144,16 @@ impl<'a> Here<'a> {
         let pause = if is_stuck { BLOCKED_PAUSE } else { self.situation.policy.proof.interval };
         match tries.and_then(|tries| tries.last).map(|last| last + pause) {
             Some(next) if next > self.now && is_stuck => {
-                let why = match tries {
-                    Some(it) if it.unavailable || it.inconclusive > 0 => it.why.clone(),
-                    _ => "refused".to_owned(),
-                };
-                Decision::Blocked(BlockReason::NewNotAccepted { version, why })
+                Decision::Blocked(BlockReason::NewNotAccepted { version, why: why(tries) })
             }
             Some(next) if next > self.now => wait(next, "trying the new credential again"),
-            _ => {
-                let sample = tries.map_or(0, |tries| tries.samples);
-                self.act(SecretAction::Try { version, sample }, "is the new credential accepted?")
-            }
+            _ => self.try_version(&new.id, "is the new credential accepted?"),
         }
+    }
+
+    pub(super) fn try_version(&self, version: &str, reason: &str) -> Decision {
+        let sample = self.tries(version).map_or(0, |tries| tries.samples);
+        self.act(SecretAction::Try { version: version.to_owned(), sample }, reason)
     }
 
     fn is_current(&self, new: &VersionState) -> Check {
@@ -199,5 +196,13 @@ impl<'a> Here<'a> {
     pub(super) fn grace_ends(&self) -> DateTime<Utc> {
         let from = self.rotation().grace_from.unwrap_or(self.now);
         if self.is_exposed() { from } else { from + self.terms().grace }
+    }
+}
+
+/// Why tries did not come to an acceptance.
+pub(super) fn why(tries: Option<&ProbeSeries>) -> String {
+    match tries {
+        Some(it) if it.unavailable || it.inconclusive > 0 => it.why.clone(),
+        _ => "refused".to_owned(),
     }
 }
