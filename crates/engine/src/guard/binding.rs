@@ -1,7 +1,7 @@
 //! Where a task belongs, judged again: tags may have been put right since it was planned.
 
 use severance_lifecycle::credential::Target;
-use severance_lifecycle::event::{Selector, SelectorTarget};
+use severance_lifecycle::event::{Selector, SelectorTarget, Trigger};
 use severance_lifecycle::plan::{Flattened, Identity, another_zone, vouches};
 use severance_lifecycle::policy::Desired;
 use severance_lifecycle::secret::Issuer;
@@ -25,12 +25,19 @@ pub(super) async fn judge(
         TaskState::Blocked { .. } | TaskState::Open => None,
         _ => return Ok(None),
     };
+    let is_rotated = task.desired == Desired::Rotated;
+    // Nothing else goes by it, and this is looked up at every claim.
+    let asks =
+        is_rotated && task.trigger == Trigger::CompromiseNotice && !task.record.rotation.possessed;
+    if refused.is_none() && !asks {
+        return Ok(None);
+    }
     let user = key_user(shared, &task.target).await?;
     let stays = match refused {
         Some(reason) => bind(shared, task, user.as_ref(), reason).await?,
         None => None,
     };
-    if let Some(user) = user.filter(|_| task.desired == Desired::Rotated) {
+    if let Some(user) = user.filter(|_| is_rotated) {
         let vouched = vouches(&shared.config.tag_keys, &user, &task.binding.zone);
         task.record.rotation.vouched = vouched;
     }

@@ -63,8 +63,9 @@ pub(super) fn look_key(
         sessions && roles_cut(&view.roles, record, policy)
     });
     let by = view.denies.iter().filter_map(DenyState::cutoff).max().filter(|_| sealed);
-    let is_same = record.sealed_by == by;
-    since(&mut record.sealed_since, sealed && is_same, now);
+    if record.sealed_by != by {
+        record.sealed_since = None;
+    }
     since(&mut record.sealed_since, sealed, now);
     record.sealed_by = by;
 }
